@@ -1,0 +1,134 @@
+/**
+ * What a coordinator asks of one expert (a U-Net with its text encoder), wherever it runs. Two
+ * implementations: `LocalExpert` (this process, `local_expert.ts`) and `RemoteExpert` (a worker over
+ * gRPC, `coordinator/cluster/remote_expert.ts`). Code above this line cannot tell them apart, and neither can the bits.
+ *
+ * Letters: B rows (both guidance halves), C channels, H W latent pixels, h w pixels of a block, L tokens,
+ * D text width, Dt time embedding width, T timesteps.
+ *
+ * @module
+ */
+
+import type { BlockId, BlockSpec } from "../models/blocks.ts";
+import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+
+/** Who an expert is. Everything that must match before two experts can play together, or a replica replace another. */
+export interface ExpertDescription {
+  /** Name to show: the folder or file that the weights came from. */
+  readonly name: string;
+  /** SHA-256 over the weights' files, hex. */
+  readonly modelHash: string;
+  readonly family: "sd15" | "sdxl";
+  readonly predictionType: "epsilon" | "v_prediction";
+  /** Channels of the latents. */
+  readonly latentChannels: number;
+  /** Latent size that the model was trained at: `config.sample_size`. */
+  readonly sampleSize: number;
+  /** Dt */
+  readonly timeEmbedDim: number;
+  /** D */
+  readonly crossAttentionDim: number;
+  readonly blocks: readonly BlockSpec[];
+  readonly text: TextDescription;
+  readonly fingerprint: NumericsFingerprint;
+}
+
+export interface TextDescription {
+  readonly vocabSize: number;
+  /** L of one prompt chunk, begin and end tokens included. */
+  readonly maxLength: number;
+  readonly hiddenSize: number;
+  readonly bosTokenId: number;
+  readonly eosTokenId: number;
+  readonly padTokenId: number;
+}
+
+/** What bit identity is promised for: two experts with equal fingerprints and weights give equal bits. */
+export interface NumericsFingerprint {
+  readonly runtime: string;
+  readonly device: string;
+  readonly isa: string;
+  readonly threads: number;
+  /** SHA-256 over the printed graphs of all blocks. */
+  readonly graphHash: string;
+}
+
+export interface TextEncoding {
+  /** After the final layer norm, f32 `[B, L, D]`. */
+  readonly lastHiddenState: F32Tensor;
+  /** Before the last layer, without final layer norm, f32 `[B, L, D]`. */
+  readonly penultimateHiddenState: F32Tensor;
+  /** `lastHiddenState` at each row's first end token, f32 `[B, D]`. */
+  readonly pooled: F32Tensor;
+}
+
+/** Where a session's inputs that never change come from. */
+export interface SessionConfig {
+  /** B */
+  readonly batch: number;
+  /** H, in latent pixels */
+  readonly height: number;
+  /** W, in latent pixels */
+  readonly width: number;
+  /** f32 `[B, L, D]`; from this expert's own text encoder. */
+  readonly encoderHiddenStates: F32Tensor;
+  /** Every timestep that will be asked for, in order; forwards name them by index. */
+  readonly timesteps: readonly number[];
+}
+
+/** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */
+export interface ForwardRange {
+  /** Index into `SessionConfig.timesteps`. */
+  readonly stepIndex: number;
+  readonly first: BlockId;
+  readonly last: BlockId;
+  /**
+   * Input of `first`: the latents for IN00, otherwise the (aggregated) output of the block before, f32
+   * `[B, C, h, w]`. The session keeps it where a later OUT block wants it as skip.
+   */
+  readonly hiddenStates: F32Tensor;
+}
+
+export interface ForwardResult {
+  /** Output of `last`, f32 `[B, C, h, w]`. */
+  readonly hiddenStates: F32Tensor;
+  /** Milliseconds in the graphs, and waiting for a lane. */
+  readonly computeMs: number;
+  readonly queueMs: number;
+}
+
+/**
+ * One image batch on one expert. Blocks run in order, from the first to the last; then the next step
+ * starts again at the first. Skips stay inside.
+ */
+export interface ExpertSession {
+  /** @throws {TuttiError} FAILED_PRECONDITION on blocks out of order, INVALID_ARGUMENT on wrong shapes, DATA_LOSS on NaN */
+  forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult>;
+  close(): Promise<void>;
+}
+
+/** One block without a session: everything it needs comes with the call. */
+export interface StatelessForward {
+  readonly block: BlockId;
+  /** f32 `[B, C, h, w]` */
+  readonly hiddenStates: F32Tensor;
+  /** f32 `[B, Dt]` */
+  readonly temb: F32Tensor;
+  /** f32 `[B, L, D]` */
+  readonly encoderHiddenStates: F32Tensor;
+  /** OUT blocks: the skip, f32 `[B, C', h, w]`. */
+  readonly residual?: F32Tensor;
+  /** Blocks that up-sample: height and width to reach. Twice the input's without it. */
+  readonly targetSize?: readonly [number, number];
+}
+
+export interface Expert {
+  readonly description: ExpertDescription;
+  /** @param inputIds int64 `[B, L]`, padded to `description.text.maxLength` */
+  encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding>;
+  /** Time embeddings after the MLP, f32 `[T, Dt]`. */
+  embedTimesteps(timesteps: readonly number[], signal?: AbortSignal): Promise<F32Tensor>;
+  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult>;
+  openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession>;
+  close(): Promise<void>;
+}

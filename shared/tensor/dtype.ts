@@ -1,0 +1,50 @@
+/**
+ * Element types: their size, their name in safetensors files, their number in ONNX, and the typed
+ * array that holds them. 16-bit floats are held as raw bits (`Uint16Array`); `half.ts` converts them.
+ *
+ * @module
+ */
+
+interface DTypeInfo {
+  readonly bytes: number;
+  /** Spelling in a safetensors header. */
+  readonly safetensors: string;
+  /** `TensorProto.DataType` of ONNX. */
+  readonly onnx: number;
+  readonly array:
+    | Float32ArrayConstructor
+    | Float64ArrayConstructor
+    | Uint16ArrayConstructor
+    | Int8ArrayConstructor
+    | Int16ArrayConstructor
+    | Int32ArrayConstructor
+    | BigInt64ArrayConstructor
+    | Uint8ArrayConstructor;
+}
+
+export const DTYPES = {
+  float64: { bytes: 8, safetensors: "F64", onnx: 11, array: Float64Array },
+  float32: { bytes: 4, safetensors: "F32", onnx: 1, array: Float32Array },
+  float16: { bytes: 2, safetensors: "F16", onnx: 10, array: Uint16Array },
+  bfloat16: { bytes: 2, safetensors: "BF16", onnx: 16, array: Uint16Array },
+  int64: { bytes: 8, safetensors: "I64", onnx: 7, array: BigInt64Array },
+  int32: { bytes: 4, safetensors: "I32", onnx: 6, array: Int32Array },
+  int16: { bytes: 2, safetensors: "I16", onnx: 5, array: Int16Array },
+  int8: { bytes: 1, safetensors: "I8", onnx: 3, array: Int8Array },
+  uint8: { bytes: 1, safetensors: "U8", onnx: 2, array: Uint8Array },
+  bool: { bytes: 1, safetensors: "BOOL", onnx: 9, array: Uint8Array },
+} as const satisfies Record<string, DTypeInfo>;
+
+export type DType = keyof typeof DTYPES;
+
+/** The typed array that holds elements of dtype `D`. */
+export type DataOf<D extends DType> = InstanceType<(typeof DTYPES)[D]["array"]>;
+
+const BY_SAFETENSORS: ReadonlyMap<string, DType> = new Map(
+  (Object.keys(DTYPES) as DType[]).map((dtype) => [DTYPES[dtype].safetensors, dtype]),
+);
+
+/** The dtype of a safetensors header's spelling, or `undefined` for one that we do not know. */
+export function dtypeFromSafetensors(name: string): DType | undefined {
+  return BY_SAFETENSORS.get(name);
+}
