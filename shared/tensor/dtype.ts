@@ -19,7 +19,9 @@ interface DTypeInfo {
     | Int16ArrayConstructor
     | Int32ArrayConstructor
     | BigInt64ArrayConstructor
-    | Uint8ArrayConstructor;
+    | Uint8ArrayConstructor
+    | Uint32ArrayConstructor
+    | BigUint64ArrayConstructor;
 }
 
 export const DTYPES = {
@@ -32,6 +34,9 @@ export const DTYPES = {
   int16: { bytes: 2, safetensors: "I16", onnx: 5, array: Int16Array },
   int8: { bytes: 1, safetensors: "I8", onnx: 3, array: Int8Array },
   uint8: { bytes: 1, safetensors: "U8", onnx: 2, array: Uint8Array },
+  uint16: { bytes: 2, safetensors: "U16", onnx: 4, array: Uint16Array },
+  uint32: { bytes: 4, safetensors: "U32", onnx: 12, array: Uint32Array },
+  uint64: { bytes: 8, safetensors: "U64", onnx: 13, array: BigUint64Array },
   bool: { bytes: 1, safetensors: "BOOL", onnx: 9, array: Uint8Array },
 } as const satisfies Record<string, DTypeInfo>;
 

@@ -1,0 +1,63 @@
+/** A model in the diffusers layout: one folder per part, each with `config.json` and weights. @module */
+
+import { join } from "node:path";
+import { exists } from "./exists.ts";
+import { parseClipTextConfig } from "../models/config/clip_config.ts";
+import { ConfigFields } from "../models/config/fields.ts";
+import { parseUNetConfig, type UNetConfig } from "../models/config/unet_config.ts";
+import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
+import type { Checkpoint, Part } from "./checkpoint.ts";
+import type { Family } from "./family.ts";
+import { modernClipKey } from "./keymaps/clip.ts";
+import { modernVaeKey } from "./keymaps/vae.ts";
+import { readPartWeights } from "./weight_files.ts";
+
+type Parts = Omit<Checkpoint, "path" | "name">;
+
+/**
+ * Opens `unet/` and `text_encoder/`; `scheduler/`, if there, says what the model predicts.
+ *
+ * @throws {FormatError} on a missing or damaged part
+ */
+export async function openDiffusersFolder(path: string): Promise<Parts> {
+  const unet = await openUNetFolder(join(path, "unet"));
+  const textFolder = join(path, "text_encoder");
+  const text = {
+    config: parseClipTextConfig(await ConfigFields.read(join(textFolder, "config.json"))),
+    weights: await readPartWeights(textFolder, modernClipKey),
+  };
+  return {
+    family: familyOf(unet.config),
+    predictionType: await readPredictionType(path),
+    unet,
+    text,
+  };
+}
+
+/** A U-Net's folder: `config.json` and weights. */
+export async function openUNetFolder(folder: string): Promise<Part<UNetConfig>> {
+  return {
+    config: parseUNetConfig(await ConfigFields.read(join(folder, "config.json"))),
+    weights: await readPartWeights(folder),
+  };
+}
+
+/** A VAE's folder: `config.json` and weights, in today's or old names. */
+export async function openVaeFolder(folder: string): Promise<Part<VaeConfig>> {
+  return {
+    config: parseVaeConfig(await ConfigFields.read(join(folder, "config.json"))),
+    weights: await readPartWeights(folder, modernVaeKey),
+  };
+}
+
+/** SDXL is the family with size conditioning. */
+export function familyOf(config: UNetConfig): Family {
+  return config.addition ? "sdxl" : "sd15";
+}
+
+async function readPredictionType(path: string): Promise<Parts["predictionType"]> {
+  const file = join(path, "scheduler", "scheduler_config.json");
+  if (!await exists(file)) return "epsilon";
+  const fields = await ConfigFields.read(file);
+  return fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon");
+}

@@ -1,0 +1,22 @@
+/**
+ * Rules that rename keys: the first pattern that matches decides. Key maps are lists of such rules, one
+ * line per row of the tables in SPEC 2.2, 2.4 and 2.5.
+ *
+ * @module
+ */
+
+export type RenameRule = readonly [
+  pattern: RegExp,
+  replacement: string | ((...groups: string[]) => string),
+];
+
+/** The key after the first rule whose pattern matches, or `undefined` if none does. */
+export function renameFirst(key: string, rules: readonly RenameRule[]): string | undefined {
+  for (const [pattern, replacement] of rules) {
+    const match = pattern.exec(key);
+    if (match === null) continue;
+    if (typeof replacement === "string") return key.replace(pattern, replacement);
+    return replacement(...match.slice(1)) + key.slice(match.index + match[0].length);
+  }
+  return undefined;
+}

@@ -1,0 +1,68 @@
+/**
+ * SHA-256 of weight files: who a model is, on every machine. Hashing gigabytes takes seconds, so results
+ * are kept in the user's cache folder under the file's identity (real path, size, time of change, inode).
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { basename, join } from "node:path";
+
+/** Read size while hashing; larger ones are not faster. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** SHA-256 of one file's bytes, hex; the hash that other tools show the first ten digits of. */
+export async function fileHash(path: string): Promise<string> {
+  const realPath = await Deno.realPath(path);
+  const { size, mtime, ino } = await Deno.stat(realPath);
+  const key = createHash("sha256").update(`${realPath}\0${size}\0${mtime?.getTime()}\0${ino}`)
+    .digest("hex");
+  const known = await readCache(key);
+  if (known) return known;
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(realPath, { highWaterMark: CHUNK_BYTES })) {
+    hash.update(chunk);
+  }
+  const digest = hash.digest("hex");
+  await writeCache(key, digest);
+  return digest;
+}
+
+/** One hash for all files of a model: a single file's own; for several, of their names and hashes. */
+export async function modelHash(paths: readonly string[]): Promise<string> {
+  const hashes = await Promise.all(paths.map(fileHash));
+  if (hashes.length === 1) return hashes[0]!;
+  const lines = paths.map((path, i) => `${basename(path)} ${hashes[i]}\n`).sort();
+  return createHash("sha256").update(lines.join("")).digest("hex");
+}
+
+function cacheFolder(): string | undefined {
+  const home = Deno.env.get("XDG_CACHE_HOME") ??
+    (Deno.env.has("HOME") ? join(Deno.env.get("HOME")!, ".cache") : undefined);
+  return home && join(home, "tutti", "hashes");
+}
+
+async function readCache(key: string): Promise<string | undefined> {
+  const folder = cacheFolder();
+  if (!folder) return undefined;
+  try {
+    const text = await Deno.readTextFile(join(folder, key));
+    return /^[0-9a-f]{64}$/.test(text) ? text : undefined;
+  } catch {
+    return undefined; // No entry, or a cache that cannot be read: hash again.
+  }
+}
+
+async function writeCache(key: string, digest: string): Promise<void> {
+  const folder = cacheFolder();
+  if (!folder) return;
+  try {
+    await Deno.mkdir(folder, { recursive: true });
+    const temporary = join(folder, `${key}.${crypto.randomUUID()}`);
+    await Deno.writeTextFile(temporary, digest);
+    await Deno.rename(temporary, join(folder, key));
+  } catch {
+    // A cache that cannot be written costs time on the next start, nothing else.
+  }
+}

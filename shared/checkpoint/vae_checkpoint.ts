@@ -1,0 +1,31 @@
+/** Opens the VAE of an ensemble, from wherever the user has one. @module */
+
+import { join } from "node:path";
+import { FormatError } from "../errors.ts";
+import type { VaeConfig } from "../models/config/vae_config.ts";
+import type { Part } from "./checkpoint.ts";
+import { openVaeFolder } from "./diffusers_folder.ts";
+import { exists } from "./exists.ts";
+import { openVaeFile } from "./single_file.ts";
+
+/**
+ * @param path a VAE's folder, a diffusers model that has a `vae/`, or a single file with a VAE in it
+ * @param configFolder folder of a `config.json`, for a single file with a VAE of other sizes than SD1.5's
+ * @throws {FormatError} if there is no VAE
+ */
+export async function openVae(path: string, configFolder?: string): Promise<Part<VaeConfig>> {
+  if (!await exists(path)) {
+    throw new FormatError(`Cannot open VAE "${path}": no such file or folder`);
+  }
+  if ((await Deno.stat(path)).isDirectory) {
+    const nested = join(path, "vae");
+    return await openVaeFolder(await exists(nested) ? nested : path);
+  }
+  const part = await openVaeFile(path, configFolder);
+  if (part.weights.size === 0) {
+    throw new FormatError(
+      `File "${path}" must hold a VAE (keys below "first_stage_model."): it has none; name another with --vae`,
+    );
+  }
+  return part;
+}

@@ -1,0 +1,52 @@
+/**
+ * The numerics fingerprint: everything besides the weights that decides the bits of a result. Two experts
+ * with equal weights and equal fingerprints can replace each other in the middle of an image.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import * as ort from "onnxruntime-node";
+import type { LaneOptions } from "../lane/protocol.ts";
+import type { Graph } from "../onnx/graph.ts";
+import { printGraph } from "../onnx/print.ts";
+import type { NumericsFingerprint } from "./expert.ts";
+
+/** Instruction sets that make ONNX Runtime choose other kernels. */
+const KERNEL_FLAGS = [
+  "avx",
+  "avx2",
+  "fma",
+  "avx512f",
+  "avx512_vnni",
+  "avx512_bf16",
+  "amx_tile",
+  "asimd",
+  "sve",
+];
+
+export async function numericsFingerprint(
+  graphs: readonly Graph[],
+  { device, threads }: LaneOptions,
+): Promise<NumericsFingerprint> {
+  const hash = createHash("sha256");
+  for (const graph of graphs) hash.update(printGraph(graph));
+  return {
+    runtime: `onnxruntime ${ort.env.versions.node ?? ort.env.versions.common}`,
+    device,
+    isa: await instructionSets(),
+    threads,
+    graphHash: hash.digest("hex"),
+  };
+}
+
+/** Architecture, and on Linux the instruction sets among `KERNEL_FLAGS` that the processor has. */
+async function instructionSets(): Promise<string> {
+  try {
+    const info = await Deno.readTextFile("/proc/cpuinfo");
+    const flags = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1]?.split(/\s+/));
+    return [Deno.build.arch, ...KERNEL_FLAGS.filter((flag) => flags.has(flag))].join(" ");
+  } catch {
+    return Deno.build.arch; // Other systems: the architecture is all that they tell.
+  }
+}

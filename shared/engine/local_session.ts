@@ -1,0 +1,177 @@
+/**
+ * One image batch on one expert in this process: remembers what later blocks need (skips, time
+ * embeddings, text states), so each call brings one tensor and takes one away.
+ *
+ * @module
+ */
+
+import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
+import { type BlockId, blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import { checkTensor } from "../tensor/check.ts";
+import { f32, type F32Tensor, sliceRows } from "../tensor/tensor.ts";
+import type {
+  Expert,
+  ExpertSession,
+  ForwardRange,
+  ForwardResult,
+  SessionConfig,
+} from "./expert.ts";
+
+export class LocalSession implements ExpertSession {
+  readonly #expert: Expert;
+  readonly #config: SessionConfig;
+  /** Dt-wide rows, one per timestep. */
+  readonly #tembs: F32Tensor;
+  /** Outputs of IN blocks (as the ensemble aggregated them) that an OUT block of this step still wants. */
+  readonly #residuals = new Map<BlockId, F32Tensor>();
+  /** Index of the block that may come next; 0 means that a new step starts. */
+  #position = 0;
+  #stepIndex = -1;
+  #closed = false;
+
+  private constructor(expert: Expert, config: SessionConfig, tembs: F32Tensor) {
+    this.#expert = expert;
+    this.#config = config;
+    this.#tembs = tembs;
+  }
+
+  /** @throws {ShapeError} if the config does not fit the expert */
+  static async open(expert: Expert, config: SessionConfig): Promise<LocalSession> {
+    const { batch, height, width, encoderHiddenStates, timesteps } = config;
+    for (const [name, value] of Object.entries({ batch, height, width })) {
+      if (!Number.isSafeInteger(value) || value < 1) {
+        throw new ShapeError(`${name} must be a whole number >= 1: current value is ${value}`);
+      }
+    }
+    const tokens = Math.max(1, encoderHiddenStates.shape[1] ?? 0);
+    const shape = [batch, tokens, expert.description.crossAttentionDim];
+    checkTensor("encoder_hidden_states", encoderHiddenStates, "float32", shape);
+    return new LocalSession(expert, config, await expert.embedTimesteps(timesteps));
+  }
+
+  async forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
+    const { first, last } = this.#locate(range);
+    const { blocks } = this.#expert.description;
+    const { batch, encoderHiddenStates } = this.#config;
+    checkTensor("hidden_states", range.hiddenStates, "float32", [
+      batch,
+      ...this.#inputShape(blocks[first]!),
+    ]);
+    if (first === 0) this.#residuals.clear();
+    this.#stepIndex = range.stepIndex;
+    // A range that fails half-way cannot be continued: only a new step may follow.
+    this.#position = 0;
+
+    const temb = repeatRows(sliceRows(this.#tembs, range.stepIndex, range.stepIndex + 1), batch);
+    let hiddenStates = range.hiddenStates;
+    let computeMs = 0, queueMs = 0;
+    for (let index = first; index <= last; index++) {
+      throwIfAborted(signal);
+      const block = blocks[index]!;
+      if (index > 0) this.#keepResidual(blocks[index - 1]!, hiddenStates);
+      const residual = block.skipFrom === undefined
+        ? undefined
+        : this.#takeResidual(block.skipFrom);
+      const [, height, width] = this.#outputShape(block);
+      const result = await this.#expert.forwardBlock({
+        block: block.id,
+        hiddenStates,
+        temb,
+        encoderHiddenStates,
+        ...(residual && { residual }),
+        ...(block.upsamples && { targetSize: [height, width] as const }),
+      }, signal);
+      hiddenStates = result.hiddenStates;
+      computeMs += result.computeMs;
+      queueMs += result.queueMs;
+    }
+    this.#position = (last + 1) % blocks.length;
+    return { hiddenStates, computeMs, queueMs };
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#residuals.clear();
+    return Promise.resolve();
+  }
+
+  /** Indices of the range's ends. Refuses what is unknown, out of order, or of another step. */
+  #locate({ first, last, stepIndex }: ForwardRange): { first: number; last: number } {
+    if (this.#closed) throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
+    const { blocks } = this.#expert.description;
+    const { timesteps } = this.#config;
+    if (!(Number.isSafeInteger(stepIndex) && 0 <= stepIndex && stepIndex < timesteps.length)) {
+      throw new TuttiError(
+        "OUT_OF_RANGE",
+        `step_index must lie in 0..${timesteps.length - 1}: current value is ${stepIndex}`,
+      );
+    }
+    const [from, to] = [first, last].map((id) => blocks.findIndex((block) => block.id === id)) as [
+      number,
+      number,
+    ];
+    const names: readonly (readonly [string, string, number])[] = [["first", first, from], [
+      "last",
+      last,
+      to,
+    ]];
+    for (const [name, id, index] of names) {
+      if (index < 0) {
+        throw new TuttiError(
+          "NOT_FOUND",
+          `${name} must be one of ${blocks[0]!.id}..${blocks.at(-1)!.id}: current value is "${id}"`,
+        );
+      }
+    }
+    const inOrder = from === 0 || (from === this.#position && stepIndex === this.#stepIndex);
+    if (!inOrder || to < from) {
+      const wanted = this.#position === 0
+        ? `${blocks[0]!.id} (a new step)`
+        : `${blocks[this.#position]!.id} of step ${this.#stepIndex}, or ${
+          blocks[0]!.id
+        } of a new one`;
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        `Blocks must run in order: next is ${wanted}: current request is ${first}..${last} of step ${stepIndex}`,
+        { details: { block: first } },
+      );
+    }
+    return { first: from, last: to };
+  }
+
+  #inputShape(block: BlockSpec): readonly number[] {
+    const { height, width } = this.#config;
+    return [
+      block.inChannels,
+      sizeAtScale(height, block.inScale),
+      sizeAtScale(width, block.inScale),
+    ];
+  }
+
+  #outputShape(block: BlockSpec): readonly [number, number, number] {
+    return blockOutputShape(block, this.#config.height, this.#config.width);
+  }
+
+  /** The input of a block is the (aggregated) output of the one before: skips never travel twice. */
+  #keepResidual(producer: BlockSpec, output: F32Tensor): void {
+    if (this.#expert.description.blocks.some(({ skipFrom }) => skipFrom === producer.id)) {
+      this.#residuals.set(producer.id, output);
+    }
+  }
+
+  #takeResidual(producer: BlockId): F32Tensor {
+    const residual = this.#residuals.get(producer);
+    if (!residual) {
+      throw new TuttiError("FAILED_PRECONDITION", `The skip of ${producer} is not in the session`);
+    }
+    this.#residuals.delete(producer);
+    return residual;
+  }
+}
+
+/** One row `[1, D]` as `[count, D]`. */
+function repeatRows(row: F32Tensor, count: number): F32Tensor {
+  const result = f32([count, row.data.length]);
+  for (let i = 0; i < count; i++) result.data.set(row.data, i * row.data.length);
+  return result;
+}

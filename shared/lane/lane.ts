@@ -1,0 +1,127 @@
+/**
+ * The near side of a lane: loads graphs into it and runs them, without ever blocking this thread.
+ *
+ * @module
+ */
+
+import { TuttiError } from "../errors.ts";
+import type { EncodedModel } from "../onnx/encode.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { byteLength, type Shape, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
+import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+
+/** What a run is to give back: ONNX Runtime writes into memory that is allocated for these. */
+export type OutputTypes = Readonly<
+  Record<string, { readonly dtype: DType; readonly shape: Shape }>
+>;
+
+export interface RunResult {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** In the lane, without waiting for it. */
+  readonly computeMs: number;
+  /** Waiting for the lane. */
+  readonly queueMs: number;
+}
+
+interface Pending {
+  /** The memory behind the request's addresses: held here, so it is not collected before the answer. */
+  readonly tensors: readonly Tensor[];
+  readonly resolve: (elapsedMs: number) => void;
+  readonly reject: (error: TuttiError) => void;
+}
+
+/** A request as its caller gives it: the lane numbers it. */
+type Unnumbered<R> = R extends LaneRequest ? Omit<R, "id"> : never;
+
+export class Lane implements Disposable {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 0;
+  #closed = false;
+
+  constructor(options: LaneOptions) {
+    this.#worker = new Worker(new URL("./lane_worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = (event: MessageEvent<LaneReply>) => this.#settle(event.data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(`A compute lane stopped: ${event.message}`);
+    };
+    this.#worker.postMessage(options);
+  }
+
+  /** Calls that wait or run now. */
+  get load(): number {
+    return this.#pending.size;
+  }
+
+  /** Creates the graph's session. Loading reads the weights, so it takes time; runs wait behind it. */
+  async loadGraph(graph: string, { bytes, weightsFolder }: EncodedModel): Promise<void> {
+    await this.#request({ kind: "load", graph, model: bytes, weightsFolder });
+  }
+
+  /**
+   * Runs a loaded graph. Inputs are read in place: they must not change until the promise settles.
+   *
+   * @throws {TuttiError} INTERNAL with the runtime's message
+   */
+  async run(
+    graph: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    outputTypes: OutputTypes,
+  ): Promise<RunResult> {
+    const outputs: Record<string, Tensor> = {};
+    for (const [name, { dtype, shape }] of Object.entries(outputTypes)) {
+      outputs[name] = tensorFromBytes(dtype, shape, new Uint8Array(byteLength(dtype, shape)));
+    }
+    const start = performance.now();
+    const computeMs = await this.#request(
+      { kind: "run", graph, feeds: refsOf(inputs), fetches: refsOf(outputs) },
+      [...Object.values(inputs), ...Object.values(outputs)],
+    );
+    return { outputs, computeMs, queueMs: performance.now() - start - computeMs };
+  }
+
+  async releaseGraph(graph: string): Promise<void> {
+    await this.#request({ kind: "release", graph });
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#worker.terminate();
+    this.#fail("The compute lane was closed");
+  }
+
+  #request(request: Unnumbered<LaneRequest>, tensors: readonly Tensor[] = []): Promise<number> {
+    if (this.#closed) {
+      return Promise.reject(new TuttiError("UNAVAILABLE", "The compute lane is closed"));
+    }
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { tensors, resolve, reject });
+      this.#worker.postMessage({ ...request, id });
+    });
+  }
+
+  #settle(reply: LaneReply): void {
+    const pending = this.#pending.get(reply.id);
+    this.#pending.delete(reply.id);
+    if (reply.ok) pending?.resolve(reply.elapsedMs);
+    else pending?.reject(new TuttiError("INTERNAL", `ONNX Runtime failed: ${reply.message}`));
+  }
+
+  #fail(message: string): void {
+    for (const { reject } of this.#pending.values()) reject(new TuttiError("INTERNAL", message));
+    this.#pending.clear();
+  }
+}
+
+function refsOf(tensors: Readonly<Record<string, Tensor>>): Record<string, TensorRef> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, shape, data }]) => {
+      const address = data.byteLength === 0
+        ? 0n
+        : Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
+      return [name, { dtype, shape, address }];
+    }),
+  );
+}

@@ -1,0 +1,96 @@
+/// <reference lib="webworker" />
+/**
+ * A lane: the thread that owns ONNX Runtime sessions. `run()` holds its thread for the whole inference,
+ * so it never runs on the thread that answers RPC and health checks. Started by `lane.ts`.
+ *
+ * @module
+ */
+
+import * as ort from "onnxruntime-node";
+import { DTYPES } from "../tensor/dtype.ts";
+import { byteLength, elementCount } from "../tensor/tensor.ts";
+import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+
+declare const self: DedicatedWorkerGlobalScope;
+
+const sessions = new Map<string, ort.InferenceSession>();
+let options: LaneOptions;
+
+self.onmessage = (event: MessageEvent<LaneOptions>) => {
+  options = event.data;
+  self.onmessage = (next: MessageEvent<LaneRequest>) => void answer(next.data);
+};
+
+async function answer(request: LaneRequest): Promise<void> {
+  const start = performance.now();
+  let reply: LaneReply;
+  try {
+    await handle(request);
+    reply = { id: request.id, ok: true, elapsedMs: performance.now() - start };
+  } catch (error) {
+    reply = {
+      id: request.id,
+      ok: false,
+      message: error instanceof Error ? error.message : String(error),
+    };
+  }
+  self.postMessage(reply);
+}
+
+async function handle(request: LaneRequest): Promise<void> {
+  switch (request.kind) {
+    case "load": {
+      const session = await createSession(request.model, request.weightsFolder);
+      sessions.set(request.graph, session);
+      return;
+    }
+    case "run": {
+      const session = sessions.get(request.graph);
+      if (!session) throw new Error(`Graph "${request.graph}" is not loaded in this lane`);
+      // With pre-allocated fetches the results land in the caller's memory.
+      await session.run(mapRefs(request.feeds), mapRefs(request.fetches));
+      return;
+    }
+    case "release": {
+      await sessions.get(request.graph)?.release();
+      sessions.delete(request.graph);
+      return;
+    }
+  }
+}
+
+function createSession(
+  model: Uint8Array,
+  weightsFolder: string | undefined,
+): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(model, {
+    executionProviders: [options.device],
+    intraOpNumThreads: options.threads,
+    // Each block's session would otherwise keep its largest activations for itself.
+    enableCpuMemArena: false,
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        ...(weightsFolder !== undefined &&
+          { model_external_initializers_file_folder_path: weightsFolder }),
+        // Waiting threads that spin take the cores from the other workers of this machine.
+        intra_op: { allow_spinning: "0" },
+      },
+    },
+  });
+}
+
+function mapRefs(refs: Readonly<Record<string, TensorRef>>): Record<string, ort.Tensor> {
+  return Object.fromEntries(Object.entries(refs).map(([name, ref]) => [name, toOrtTensor(ref)]));
+}
+
+/** A runtime tensor over the memory that the reference names; no copy. */
+function toOrtTensor({ dtype, shape, address }: TensorRef): ort.Tensor {
+  const count = elementCount(shape);
+  const pointer = Deno.UnsafePointer.create(address);
+  const buffer = count === 0 || pointer === null
+    ? new ArrayBuffer(0)
+    : Deno.UnsafePointerView.getArrayBuffer(pointer, byteLength(dtype, shape));
+  const data = new DTYPES[dtype].array(buffer, 0, count);
+  return new ort.Tensor(dtype as "float32", data as Float32Array, shape);
+}

@@ -1,0 +1,80 @@
+/**
+ * The CLIP text encoder as a graph (transformers `CLIPTextModel`): pre-norm transformer with a causal
+ * mask and no padding mask.
+ *
+ * @module
+ */
+
+import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
+import { Add, Gelu } from "../onnx/ops/elementwise.ts";
+import { Gather } from "../onnx/ops/movement.ts";
+import { f32 } from "../tensor/tensor.ts";
+import type { ClipTextConfig } from "./config/clip_config.ts";
+import { attention } from "./layers/attention.ts";
+import { linear, quickGelu } from "./layers/linear.ts";
+import { layerNorm } from "./layers/norm.ts";
+import type { Weights } from "./weights.ts";
+
+/**
+ * Input: `input_ids` int64 `[B, L]`, L the config's `max_position_embeddings`. Outputs, f32 `[B, L, D]`:
+ * `last_hidden_state` after the final layer norm, `penultimate_hidden_state` before the last layer, without it.
+ */
+export function clipTextGraph(config: ClipTextConfig, weights: Weights): Graph {
+  const g = new GraphBuilder("text_encoder");
+  const { hiddenSize, maxLength, vocabSize, layerNormEps } = config;
+  const text = weights.scope("text_model");
+  const embeddings = text.scope("embeddings");
+  const inputIds = g.input("input_ids", "int64", ["B", maxLength]);
+  const tokens = Gather(
+    g,
+    embeddings.tensor(g, "token_embedding.weight", [vocabSize, hiddenSize]),
+    inputIds,
+  );
+  const positions = embeddings.tensor(g, "position_embedding.weight", [maxLength, hiddenSize]);
+  const mask = causalMask(g, maxLength);
+
+  let h = Add(g, tokens, positions);
+  let penultimate = h;
+  for (let i = 0; i < config.numLayers; i++) {
+    penultimate = h;
+    h = encoderLayer(g, text.scope("encoder", "layers", i), h, mask, config);
+  }
+  g.output("penultimate_hidden_state", penultimate);
+  g.output("last_hidden_state", layerNorm(g, text.scope("final_layer_norm"), h, layerNormEps));
+  return g.build();
+}
+
+function encoderLayer(
+  g: GraphBuilder,
+  weights: Weights,
+  x: Value,
+  mask: Value,
+  config: ClipTextConfig,
+): Value {
+  const { hiddenSize, intermediateSize, numHeads, layerNormEps, activation } = config;
+  const normed = layerNorm(g, weights.scope("layer_norm1"), x, layerNormEps);
+  const project = (name: string) => linear(g, weights.scope("self_attn", name), normed, hiddenSize);
+  const mixed = attention(g, {
+    query: project("q_proj"),
+    key: project("k_proj"),
+    value: project("v_proj"),
+    heads: numHeads,
+    lowering: "primitive",
+    mask,
+  });
+  x = Add(g, x, linear(g, weights.scope("self_attn", "out_proj"), mixed, hiddenSize));
+  const hidden = layerNorm(g, weights.scope("layer_norm2"), x, layerNormEps);
+  const expanded = linear(g, weights.scope("mlp", "fc1"), hidden, intermediateSize);
+  const activated = activation === "gelu" ? Gelu(g, expanded) : quickGelu(g, expanded);
+  return Add(g, x, linear(g, weights.scope("mlp", "fc2"), activated, hiddenSize));
+}
+
+/** 0 where a token may look (itself and before), the lowest f32 elsewhere; f32 `[L, L]`. */
+function causalMask(g: GraphBuilder, length: number): Value {
+  const lowest = -3.4028234663852886e38;
+  const mask = f32([length, length]);
+  for (let query = 0; query < length; query++) {
+    for (let key = query + 1; key < length; key++) mask.data[query * length + key] = lowest;
+  }
+  return g.constant(mask, "causal_mask");
+}

@@ -1,0 +1,132 @@
+/**
+ * Reads fields of a `config.json`: present and of the right kind, or absent with a default; otherwise
+ * an error that names file, key, value and expectation.
+ *
+ * @module
+ */
+
+import { FormatError } from "../../errors.ts";
+
+export class ConfigFields {
+  readonly #json: Readonly<Record<string, unknown>>;
+  readonly #path: string;
+
+  /** @param path shown in errors */
+  constructor(json: unknown, path: string) {
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      throw new FormatError(
+        `Config "${path}" must be a JSON object: current value is ${JSON.stringify(json)}`,
+      );
+    }
+    this.#json = json as Record<string, unknown>;
+    this.#path = path;
+  }
+
+  static async read(path: string): Promise<ConfigFields> {
+    let text: string;
+    try {
+      text = await Deno.readTextFile(path);
+    } catch (cause) {
+      throw new FormatError(`Cannot read config "${path}": ${(cause as Error).message}`, { cause });
+    }
+    try {
+      return new ConfigFields(JSON.parse(text), path);
+    } catch (cause) {
+      if (cause instanceof FormatError) throw cause;
+      throw new FormatError(`Config "${path}" is not JSON: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  has(key: string): boolean {
+    return this.#json[key] !== undefined && this.#json[key] !== null;
+  }
+
+  /** A whole number >= 1. Without a default the key must be there. */
+  count(key: string, fallback?: number): number {
+    return this.#get(key, fallback, "a whole number >= 1", isCount);
+  }
+
+  /** A whole number >= 0. */
+  index(key: string, fallback?: number): number {
+    return this.#get(key, fallback, "a whole number >= 0", isIndex);
+  }
+
+  /** A finite number. */
+  number(key: string, fallback?: number): number {
+    return this.#get(key, fallback, "a number", (v): v is number => Number.isFinite(v));
+  }
+
+  boolean(key: string, fallback?: boolean): boolean {
+    return this.#get(key, fallback, "true or false", (v): v is boolean => typeof v === "boolean");
+  }
+
+  /** One of the given words. */
+  choice<const T extends string>(key: string, choices: readonly T[], fallback?: T): T {
+    const isChoice = (v: unknown): v is T => choices.includes(v as T);
+    return this.#get(key, fallback, `one of ${choices.map((c) => `"${c}"`).join(", ")}`, isChoice);
+  }
+
+  /** A non-empty list of whole numbers >= 1. */
+  counts(key: string, fallback?: readonly number[]): readonly number[] {
+    return this.#get(key, fallback, "a list of whole numbers >= 1", isCountList);
+  }
+
+  /** One whole number for all of `length` levels, or a list with one per level. */
+  countPerLevel(key: string, length: number, fallback?: number): readonly number[] {
+    const raw = this.#get(
+      key,
+      fallback,
+      `a whole number >= 1 or a list of ${length}`,
+      (v): v is number | number[] => isCount(v) || (isCountList(v) && v.length === length),
+    );
+    return typeof raw === "number" ? new Array<number>(length).fill(raw) : raw;
+  }
+
+  /** A list of words out of the given ones, of known length. */
+  choices<const T extends string>(
+    key: string,
+    choices: readonly T[],
+    length: number,
+  ): readonly T[] {
+    const isList = (v: unknown): v is T[] =>
+      Array.isArray(v) && v.length === length && v.every((item) => choices.includes(item));
+    return this.#get(
+      key,
+      undefined,
+      `${length} of ${choices.map((c) => `"${c}"`).join(", ")}`,
+      isList,
+    );
+  }
+
+  /** Refuses a feature that we do not build: the key must be absent, or have one of these values. */
+  mustBe(key: string, ...supported: readonly unknown[]): void {
+    const value = this.#json[key];
+    if (value === undefined || supported.some((s) => JSON.stringify(s) === JSON.stringify(value))) {
+      return;
+    }
+    const wanted = supported.map((s) => JSON.stringify(s)).join(" or ");
+    throw new FormatError(
+      `Config "${this.#path}" needs a feature that is not supported: "${key}" must be ${wanted}: ` +
+        `current value is ${JSON.stringify(value)}`,
+    );
+  }
+
+  #get<T>(key: string, fallback: T | undefined, wanted: string, is: (v: unknown) => v is T): T {
+    const value = this.#json[key] ?? fallback;
+    if (is(value)) return value;
+    throw new FormatError(
+      `Config "${this.#path}": "${key}" must be ${wanted}: current value is ${
+        value === undefined ? "absent" : JSON.stringify(value)
+      }`,
+    );
+  }
+}
+
+const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 1;
+const isIndex = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+const isCountList = (v: unknown): v is number[] =>
+  Array.isArray(v) && v.length > 0 && v.every(isCount);

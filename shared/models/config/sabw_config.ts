@@ -1,0 +1,44 @@
+/** One aggregator's `config.json`, in the layout of the paper's code plus `norm_num_groups`. @module */
+
+import { FormatError } from "../../errors.ts";
+import type { ConfigFields } from "./fields.ts";
+
+export interface SabwConfig {
+  /** C of the block's features. */
+  readonly inChannels: number;
+  /** N, experts in model-major order. */
+  readonly numExperts: number;
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly numLayers: number;
+  readonly crossAttentionDim: number;
+  readonly timeEmbedDim: number;
+  readonly normNumGroups: number;
+}
+
+/** @throws {FormatError} on a missing or impossible field */
+export function parseSabwConfig(fields: ConfigFields): SabwConfig {
+  const config: SabwConfig = {
+    inChannels: fields.count("in_channels"),
+    numExperts: fields.count("num_experts"),
+    hiddenSize: fields.count("hidden_size"),
+    numHeads: fields.count("num_attn_heads"),
+    numLayers: fields.count("num_layers"),
+    crossAttentionDim: fields.count("cross_attn_dim"),
+    timeEmbedDim: fields.count("temb_channels"),
+    normNumGroups: fields.count("norm_num_groups", 32),
+  };
+  for (
+    const [key, divisor] of [["num_attn_heads", config.numHeads], [
+      "norm_num_groups",
+      config.normNumGroups,
+    ]] as const
+  ) {
+    if (config.hiddenSize % divisor !== 0) {
+      throw new FormatError(
+        `Config "${fields.path}": "${key}" must divide the hidden size ${config.hiddenSize}: current value is ${divisor}`,
+      );
+    }
+  }
+  return config;
+}

@@ -1,0 +1,102 @@
+/**
+ * Graph -> the bytes of an ONNX model. Weights stay where they are: each becomes an external-data
+ * reference (file name, offset, length) that ONNX Runtime resolves in the folder given with the session.
+ *
+ * @module
+ */
+
+import protobuf from "protobufjs";
+import { basename, dirname } from "node:path";
+import { FormatError } from "../errors.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import type { AttributeValue, Graph, Initializer, Node, Value } from "./graph.ts";
+
+/** The operator set whose definitions `ops/` follows. */
+const OPSET = 20;
+const IR_VERSION = 9;
+const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+
+const root = protobuf.loadSync(new URL("../../proto/onnx.proto", import.meta.url).pathname);
+const ModelProto = root.lookupType("onnx.ModelProto");
+
+export interface EncodedModel {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The one folder that all referenced weight files lie in; undefined without external weights. */
+  readonly weightsFolder: string | undefined;
+}
+
+/**
+ * Encodes a graph.
+ *
+ * @throws {FormatError} if its weights lie in more than one folder (ONNX Runtime resolves against one)
+ */
+export function encodeModel(graph: Graph): EncodedModel {
+  const folders = new Set(
+    graph.initializers.flatMap((i) => "external" in i ? [dirname(i.external.path)] : []),
+  );
+  if (folders.size > 1) {
+    throw new FormatError(
+      `Graph "${graph.name}" needs its weights in one folder: current folders are ${
+        [...folders].join(", ")
+      }`,
+    );
+  }
+  const message = ModelProto.fromObject({
+    irVersion: IR_VERSION,
+    producerName: "tutti",
+    graph: {
+      name: graph.name,
+      node: graph.nodes.map(encodeNode),
+      initializer: graph.initializers.map(encodeInitializer),
+      input: graph.inputs.map(encodeValueInfo),
+      output: graph.outputs.map(encodeValueInfo),
+    },
+    opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
+  });
+  const bytes = ModelProto.encode(message).finish().slice() as Uint8Array<ArrayBuffer>;
+  return { bytes, weightsFolder: folders.values().next().value };
+}
+
+function encodeNode(node: Node, index: number): unknown {
+  return {
+    name: `${node.op}_${index}`,
+    opType: node.op,
+    domain: node.domain,
+    input: node.inputs,
+    output: node.outputs,
+    attribute: Object.entries(node.attributes).map(([name, value]) => ({
+      name,
+      ...encodeAttribute(value),
+    })),
+  };
+}
+
+function encodeAttribute(value: AttributeValue): Record<string, unknown> {
+  if ("int" in value) return { type: ATTRIBUTE_TYPE.int, i: value.int };
+  if ("float" in value) return { type: ATTRIBUTE_TYPE.float, f: value.float };
+  if ("string" in value) {
+    return { type: ATTRIBUTE_TYPE.string, s: new TextEncoder().encode(value.string) };
+  }
+  return { type: ATTRIBUTE_TYPE.ints, ints: value.ints };
+}
+
+function encodeInitializer(initializer: Initializer): unknown {
+  const { name, dtype, shape } = initializer;
+  const common = { name, dataType: DTYPES[dtype].onnx, dims: shape };
+  if ("bytes" in initializer) return { ...common, rawData: initializer.bytes };
+  const { path, offset, length } = initializer.external;
+  return {
+    ...common,
+    dataLocation: 1,
+    externalData: [
+      { key: "location", value: basename(path) },
+      { key: "offset", value: String(offset) },
+      { key: "length", value: String(length) },
+    ],
+  };
+}
+
+function encodeValueInfo({ name, dtype, shape }: Value): unknown {
+  const dim = shape.map((d) => typeof d === "number" ? { dimValue: d } : { dimParam: d });
+  return { name, type: { tensorType: { elemType: DTYPES[dtype].onnx, shape: { dim } } } };
+}

@@ -1,0 +1,163 @@
+/**
+ * A typed ONNX graph under construction. Every value carries dtype and shape, every op (`ops/`) checks
+ * its inputs and infers its output while building, so ONNX Runtime never sees a bad graph. Weights are references
+ * into checkpoint files (`external`); their bytes are not touched here.
+ *
+ * @module
+ */
+
+import { ShapeError } from "../errors.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { byteLength, bytesOf, formatType, type Shape, type Tensor } from "../tensor/tensor.ts";
+import type { GraphShape } from "./dim.ts";
+
+/** A tensor that flows through the graph. */
+export interface Value {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: GraphShape;
+}
+
+export type AttributeValue =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly string: string }
+  | { readonly ints: readonly number[] };
+
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/** One operation. `domain` "" is ONNX itself, "com.microsoft" is ONNX Runtime's own set. */
+export interface Node {
+  readonly op: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+/** Where a weight's bytes lie: no copy of them is made to build or encode a graph. */
+export interface ExternalBytes {
+  /** Real path of the file. */
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export type Initializer =
+  & { readonly name: string; readonly dtype: DType; readonly shape: Shape }
+  & ({ readonly external: ExternalBytes } | { readonly bytes: Uint8Array });
+
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly initializers: readonly Initializer[];
+  readonly nodes: readonly Node[];
+}
+
+export interface NodeOptions {
+  readonly domain?: string;
+  readonly attributes?: Attributes;
+}
+
+export class GraphBuilder {
+  readonly #name: string;
+  readonly #inputs: Value[] = [];
+  readonly #outputs: Value[] = [];
+  readonly #initializers: Initializer[] = [];
+  readonly #weights = new Map<string, Value>();
+  readonly #counters = new Map<string, number>();
+  readonly #nodes: Node[] = [];
+  readonly #names = new Set<string>();
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** Declares a graph input. Symbols in the shape are bound by each run. */
+  input(name: string, dtype: DType, shape: GraphShape): Value {
+    const value = { name: this.#claim(name), dtype, shape };
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** Names a value as a result of the graph. */
+  output(name: string, value: Value): void {
+    const output = this.node(
+      "Identity",
+      [value],
+      [{ dtype: value.dtype, shape: value.shape }],
+      {},
+      name,
+    );
+    this.#outputs.push(output[0]!);
+  }
+
+  /** A weight whose bytes stay in their file. The same name twice is the same weight. */
+  weight(name: string, dtype: DType, shape: Shape, external: ExternalBytes): Value {
+    const known = this.#weights.get(name);
+    if (known) return known;
+    if (external.length !== byteLength(dtype, shape)) {
+      throw new ShapeError(
+        `Weight "${name}" of ${formatType(dtype, shape)} must have ${byteLength(dtype, shape)} ` +
+          `bytes: current length is ${external.length}`,
+      );
+    }
+    const value = { name: this.#claim(name), dtype, shape };
+    this.#initializers.push({ ...value, external });
+    this.#weights.set(name, value);
+    return value;
+  }
+
+  /** A constant that is part of the graph itself. */
+  constant(tensor: Tensor, hint = "constant"): Value {
+    const value = { name: this.#fresh(hint), dtype: tensor.dtype, shape: tensor.shape };
+    this.#initializers.push({ ...value, bytes: bytesOf(tensor) });
+    return value;
+  }
+
+  /** Appends an operation. Called by the functions of `ops/`, which know each op's rule. */
+  node(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    outputs: readonly { readonly dtype: DType; readonly shape: GraphShape }[],
+    options: NodeOptions = {},
+    outputName?: string,
+  ): Value[] {
+    const values = outputs.map(({ dtype, shape }) => ({
+      name: outputName === undefined ? this.#fresh(op.toLowerCase()) : this.#claim(outputName),
+      dtype,
+      shape,
+    }));
+    this.#nodes.push({
+      op,
+      domain: options.domain ?? "",
+      inputs: inputs.map((value) => value?.name ?? ""),
+      outputs: values.map(({ name }) => name),
+      attributes: options.attributes ?? {},
+    });
+    return values;
+  }
+
+  build(): Graph {
+    return {
+      name: this.#name,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      initializers: this.#initializers,
+      nodes: this.#nodes,
+    };
+  }
+
+  #claim(name: string): string {
+    if (this.#names.has(name)) throw new ShapeError(`Graph value "${name}" is already defined`);
+    this.#names.add(name);
+    return name;
+  }
+
+  #fresh(hint: string): string {
+    const index = this.#counters.get(hint) ?? 0;
+    this.#counters.set(hint, index + 1);
+    return this.#claim(`${hint}_${index}`);
+  }
+}

@@ -1,0 +1,36 @@
+/** Elementwise operations, with ONNX's names; shapes broadcast as in numpy. @module */
+
+import { ShapeError } from "../../errors.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import { formatType } from "../../tensor/tensor.ts";
+import { broadcastShapes } from "../dim.ts";
+import type { GraphBuilder, Value } from "../graph.ts";
+
+function binary(g: GraphBuilder, op: string, a: Value, b: Value): Value {
+  if (a.dtype !== b.dtype) {
+    throw new ShapeError(
+      `${op} needs one dtype: ${formatType(a.dtype, a.shape)} and ${formatType(b.dtype, b.shape)}`,
+    );
+  }
+  return g.node(op, [a, b], [{ dtype: a.dtype, shape: broadcastShapes(op, a.shape, b.shape) }])[0]!;
+}
+
+function unary(g: GraphBuilder, op: string, x: Value): Value {
+  return g.node(op, [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}
+
+export const Add = (g: GraphBuilder, a: Value, b: Value): Value => binary(g, "Add", a, b);
+export const Mul = (g: GraphBuilder, a: Value, b: Value): Value => binary(g, "Mul", a, b);
+export const Div = (g: GraphBuilder, a: Value, b: Value): Value => binary(g, "Div", a, b);
+
+export const Sigmoid = (g: GraphBuilder, x: Value): Value => unary(g, "Sigmoid", x);
+
+/** Exact (erf) GELU; ONNX's `approximate = "none"`. */
+export const Gelu = (g: GraphBuilder, x: Value): Value => unary(g, "Gelu", x);
+
+export function Cast(g: GraphBuilder, x: Value, to: DType, onnxType: number): Value {
+  if (x.dtype === to) return x;
+  return g.node("Cast", [x], [{ dtype: to, shape: x.shape }], {
+    attributes: { to: { int: onnxType } },
+  })[0]!;
+}

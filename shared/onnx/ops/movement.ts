@@ -1,0 +1,113 @@
+/** Operations that move elements without computing. @module */
+
+import { ShapeError } from "../../errors.ts";
+import { i64 } from "../../tensor/tensor.ts";
+import { addDims, type Dim, divDims } from "../dim.ts";
+import type { GraphBuilder, Value } from "../graph.ts";
+
+/**
+ * Reshapes to `dims`, where 0 copies the input's size of that axis and one -1 takes what is left.
+ *
+ * @throws {ShapeError} if the sizes do not multiply to the input's
+ */
+export function Reshape(g: GraphBuilder, x: Value, dims: readonly number[]): Value {
+  const shape: Dim[] = dims.map((dim, axis) => dim === 0 ? x.shape[axis]! : dim);
+  const free = dims.indexOf(-1);
+  const rest = divDims(x.shape, shape.filter((_, axis) => axis !== free));
+  if (free >= 0) shape[free] = rest;
+  else if (rest !== 1) throw new ShapeError(`Cannot reshape [${x.shape}] to [${shape}]`);
+  const target = g.constant(i64([dims.length], dims), "shape");
+  return g.node("Reshape", [x, target], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** Reshapes to the shape that `like` has in the run: for spatial sizes that only a run knows. */
+export function ReshapeLike(g: GraphBuilder, x: Value, like: Value): Value {
+  if (divDims(x.shape, like.shape) !== 1) {
+    throw new ShapeError(`Cannot reshape [${x.shape}] to [${like.shape}]`);
+  }
+  const output = [{ dtype: x.dtype, shape: like.shape }];
+  return g.node("Reshape", [x, ShapeOf(g, like)], output)[0]!;
+}
+
+/** The shape of x as an int64 vector. ONNX's `Shape`; our name avoids the type's. */
+export function ShapeOf(g: GraphBuilder, x: Value): Value {
+  return g.node("Shape", [x], [{ dtype: "int64", shape: [x.shape.length] }])[0]!;
+}
+
+export function Transpose(g: GraphBuilder, x: Value, perm: readonly number[]): Value {
+  const shape = perm.map((axis) => x.shape[axis]!);
+  return g.node("Transpose", [x], [{ dtype: x.dtype, shape }], {
+    attributes: { perm: { ints: perm } },
+  })[0]!;
+}
+
+/** @throws {ShapeError} if the other axes differ */
+export function Concat(g: GraphBuilder, values: readonly Value[], axis: number): Value {
+  const [first] = values;
+  if (first === undefined) throw new ShapeError("Concat needs at least one value");
+  const others = (value: Value) => value.shape.filter((_, i) => i !== axis).join();
+  const odd = values.find((value) => others(value) !== others(first));
+  if (odd) {
+    throw new ShapeError(`Concat on axis ${axis} of [${first.shape}] and [${odd.shape}]`);
+  }
+  const shape = [...first.shape];
+  shape[axis] = values.map((value) => value.shape[axis]!).reduce(addDims);
+  return g.node("Concat", values, [{ dtype: first.dtype, shape }], {
+    attributes: { axis: { int: axis } },
+  })[0]!;
+}
+
+/** Cuts an axis of known size into equal parts. */
+export function Split(g: GraphBuilder, x: Value, axis: number, parts: number): Value[] {
+  const size = x.shape.at(axis);
+  if (typeof size !== "number" || size % parts !== 0) {
+    throw new ShapeError(`Cannot split axis ${axis} of [${x.shape}] into ${parts} equal parts`);
+  }
+  const shape = [...x.shape];
+  shape[axis < 0 ? shape.length + axis : axis] = size / parts;
+  return g.node("Split", [x], Array.from({ length: parts }, () => ({ dtype: x.dtype, shape })), {
+    attributes: { axis: { int: axis }, num_outputs: { int: parts } },
+  });
+}
+
+/** Elements `start` to `end` of one axis of known size. */
+export function Slice(g: GraphBuilder, x: Value, axis: number, start: number, end: number): Value {
+  const size = x.shape[axis];
+  if (typeof size !== "number" || !(0 <= start && start < end && end <= size)) {
+    throw new ShapeError(`Cannot slice axis ${axis} of [${x.shape}] from ${start} to ${end}`);
+  }
+  const shape = [...x.shape];
+  shape[axis] = end - start;
+  const bounds = [start, end, axis].map((value) => g.constant(i64([1], [value]), "bound"));
+  return g.node("Slice", [x, ...bounds], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** Rows of `table` `[V, D]` for each of the int64 `indices` `[...]`: `[..., D]`. */
+export function Gather(g: GraphBuilder, table: Value, indices: Value): Value {
+  const shape = [...indices.shape, ...table.shape.slice(1)];
+  return g.node("Gather", [table, indices], [{ dtype: table.dtype, shape }])[0]!;
+}
+
+/**
+ * Nearest-neighbour resize of `[B, C, H, W]` to a height and width that the run gives: source index
+ * floor(i * in / out), as `torch.nn.functional.interpolate(mode="nearest")` has it.
+ *
+ * @param targetSize int64 `[2]`
+ */
+export function ResizeNearest(
+  g: GraphBuilder,
+  x: Value,
+  targetSize: Value,
+  targetDims: readonly [Dim, Dim],
+): Value {
+  const batchAndChannels = Slice(g, ShapeOf(g, x), 0, 0, 2);
+  const sizes = Concat(g, [batchAndChannels, targetSize], 0);
+  const shape = [x.shape[0]!, x.shape[1]!, ...targetDims];
+  return g.node("Resize", [x, undefined, undefined, sizes], [{ dtype: x.dtype, shape }], {
+    attributes: {
+      mode: { string: "nearest" },
+      coordinate_transformation_mode: { string: "asymmetric" },
+      nearest_mode: { string: "floor" },
+    },
+  })[0]!;
+}
