@@ -92,3 +92,22 @@ export class WorkerError extends TuttiError {
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new TuttiError("CANCELLED", "The operation was cancelled");
 }
+
+/** Exit codes of the command line. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  workerUnreachable: 3,
+  badInput: 4,
+  interrupted: 130,
+} as const;
+
+/** The exit code that tells a script what kind of error this was. */
+export function exitCode(error: TuttiError): number {
+  if (error.code === "CANCELLED") return EXIT.interrupted;
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof WorkerError) return EXIT.workerUnreachable;
+  if (error instanceof FormatError) return EXIT.badInput;
+  return EXIT.failed;
+}

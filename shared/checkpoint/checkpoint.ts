@@ -52,10 +52,3 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
     : await openSingleFile(path, options);
   return { path, name, ...parts };
 }
-
-/** The weight files behind the parts, each once. */
-export function weightFiles(...tables: readonly (WeightTable | undefined)[]): string[] {
-  const files = new Set<string>();
-  for (const table of tables) for (const { path } of table?.values() ?? []) files.add(path);
-  return [...files];
-}

@@ -8,9 +8,15 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { basename, join } from "node:path";
+import type { WeightTable } from "../models/weights.ts";
 
 /** Read size while hashing; larger ones are not faster. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** The weight files behind the parts of a model, each once. */
+export function weightPaths(...tables: readonly WeightTable[]): string[] {
+  return [...new Set(tables.flatMap((table) => [...table.values()].map(({ path }) => path)))];
+}
 
 /** SHA-256 of one file's bytes, hex; the hash that other tools show the first ten digits of. */
 export async function fileHash(path: string): Promise<string> {

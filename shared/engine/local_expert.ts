@@ -4,8 +4,8 @@
  * @module
  */
 
-import { openCheckpoint, weightFiles } from "../checkpoint/checkpoint.ts";
-import { modelHash } from "../checkpoint/model_hash.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
 import { ShapeError, TuttiError, UsageError } from "../errors.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
@@ -80,7 +80,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const graphs = [...unetGraphs, textGraph];
   const description: ExpertDescription = {
     name: options.name ?? checkpoint.name,
-    modelHash: await modelHash(weightFiles(unet.weights, text.weights)),
+    modelHash: await modelHash(weightPaths(unet.weights, text.weights)),
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
     latentChannels: unet.config.inChannels,

@@ -98,7 +98,8 @@ export function tensorFromBytes<D extends DType>(
     );
   }
   const { array, bytes: size } = DTYPES[dtype];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Not `slice()`: that of Node's Buffer, which gRPC hands out, does not copy.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const data = new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, elementCount(shape));
   return makeTensor(dtype, shape, data as DataOf<D>);
 }

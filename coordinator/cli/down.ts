@@ -1,0 +1,1 @@
+import { Command } from "commander"; export function downCommand(): Command { return new Command("down"); }

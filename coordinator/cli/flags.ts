@@ -1,0 +1,50 @@
+/** Parsers of flag values that several commands share. @module */
+
+import { UsageError } from "../../shared/errors.ts";
+
+/** A whole number >= `minimum`. */
+export function wholeNumber(flag: string, minimum = 1): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= minimum) return value;
+    throw new UsageError(
+      `${flag} must be a whole number >= ${minimum}: current value is "${text}"`,
+    );
+  };
+}
+
+/** A finite number. */
+export function finiteNumber(flag: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isFinite(value)) return value;
+    throw new UsageError(`${flag} must be a number: current value is "${text}"`);
+  };
+}
+
+/** Largest seed that torch's generator takes. */
+const MAX_SEED = 2n ** 64n - 1n;
+
+/** A seed as torch takes it. */
+export function seed(flag: string): (text: string) => bigint {
+  return (text) => {
+    if (/^\d{1,20}$/.test(text) && BigInt(text) <= MAX_SEED) return BigInt(text);
+    throw new UsageError(
+      `${flag} must be a whole number in 0..${MAX_SEED}: current value is "${text}"`,
+    );
+  };
+}
+
+/** `512`, or `768x512` as width x height; pixels. */
+export function imageSize(
+  flag: string,
+): (text: string) => { readonly width: number; readonly height: number } {
+  return (text) => {
+    const match = /^(\d{1,6})(?:x(\d{1,6}))?$/.exec(text);
+    if (!match) {
+      throw new UsageError(`${flag} must be a size as 512 or 768x512: current value is "${text}"`);
+    }
+    const width = Number(match[1]);
+    return { width, height: Number(match[2] ?? match[1]) };
+  };
+}

@@ -1,0 +1,1 @@
+import { Command } from "commander"; export function healthCommand(): Command { return new Command("health"); }

@@ -1,0 +1,1 @@
+import { Command } from "commander"; export function psCommand(): Command { return new Command("ps"); }

@@ -1,0 +1,83 @@
+/** `--stats`: where the time of a run went, per block. @module */
+
+import { formatTable } from "../../shared/terminal/table.ts";
+import { formatBytes } from "../../shared/terminal/units.ts";
+import type { SegmentReport } from "../sampling/ensemble_forward.ts";
+
+/** Means over the steps; times in ms. Of several experts the slowest counts: all wait for it. */
+export interface BlockStats {
+  readonly block: string;
+  readonly computeMs: number;
+  readonly queueMs: number;
+  /** Round trip without compute and queue: serialisation, transport, and waiting for a core. */
+  readonly wireMs: number;
+  readonly aggregateMs: number;
+  /** Tensor bytes to and from all experts. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+type Sums = { -readonly [K in keyof Omit<BlockStats, "block">]: number };
+
+export class SampleStats {
+  readonly #blocks = new Map<string, { sums: Sums; count: number }>();
+
+  add(report: SegmentReport): void {
+    const block = report.first === report.last ? report.first : `${report.first}..${report.last}`;
+    const entry = this.#blocks.get(block) ?? { sums: noSums(), count: 0 };
+    const slowest = report.experts.reduce((a, b) => b.roundTripMs > a.roundTripMs ? b : a);
+    entry.count++;
+    entry.sums.computeMs += slowest.computeMs;
+    entry.sums.queueMs += slowest.queueMs;
+    entry.sums.wireMs += slowest.roundTripMs - slowest.computeMs - slowest.queueMs;
+    entry.sums.aggregateMs += report.aggregateMs;
+    for (const { sentBytes, receivedBytes } of report.experts) {
+      entry.sums.sentBytes += sentBytes;
+      entry.sums.receivedBytes += receivedBytes;
+    }
+    this.#blocks.set(block, entry);
+  }
+
+  /** In the order in which the blocks ran. */
+  blocks(): BlockStats[] {
+    return [...this.#blocks].map(([block, { sums, count }]) => {
+      const means = Object.entries(sums).map(([key, sum]) => [key, sum / count]);
+      return { block, ...Object.fromEntries(means) as Sums };
+    });
+  }
+
+  /** A table per step, with a row for the sum. */
+  format(): string {
+    const blocks = this.blocks();
+    const total = blocks.reduce((sum, stats) => {
+      for (const key of Object.keys(sum) as (keyof Sums)[]) sum[key] += stats[key];
+      return sum;
+    }, noSums());
+    const titles = [
+      "block",
+      "compute ms",
+      "queue ms",
+      "wire ms",
+      "aggregate ms",
+      "sent",
+      "received",
+    ];
+    const rows = [...blocks, { block: "step", ...total }].map((stats) => [
+      stats.block,
+      ...[stats.computeMs, stats.queueMs, stats.wireMs, stats.aggregateMs].map((ms) =>
+        ms.toFixed(2)
+      ),
+      formatBytes(stats.sentBytes),
+      formatBytes(stats.receivedBytes),
+    ]);
+    const columns = titles.map((
+      title,
+      i,
+    ) => ({ title, align: i === 0 ? "left" : "right" } as const));
+    return formatTable(columns, rows);
+  }
+}
+
+function noSums(): Sums {
+  return { computeMs: 0, queueMs: 0, wireMs: 0, aggregateMs: 0, sentBytes: 0, receivedBytes: 0 };
+}

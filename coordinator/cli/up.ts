@@ -1,0 +1,1 @@
+import { Command } from "commander"; export function upCommand(): Command { return new Command("up"); }

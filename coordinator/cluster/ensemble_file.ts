@@ -1,0 +1,201 @@
+/**
+ * The ensemble file: which experts play together, and what they share. TOML; paths are relative to
+ * the file. The experts' order in the file is their order everywhere, SABW's input channels included.
+ *
+ * @example
+ * ```toml
+ * name = "shapes"
+ * sabw = "uniform"        # plain averaging, or a folder with aggregator_0, aggregator_1, ...
+ * vae = "vae"             # folder or single file
+ * tokenizer = "tokenizer" # folder with vocab.json and merges.txt
+ * scheduler = "scheduler/scheduler_config.json" # optional
+ *
+ * [[experts]]
+ * name = "round"
+ * model = "round"         # weights, for workers started on this machine, and/or
+ *
+ * [[experts]]
+ * name = "square"
+ * address = "gpu-2:7070"  # a worker that runs already
+ * ```
+ *
+ * @module
+ */
+
+import { readFile, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { FormatError } from "../../shared/errors.ts";
+import { type Address, parseAddress } from "../../shared/wire/address.ts";
+import { TomlFields } from "./toml_fields.ts";
+
+/** One expert. At least one of `model` and `address` is there. */
+export interface EnsembleExpert {
+  readonly name: string;
+  /** Absolute path of its weights: a diffusers folder or a single file. */
+  readonly model?: string;
+  /** Where a worker serves it. */
+  readonly address?: Address;
+}
+
+export type SabwChoice =
+  | { readonly kind: "uniform" }
+  /** Absolute path of the folder that holds `aggregator_0` and so on. */
+  | { readonly kind: "trained"; readonly path: string };
+
+/** An ensemble file, checked; every path is absolute and exists. */
+export interface EnsembleFile {
+  readonly path: string;
+  readonly name: string;
+  readonly sabw: SabwChoice;
+  readonly vae: string;
+  readonly tokenizer: string;
+  readonly scheduler?: string;
+  readonly experts: readonly EnsembleExpert[];
+}
+
+/** Far more than thousands of experts need. */
+const MAX_FILE_BYTES = 2 ** 20;
+const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts"] as const;
+const EXPERT_KEYS = ["name", "model", "address"] as const;
+/** Names appear in metrics, file names and comma-separated lists. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
+
+/**
+ * Reads and checks an ensemble file. Whether the paths hold the right weights is for their loaders.
+ *
+ * @throws {FormatError} naming file, key, value and what was expected
+ */
+export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
+  const file = resolve(path);
+  const fields = new TomlFields(file, "", parseToml(file, await readText(file)));
+  fields.refuseUnknown(FILE_KEYS);
+  const scheduler = fields.has("scheduler")
+    ? await existing(fields, "scheduler", "a file")
+    : undefined;
+  return {
+    path: file,
+    name: readName(fields),
+    sabw: await readSabw(fields),
+    vae: await existing(fields, "vae", "a folder or a file"),
+    tokenizer: await existing(fields, "tokenizer", "a folder"),
+    ...(scheduler === undefined ? {} : { scheduler }),
+    experts: await readExperts(fields),
+  };
+}
+
+async function readText(file: string): Promise<string> {
+  let sizeBytes: number;
+  try {
+    const found = await stat(file);
+    sizeBytes = found.size;
+    if (found.isFile() && sizeBytes <= MAX_FILE_BYTES) {
+      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file));
+    }
+  } catch (cause) {
+    const reason = cause instanceof TypeError ? "it must be UTF-8 text" : reasonOf(cause);
+    throw new FormatError(`Cannot read ensemble file "${file}": ${reason}`, { cause });
+  }
+  throw new FormatError(
+    `Ensemble file "${file}" must be a file of at most ${MAX_FILE_BYTES} bytes: ` +
+      `current size is ${sizeBytes}`,
+  );
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function parseToml(file: string, text: string): Record<string, unknown> {
+  try {
+    return parse(text, { maxDepth: 16 });
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    // Its message goes on with an excerpt of several lines: the first names the problem.
+    const problem = cause.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
+    throw new FormatError(
+      `${file}:${cause.line}:${cause.column}: Ensemble file must be TOML: ${problem}`,
+      { cause, details: { file, line: String(cause.line), column: String(cause.column) } },
+    );
+  }
+}
+
+function readName(fields: TomlFields): string {
+  const name = fields.string("name", NAME_RULE);
+  if (!NAME.test(name)) throw fields.error("name", NAME_RULE);
+  return name;
+}
+
+async function readSabw(fields: TomlFields): Promise<SabwChoice> {
+  if (!fields.has("sabw")) return { kind: "uniform" };
+  const expected = '"uniform" or a folder with trained aggregators';
+  if (fields.string("sabw", expected) === "uniform") return { kind: "uniform" };
+  return { kind: "trained", path: await existing(fields, "sabw", "a folder", expected) };
+}
+
+async function readExperts(fields: TomlFields): Promise<EnsembleExpert[]> {
+  const tables = fields.tables("experts");
+  if (tables.length === 0) {
+    throw new FormatError(
+      `${fields.file}: "experts" is missing: expected one [[experts]] or more`,
+      {
+        details: { file: fields.file, key: "experts" },
+      },
+    );
+  }
+  const experts: EnsembleExpert[] = [];
+  for (const table of tables) {
+    const expert = await readExpert(table);
+    const twin = experts.findIndex(({ name }) => name === expert.name);
+    if (twin >= 0) throw table.error("name", `another one than that of experts[${twin}]`);
+    experts.push(expert);
+  }
+  return experts;
+}
+
+async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
+  fields.refuseUnknown(EXPERT_KEYS);
+  const name = readName(fields);
+  if (!fields.has("model") && !fields.has("address")) {
+    throw new FormatError(
+      `${fields.file}: ${fields.where} ("${name}") must have "model" (weights on this machine), ` +
+        `"address" (a running worker) or both`,
+      { details: { file: fields.file, key: fields.where } },
+    );
+  }
+  return {
+    name,
+    ...(fields.has("model")
+      ? { model: await existing(fields, "model", "a folder or a file") }
+      : {}),
+    ...(fields.has("address") ? { address: readAddress(fields) } : {}),
+  };
+}
+
+function readAddress(fields: TomlFields): Address {
+  const expected = "HOST:PORT of a worker";
+  const text = fields.string("address", expected);
+  try {
+    return parseAddress(text);
+  } catch (cause) {
+    throw fields.error("address", expected, cause);
+  }
+}
+
+/** The absolute path that a key names; it must be there, and of the kind asked for. */
+async function existing(
+  fields: TomlFields,
+  key: string,
+  kind: "a file" | "a folder" | "a folder or a file",
+  expected = `the path of ${kind}`,
+): Promise<string> {
+  const path = resolve(dirname(fields.file), fields.string(key, expected));
+  const found = await stat(path).catch((cause) => {
+    throw fields.error(key, `${expected} that exists ("${path}" does not)`, cause);
+  });
+  const isRight = kind === "a folder or a file" ||
+    (kind === "a folder" ? found.isDirectory() : found.isFile());
+  if (!isRight) throw fields.error(key, `${expected} ("${path}" is not ${kind})`);
+  return path;
+}

@@ -1,0 +1,187 @@
+/**
+ * An expert that runs on a worker. Answers are checked as strictly as a worker checks requests, and carry
+ * the same bits as the worker's own expert gives.
+ *
+ * @module
+ */
+
+import type {
+  Expert,
+  ExpertDescription,
+  ExpertSession,
+  ForwardResult,
+  SessionConfig,
+  StatelessForward,
+  TextEncoding,
+} from "../../shared/engine/expert.ts";
+import { TuttiError } from "../../shared/errors.ts";
+import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
+import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import {
+  embedTimestepsToMessage,
+  encodeTextToMessage,
+  forwardBlockToMessage,
+  forwardResultFromMessage,
+  textEncodingFromMessage,
+  timeEmbeddingFromMessage,
+} from "../../shared/wire/convert.ts";
+import type { Versions, WorkerDescription } from "../../shared/wire/convert_description.ts";
+import {
+  MAX_MESSAGE_BYTES,
+  RESULT_OVERHEAD_BYTES,
+  type WorkerLimits,
+} from "../../shared/wire/limits.ts";
+import { type CallContext, forwardContext, wrongAnswer } from "./call_errors.ts";
+import { describeWorker } from "./connect.ts";
+import { BLOCK_DEADLINE_MS, CONNECT_TIMEOUT_MS, SMALL_WORK_DEADLINE_MS } from "./deadlines.ts";
+import { expectShape } from "./expect_shape.ts";
+import { RemoteSession } from "./remote_session.ts";
+import { WorkerClient } from "./worker_client.ts";
+
+export interface ConnectOptions {
+  /** Longest wait for the worker's description, a model that is still loading included, ms. @default 10000 */
+  readonly connectTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Finds the worker and learns who its expert is.
+ *
+ * @param address HOST:PORT
+ * @throws {UsageError} if the address is malformed
+ * @throws {WorkerError} UNAVAILABLE if nothing answers there, FAILED_PRECONDITION if it is no Tutti worker or
+ * speaks another revision of the protocol; the message says what to do
+ */
+export async function connectExpert(
+  address: string,
+  { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {},
+): Promise<RemoteExpert> {
+  const client = new WorkerClient(address);
+  try {
+    return new RemoteExpert(client, await describeWorker(client, connectTimeoutMs, signal));
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+export class RemoteExpert implements Expert {
+  readonly description: ExpertDescription;
+  /** HOST:PORT */
+  readonly address: string;
+  /** What the worker accepts. */
+  readonly limits: WorkerLimits;
+  readonly versions: Versions;
+  /** The U-Net's config.json, or `""`. */
+  readonly configJson: string;
+  readonly #client: WorkerClient;
+  readonly #sessions = new Set<ExpertSession>();
+
+  constructor(client: WorkerClient, worker: WorkerDescription) {
+    this.#client = client;
+    this.address = client.address;
+    this.description = worker.expert;
+    this.limits = worker.limits;
+    this.versions = worker.versions;
+    this.configJson = worker.configJson;
+  }
+
+  encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding> {
+    const { modelHash, crossAttentionDim: dim } = this.description;
+    this.#checkSize("The text", inputIds.data.byteLength);
+    const message = encodeTextToMessage(inputIds, modelHash);
+    const context = { doing: "encoding text", deadlineMs: SMALL_WORK_DEADLINE_MS };
+    return this.#unary("EncodeText", message, context, signal, (response) => {
+      const encoding = textEncodingFromMessage(response);
+      const [rows = 0, tokens = 0] = inputIds.shape;
+      expectShape("last_hidden_state", encoding.lastHiddenState, [rows, tokens, dim]);
+      expectShape("penultimate_hidden_state", encoding.penultimateHiddenState, [rows, tokens, dim]);
+      expectShape("pooled", encoding.pooled, [rows, dim]);
+      return encoding;
+    });
+  }
+
+  embedTimesteps(timesteps: readonly number[], signal?: AbortSignal): Promise<F32Tensor> {
+    const { modelHash, timeEmbedDim } = this.description;
+    const message = embedTimestepsToMessage(timesteps, modelHash);
+    const context = { doing: "embedding timesteps", deadlineMs: SMALL_WORK_DEADLINE_MS };
+    return this.#unary("EmbedTimesteps", message, context, signal, (response) => {
+      const temb = timeEmbeddingFromMessage(response);
+      expectShape("temb", temb, [timesteps.length, timeEmbedDim]);
+      return temb;
+    });
+  }
+
+  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
+    const { block, hiddenStates, temb, encoderHiddenStates, residual } = request;
+    const tensors = [hiddenStates, temb, encoderHiddenStates, ...(residual ? [residual] : [])];
+    const bytes = tensors.reduce((sum, tensor) => sum + tensor.data.byteLength, 0);
+    this.#checkSize(`The call of block "${block}"`, bytes);
+    const message = forwardBlockToMessage(request, this.description.modelHash);
+    const context = { ...forwardContext(block, block), deadlineMs: BLOCK_DEADLINE_MS };
+    return this.#unary("ForwardBlock", message, context, signal, (response) => {
+      const result = forwardResultFromMessage(response);
+      expectShape("hidden_states", result.hiddenStates, this.#statelessOutput(request));
+      return result;
+    });
+  }
+
+  async openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession> {
+    const options = {
+      client: this.#client,
+      description: this.description,
+      checkSize: (what: string, bytes: number) => this.#checkSize(what, bytes),
+    };
+    const session = await RemoteSession.open(options, config, signal);
+    this.#sessions.add(session);
+    session.ended.then(() => this.#sessions.delete(session));
+    return session;
+  }
+
+  /** Closes its sessions and the connection; the worker and its model stay. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    this.#client.close();
+  }
+
+  async #unary<T>(
+    method: string,
+    message: Parameters<WorkerClient["unary"]>[1],
+    context: CallContext & { deadlineMs: number },
+    signal: AbortSignal | undefined,
+    read: (response: unknown) => T,
+  ): Promise<T> {
+    const settings = { deadlineMs: context.deadlineMs, signal, context };
+    const response = await this.#client.unary(method, message, settings);
+    try {
+      return read(response);
+    } catch (error) {
+      throw wrongAnswer(error, this.address, context);
+    }
+  }
+
+  /** Refuses here what the worker, or gRPC on the way, would refuse with less to say. */
+  #checkSize(what: string, bytes: number): void {
+    const limit = Math.min(this.limits.maxMessageBytes, MAX_MESSAGE_BYTES) - RESULT_OVERHEAD_BYTES;
+    if (bytes <= limit) return;
+    throw new TuttiError(
+      "RESOURCE_EXHAUSTED",
+      `${what} must have at most ${limit} bytes of tensors for worker ${this.address}: ` +
+        `current count is ${bytes}. Use fewer rows or a smaller size`,
+      { details: { worker: this.address, limit: "max_message_bytes", asked: String(bytes) } },
+    );
+  }
+
+  #statelessOutput({ block: id, hiddenStates, targetSize }: StatelessForward): number[] {
+    const [batch = 0, , height = 0, width = 0] = hiddenStates.shape;
+    const block = this.#block(id);
+    if (block === undefined) return [...hiddenStates.shape];
+    const [h, w] = block.upsamples ? targetSize ?? [2 * height, 2 * width] : [height, width];
+    const halvings = Math.max(0, block.outScale - block.inScale);
+    return [batch, block.outChannels, sizeAtScale(h, halvings), sizeAtScale(w, halvings)];
+  }
+
+  #block(id: string): BlockSpec | undefined {
+    return this.description.blocks.find((block) => block.id === id);
+  }
+}

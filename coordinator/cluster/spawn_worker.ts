@@ -1,0 +1,114 @@
+/**
+ * Starts a worker process on this machine and waits until it serves. The worker ends with the process that
+ * started it, however that one ends: it stops when its standard input closes.
+ *
+ * @module
+ */
+
+import { EXIT, FormatError, TuttiError, WorkerError } from "../../shared/errors.ts";
+import { readLines, Tail } from "./process_output.ts";
+
+export interface SpawnOptions {
+  /** Diffusers folder or single file. */
+  readonly model: string;
+  readonly name: string;
+  readonly threads: number;
+  readonly device?: string;
+  readonly configFrom?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A worker process of ours. */
+export interface SpawnedWorker extends AsyncDisposable {
+  /** HOST:PORT */
+  readonly address: string;
+  readonly pid: number;
+}
+
+/** How long a worker may take to finish its calls before it is ended. */
+const STOP_GRACE_MS = 5_000;
+
+/** The command line of a worker, as this process would start it. */
+export function workerCommand(
+  { model, name, threads, device = "cpu", configFrom }: SpawnOptions,
+): string[] {
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const config = configFrom === undefined ? [] : ["--config", configFrom];
+  return [
+    ...["run", "--quiet", "--allow-all", main, "worker", "--json"],
+    ...[
+      "--model",
+      model,
+      "--name",
+      name,
+      "--device",
+      device,
+      "--threads",
+      String(threads),
+      ...config,
+    ],
+  ];
+}
+
+/**
+ * @throws {TuttiError} with the worker's own code and message if it stops before it serves
+ */
+export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...workerCommand(options), "--listen", "127.0.0.1:0", "--stop-with-stdin"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const errors = new Tail();
+  const drained = errors.collect(child.stderr);
+  const lines = readLines(child.stdout);
+  const stop = async () => {
+    await child.stdin.close().catch(() => {}); // Already closed if the worker is gone.
+    const timer = setTimeout(() => kill(child, "SIGKILL"), STOP_GRACE_MS);
+    kill(child, "SIGTERM");
+    await child.status;
+    clearTimeout(timer);
+    await lines.return();
+    await drained;
+  };
+  const onAbort = () => kill(child, "SIGTERM");
+  options.signal?.addEventListener("abort", onAbort);
+  try {
+    const { value } = await lines.next();
+    if (value === undefined) throw await startFailure(options, child, errors, drained);
+    const { address } = JSON.parse(value) as { address: string };
+    return { address, pid: child.pid, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** What to throw for a worker that ended instead of serving: its own last words. */
+async function startFailure(
+  { model, name, signal }: SpawnOptions,
+  child: Deno.ChildProcess,
+  errors: Tail,
+  drained: Promise<unknown>,
+): Promise<TuttiError> {
+  const { code } = await child.status;
+  await drained;
+  if (signal?.aborted) return new TuttiError("CANCELLED", "The operation was cancelled");
+  const said = errors.text.trim().replace(/^error: /, "") || `exit code ${code}`;
+  const details = { model, name };
+  const message = `Worker "${name}" did not start: ${said}`;
+  return code === EXIT.badInput
+    ? new FormatError(message, { details })
+    : new WorkerError("UNAVAILABLE", message, { details });
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended already.
+  }
+}

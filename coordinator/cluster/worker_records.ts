@@ -1,0 +1,103 @@
+/**
+ * Workers that `tutti up` left running on this machine: one small file each in the user's state folder, so that
+ * `sample`, `ps` and `down` find them. A record of a process that is gone is removed when it is met.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { TuttiError } from "../../shared/errors.ts";
+
+export interface WorkerRecord {
+  readonly pid: number;
+  /** HOST:PORT */
+  readonly address: string;
+  readonly name: string;
+  /** Real path of the weights. */
+  readonly model: string;
+  /** Name of the ensemble that it was started for. */
+  readonly ensemble: string;
+  readonly startedAt: string;
+  readonly log: string;
+}
+
+/** Where records and logs live: `$XDG_STATE_HOME/tutti`, else `~/.local/state/tutti`. */
+export function stateFolder(): string {
+  const state = Deno.env.get("XDG_STATE_HOME");
+  if (state) return join(state, "tutti");
+  const home = Deno.env.get("HOME");
+  if (!home) {
+    throw new TuttiError(
+      "FAILED_PRECONDITION",
+      "HOME or XDG_STATE_HOME must be set: running workers are recorded there",
+    );
+  }
+  return join(home, ".local", "state", "tutti");
+}
+
+const recordFolder = () => join(stateFolder(), "workers");
+
+export async function writeRecord(record: WorkerRecord): Promise<void> {
+  await Deno.mkdir(recordFolder(), { recursive: true });
+  const path = join(recordFolder(), `${record.pid}.json`);
+  await Deno.writeTextFile(`${path}.part`, JSON.stringify(record, null, 2) + "\n");
+  await Deno.rename(`${path}.part`, path);
+}
+
+export async function removeRecord({ pid }: Pick<WorkerRecord, "pid">): Promise<void> {
+  await Deno.remove(join(recordFolder(), `${pid}.json`)).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+
+/** Records of processes that are alive, oldest first. */
+export async function listRecords(): Promise<WorkerRecord[]> {
+  const records: WorkerRecord[] = [];
+  try {
+    for await (const { name } of Deno.readDir(recordFolder())) {
+      if (!name.endsWith(".json")) continue;
+      const record = await readRecord(join(recordFolder(), name));
+      if (record && await isWorker(record.pid)) records.push(record);
+      else await Deno.remove(join(recordFolder(), name)).catch(() => {});
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return records.sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+}
+
+/** A running worker that serves these weights, if `tutti up` left one. */
+export async function findRunningWorker(model: string): Promise<WorkerRecord | undefined> {
+  let realPath: string;
+  try {
+    realPath = await Deno.realPath(model);
+  } catch {
+    return undefined; // Whoever opens the model says that it is not there.
+  }
+  return (await listRecords()).find((record) => record.model === realPath);
+}
+
+async function readRecord(path: string): Promise<WorkerRecord | undefined> {
+  try {
+    const record = JSON.parse(await Deno.readTextFile(path)) as WorkerRecord;
+    return Number.isSafeInteger(record.pid) && typeof record.address === "string"
+      ? record
+      : undefined;
+  } catch {
+    return undefined; // Half-written or foreign: nothing that can be used.
+  }
+}
+
+/** Whether a process of this id is alive and is a worker of ours: ids are used again. */
+async function isWorker(pid: number): Promise<boolean> {
+  try {
+    const command = await Deno.readTextFile(`/proc/${pid}/cmdline`);
+    return command.split("\0").includes("worker");
+  } catch {
+    if (Deno.build.os === "linux") return false;
+  }
+  // Elsewhere there is no /proc: signal 0 tells whether the process is there.
+  const { success } = await new Deno.Command("kill", { args: ["-0", String(pid)], stderr: "null" })
+    .output();
+  return success;
+}

@@ -1,0 +1,122 @@
+/**
+ * An ensemble that is ready to sample: connected experts that fit each other, and what they share. Workers that
+ * were started for it end with it.
+ *
+ * @module
+ */
+
+import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
+import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
+import { FormatError } from "../../shared/errors.ts";
+import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
+import { checkCompatible } from "../cluster/handshake.ts";
+import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
+import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
+import {
+  DEFAULT_SCHEDULER_CONFIG,
+  readSchedulerConfig,
+  type SchedulerConfig,
+} from "../sampling/schedulers/scheduler_config.ts";
+import { Vae } from "../sampling/vae.ts";
+import { type ConnectedExpert, openExperts } from "./open_experts.ts";
+import type { EnsemblePlan } from "./ensemble_plan.ts";
+
+export interface Ensemble extends AsyncDisposable {
+  readonly name: string;
+  /** In expert order: that of the file or the flags, never another. */
+  readonly members: readonly ConnectedExpert[];
+  readonly experts: readonly Expert[];
+  readonly aggregator: Aggregator;
+  readonly vae: Vae;
+  /** SHA-256 of the VAE's file. */
+  readonly vaeHash: string;
+  readonly tokenizer: ClipTokenizer;
+  readonly schedulerConfig: SchedulerConfig;
+  /** What the user should know before the image is drawn. */
+  readonly warnings: readonly string[];
+}
+
+export interface OpenEnsembleOptions {
+  readonly device?: string;
+  readonly signal?: AbortSignal;
+  /** Told what is happening, for a person who waits. */
+  readonly onProgress?: (text: string) => void;
+}
+
+/**
+ * Connects or starts every expert, checks that they fit each other, SABW, VAE and tokenizer, and opens those.
+ *
+ * @throws {TuttiError} of whatever failed first; everything opened before is closed again
+ */
+export async function openEnsemble(
+  plan: EnsemblePlan,
+  options: OpenEnsembleOptions = {},
+): Promise<Ensemble> {
+  await using resources = new AsyncDisposableStack();
+  const members = await openExperts(plan.experts, options);
+  for (const member of members) resources.use(member);
+  const candidates = members.map(({ where, expert }) => ({
+    where,
+    description: expert.description,
+  }));
+  const { warnings } = checkCompatible(candidates);
+
+  const { description } = members[0]!.expert;
+  const tokenizer = await ClipTokenizer.load(plan.tokenizer);
+  checkTokenizer(tokenizer, plan.tokenizer, members);
+  const vaePart = await openVae(plan.vae);
+  // The coordinator aggregates while its workers wait, so it may use what they leave.
+  const laneOptions = { device: "cpu", threads: coordinatorThreads() } as const;
+  const vae = resources.use(new Vae(vaePart, laneOptions));
+  if (vae.config.latentChannels !== description.latentChannels) {
+    throw new FormatError(
+      `VAE "${plan.vae}" must have ${description.latentChannels} latent channels as the experts: current value is ${vae.config.latentChannels}`,
+    );
+  }
+  const aggregator = plan.sabw.kind === "uniform"
+    ? new UniformAggregator()
+    : await SabwAggregator.open(
+      plan.sabw.path,
+      { ...description, numExperts: members.length },
+      laneOptions,
+    );
+  resources.defer(() => aggregator.close());
+
+  const ensemble = {
+    name: plan.name,
+    members,
+    experts: members.map(({ expert }) => expert),
+    aggregator,
+    vae,
+    vaeHash: await modelHash(weightPaths(vaePart.weights)),
+    tokenizer,
+    schedulerConfig: plan.scheduler === undefined
+      ? DEFAULT_SCHEDULER_CONFIG
+      : await readSchedulerConfig(plan.scheduler),
+    warnings,
+  };
+  const owned = resources.move();
+  return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** A tokenizer of another vocabulary would give ids that mean other words. */
+function checkTokenizer(
+  { vocabSize, eosTokenId }: ClipTokenizer,
+  path: string,
+  members: readonly ConnectedExpert[],
+): void {
+  for (const { where, expert: { description: { text } } } of members) {
+    const refuse = (field: string, wanted: string, current: number) => {
+      throw new FormatError(
+        `Tokenizer "${path}" does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}`,
+      );
+    };
+    if (vocabSize > text.vocabSize) refuse("vocabSize", `at most ${text.vocabSize}`, vocabSize);
+    if (eosTokenId !== text.eosTokenId) refuse("eosTokenId", String(text.eosTokenId), eosTokenId);
+  }
+}
+
+function coordinatorThreads(): number {
+  return Math.max(1, Math.floor(navigator.hardwareConcurrency / 2));
+}

@@ -1,0 +1,73 @@
+/**
+ * From the experts of a plan to connected ones: a worker at an address is connected to; weights on
+ * this machine are served by a worker that `tutti up` left running, else by one started for this command.
+ *
+ * @module
+ */
+
+import type { Expert } from "../../shared/engine/expert.ts";
+import { formatAddress } from "../../shared/wire/address.ts";
+import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
+import { connectExpert } from "../cluster/remote_expert.ts";
+import { spawnWorker } from "../cluster/spawn_worker.ts";
+import { findRunningWorker } from "../cluster/worker_records.ts";
+import type { OpenEnsembleOptions } from "./ensemble.ts";
+
+export interface ConnectedExpert extends AsyncDisposable {
+  readonly name: string;
+  /** For messages: name and address. */
+  readonly where: string;
+  readonly expert: Expert;
+}
+
+/**
+ * All experts at once, in their order.
+ *
+ * @throws {TuttiError} of the first expert that cannot be had; the others are closed again
+ */
+export async function openExperts(
+  experts: readonly EnsembleExpert[],
+  options: OpenEnsembleOptions,
+): Promise<ConnectedExpert[]> {
+  const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / experts.length));
+  const opening = experts.map((expert) => openExpert(expert, threads, options));
+  const opened = await Promise.allSettled(opening);
+  const refused = opened.find((result) => result.status === "rejected");
+  const connected = opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+  if (refused) {
+    await Promise.all(connected.map((expert) => expert[Symbol.asyncDispose]()));
+    throw refused.reason;
+  }
+  return connected;
+}
+
+async function openExpert(
+  { name, model, address }: EnsembleExpert,
+  threads: number,
+  { device, signal, onProgress }: OpenEnsembleOptions,
+): Promise<ConnectedExpert> {
+  await using resources = new AsyncDisposableStack();
+  let at = address === undefined ? undefined : formatAddress(address);
+  at ??= (await findRunningWorker(model!))?.address;
+  if (at === undefined) {
+    onProgress?.(`Starting a worker for ${name}`);
+    const options = {
+      model: model!,
+      name,
+      threads,
+      ...(device && { device }),
+      ...(signal && { signal }),
+    };
+    const worker = resources.use(await spawnWorker(options));
+    at = worker.address;
+  }
+  const expert = await connectExpert(at, signal ? { signal } : {});
+  resources.defer(() => expert.close());
+  const owned = resources.move();
+  return {
+    name,
+    where: `${name} at ${at}`,
+    expert,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * From the VAE decoder's output to a picture on disk.
+ *
+ * @module
+ */
+
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { ShapeError, TuttiError } from "../../shared/errors.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { encodePng } from "./png.ts";
+
+/** Height and width of an image tensor. */
+function sizeOf({ shape }: F32Tensor): { height: number; width: number } {
+  const [channels, height, width] = shape;
+  if (shape.length !== 3 || channels !== 3) {
+    throw new ShapeError(`Image must have shape [3, H, W]: current shape is [${shape.join(", ")}]`);
+  }
+  return { height: height!, width: width! };
+}
+
+/**
+ * Bytes of an image as diffusers makes them (`VaeImageProcessor`: x / 2 + 0.5, clamped to 0..1, times
+ * 255, rounded half to even, all in f32).
+ *
+ * @param image f32 `[3, H, W]`, nominally in -1..1, not yet clamped
+ * @returns red, green, blue by pixel, `[H, W, 3]`
+ * @throws {ShapeError} if the shape is another
+ * @throws {TuttiError} DATA_LOSS if a value is NaN: a black pixel would hide that sampling went wrong
+ */
+export function imageToRgb(image: F32Tensor): Uint8Array {
+  const { height, width } = sizeOf(image);
+  const plane = height * width;
+  // Stores to this array clamp to 0..255 and round half to even.
+  const rgb = new Uint8ClampedArray(plane * 3);
+  for (let c = 0; c < 3; c++) {
+    for (let i = 0; i < plane; i++) {
+      const value = image.data[c * plane + i]!;
+      if (Number.isNaN(value)) {
+        throw new TuttiError(
+          "DATA_LOSS",
+          `Image must have numbers only: current value at [${c}, ${Math.floor(i / width)}, ` +
+            `${i % width}] is NaN`,
+        );
+      }
+      rgb[i * 3 + c] = Math.fround(Math.fround(Math.fround(value * 0.5) + 0.5) * 255);
+    }
+  }
+  return new Uint8Array(rgb.buffer);
+}
+
+/**
+ * Writes `image` as a PNG file with text chunks; missing folders are made. The file appears whole or
+ * not at all: an interrupted run leaves no half picture under the name the user asked for.
+ *
+ * @param image f32 `[3, H, W]`, as for `imageToRgb`
+ * @throws {TuttiError} if the file cannot be written
+ */
+export async function writePng(
+  path: string,
+  image: F32Tensor,
+  text: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const bytes = encodePng({ ...sizeOf(image), rgb: imageToRgb(image), text });
+  const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(partial, bytes);
+    await rename(partial, path);
+  } catch (cause) {
+    await rm(partial, { force: true }).catch(() => undefined);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TuttiError("UNKNOWN", `Cannot write image "${path}": ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * One forward pass of the ensembled U-Net (SPEC 1.3): every expert runs a block on the same features, the
+ * aggregator makes one feature map of theirs, and that is the next block's input for all.
+ *
+ * @module
+ */
+
+import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
+import { throwIfAborted } from "../../shared/errors.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import type { AggregationConditioning, Aggregator } from "./aggregation.ts";
+import type { Segment } from "./aggregation_plan.ts";
+
+/** What one segment took and gave. Byte counts are of tensors, per expert and direction. */
+export interface SegmentReport extends Segment {
+  readonly stepIndex: number;
+  readonly experts: readonly ExpertTiming[];
+  readonly aggregateMs: number;
+  /** f32 `[B, C, h, w]` */
+  readonly aggregatedFeatures: F32Tensor;
+  /** f32 `[B, N, h, w]`, where the aggregator makes one. */
+  readonly attentionMap?: F32Tensor;
+}
+
+export interface ExpertTiming {
+  /** From sending the input to having the output. */
+  readonly roundTripMs: number;
+  readonly computeMs: number;
+  readonly queueMs: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+export interface EnsembleForward {
+  readonly sessions: readonly ExpertSession[];
+  readonly plan: readonly Segment[];
+  readonly aggregator: Aggregator;
+  readonly conditioning: AggregationConditioning;
+  readonly stepIndex: number;
+  /** f32 `[B, 4, H, W]` */
+  readonly latentModelInput: F32Tensor;
+  readonly onSegment?: (report: SegmentReport) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * @returns the aggregated noise prediction, f32 `[B, 4, H, W]`
+ * @throws {TuttiError} what the first expert that failed threw; the others' calls are cancelled
+ */
+export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor> {
+  const { plan, aggregator, conditioning, stepIndex, onSegment, signal } = pass;
+  let hiddenStates = pass.latentModelInput;
+  for (const segment of plan) {
+    throwIfAborted(signal);
+    const { features, experts } = await forwardAll(pass, segment, hiddenStates);
+    const start = performance.now();
+    const aggregation = await aggregator.aggregate(segment.last, features, conditioning);
+    const aggregateMs = performance.now() - start;
+    hiddenStates = aggregation.aggregatedFeatures;
+    onSegment?.({ ...segment, ...aggregation, stepIndex, experts, aggregateMs });
+  }
+  return hiddenStates;
+}
+
+/** The same input to every expert at the same time. */
+async function forwardAll(
+  { sessions, stepIndex, signal }: EnsembleForward,
+  { first, last }: Segment,
+  hiddenStates: F32Tensor,
+): Promise<{ features: F32Tensor[]; experts: ExpertTiming[] }> {
+  const others = new AbortController();
+  const either = signal ? AbortSignal.any([signal, others.signal]) : others.signal;
+  const calls = sessions.map(async (session) => {
+    const start = performance.now();
+    try {
+      const result = await session.forward({ stepIndex, first, last, hiddenStates }, either);
+      return { result, roundTripMs: performance.now() - start };
+    } catch (error) {
+      others.abort();
+      throw error;
+    }
+  });
+  // All calls settle before the first failure is reported, so none outlives the step.
+  let answers;
+  try {
+    answers = await Promise.all(calls);
+  } catch (error) {
+    await Promise.allSettled(calls);
+    throw error;
+  }
+  return {
+    features: answers.map(({ result }) => result.hiddenStates),
+    experts: answers.map(({ result, roundTripMs }) => timing(result, roundTripMs, hiddenStates)),
+  };
+}
+
+function timing(result: ForwardResult, roundTripMs: number, input: F32Tensor): ExpertTiming {
+  return {
+    roundTripMs,
+    computeMs: result.computeMs,
+    queueMs: result.queueMs,
+    sentBytes: input.data.byteLength,
+    receivedBytes: result.hiddenStates.data.byteLength,
+  };
+}

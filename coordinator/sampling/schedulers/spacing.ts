@@ -1,0 +1,30 @@
+/** Which training timesteps n steps visit (diffusers' `timestep_spacing`, SPEC 4). @module */
+
+import { UsageError } from "../../../shared/errors.ts";
+import type { SchedulerConfig } from "./scheduler_config.ts";
+
+/**
+ * n timesteps, largest first.
+ *
+ * @throws {UsageError} if n is no whole number in 1..numTrainTimesteps
+ */
+export function spacedTimesteps(
+  n: number,
+  { numTrainTimesteps: total, timestepSpacing, stepsOffset }: SchedulerConfig,
+): number[] {
+  if (!Number.isSafeInteger(n) || n < 1 || n > total) {
+    throw new UsageError(`--steps must be a whole number in 1..${total}: current value is ${n}`);
+  }
+  const steps = Array.from({ length: n }, (_, i) => i);
+  switch (timestepSpacing) {
+    case "leading": {
+      const ratio = Math.floor(total / n);
+      // An offset may point past the last training timestep when every one is visited.
+      return steps.map((i) => Math.min((n - 1 - i) * ratio + stepsOffset, total - 1));
+    }
+    case "linspace":
+      return steps.map((i) => n === 1 ? 0 : Math.round((n - 1 - i) * (total - 1) / (n - 1)));
+    case "trailing":
+      return steps.map((i) => Math.round(total - i * total / n) - 1);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The front door: `tutti <command>`. Parses the command line, loads the role that the command belongs
+ * to and nothing else, and turns errors into messages and exit codes.
+ *
+ * @module
+ */
+
+import { Command, CommanderError } from "commander";
+import { EXIT, exitCode, TuttiError } from "./shared/errors.ts";
+import { stderrTerminal } from "./shared/terminal/terminal.ts";
+import { printJson } from "./shared/terminal/stdout.ts";
+import { styles } from "./shared/terminal/sgr.ts";
+import project from "./deno.json" with { type: "json" };
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every command; a command's module is loaded when it is the one that runs. */
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  sample: {
+    summary: "draw an image with an ensemble",
+    load: async () => (await import("./coordinator/cli/sample.ts")).sampleCommand(),
+  },
+  worker: {
+    summary: "serve one expert",
+    load: async () => (await import("./worker/cli.ts")).workerCommand(),
+  },
+  up: {
+    summary: "start an ensemble's workers on this machine and leave them running",
+    load: async () => (await import("./coordinator/cli/up.ts")).upCommand(),
+  },
+  down: {
+    summary: "stop workers that `up` started",
+    load: async () => (await import("./coordinator/cli/down.ts")).downCommand(),
+  },
+  ps: {
+    summary: "show workers, their models, sessions and load",
+    load: async () => (await import("./coordinator/cli/ps.ts")).psCommand(),
+  },
+  health: {
+    summary: "ask one worker whether it is healthy; the exit code tells",
+    load: async () => (await import("./coordinator/cli/health.ts")).healthCommand(),
+  },
+  verify: {
+    summary: "compare this build and machine with reference numbers",
+    load: async () => (await import("./coordinator/cli/verify.ts")).verifyCommand(),
+  },
+};
+
+const EXAMPLES = `
+Examples:
+  tutti sample "a green heart above a yellow square on a plain black background"
+  tutti worker --model models/dreamy --listen 127.0.0.1:7070
+  tutti sample "a castle" --workers 127.0.0.1:7070,127.0.0.1:7071 --vae models/vae --tokenizer models/tokenizer
+  tutti verify
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a worker cannot be reached, 4 a bad input file, 130 interrupted`;
+
+/** @returns the exit code */
+async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("tutti")
+    .description("Samples images from several diffusion models at once, each on its own worker.")
+    .version(project.version, "-V, --version")
+    .addHelpText("after", EXAMPLES)
+    .showSuggestionAfterError()
+    .exitOverride();
+  const chosen = args.find((arg) => Object.hasOwn(COMMANDS, arg));
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    const command = name === chosen ? await load() : new Command(name).summary(summary);
+    program.addCommand(command.exitOverride().showSuggestionAfterError());
+  }
+  try {
+    if (args.length === 0) {
+      program.outputHelp();
+      return EXIT.ok;
+    }
+    await program.parseAsync([...args], { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    // Commander has printed its own message, or the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return report(TuttiError.from(error), args.includes("--json"));
+  }
+}
+
+/** Prints the error for a person on standard error, for a program as a line of JSON on standard output. */
+function report(error: TuttiError, json: boolean): number {
+  const code = exitCode(error);
+  const terminal = stderrTerminal();
+  if (json) {
+    const { code: errorCode, message, details } = error;
+    printJson({ event: "error", code: errorCode, message, details });
+  }
+  terminal.write(`${styles(terminal.hasColour).red("error")}: ${error.message}\n`);
+  if (error.code === "UNKNOWN" && error.cause instanceof Error && Deno.env.has("TUTTI_DEBUG")) {
+    terminal.write(`${error.cause.stack}\n`);
+  }
+  return code;
+}
+
+Deno.exitCode = await main(Deno.args);

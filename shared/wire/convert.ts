@@ -1,0 +1,267 @@
+/**
+ * Calls and session commands as messages and back. With its siblings (`convert_description.ts`,
+ * `convert_status.ts`, `tensor_message.ts`) the only place where message objects and our types meet.
+ * Every `...FromMessage` checks what a peer may have got wrong.
+ *
+ * @module
+ */
+
+import type {
+  ForwardRange,
+  ForwardResult,
+  SessionConfig,
+  StatelessForward,
+  TextEncoding,
+} from "../engine/expert.ts";
+import { TuttiError } from "../errors.ts";
+import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+import { Fields, type Message } from "./fields.ts";
+import { tensorFromMessage, tensorToMessage } from "./tensor_message.ts";
+
+/** Timesteps in a message before the worker's own limit is known; keeps a hostile list from being walked. */
+const MAX_LIST = 100_000;
+
+/** The hash of the model that a request means, or `""` where it left that open. */
+export function modelHashFromMessage(message: unknown): string {
+  return new Fields(message, "Request").text("modelHash");
+}
+
+// EncodeText
+
+export function encodeTextToMessage(inputIds: Tensor<"int64">, modelHash: string): Message {
+  return { modelHash, inputIds: tensorToMessage(inputIds) };
+}
+
+/** @returns input ids, int64 `[B, L]` */
+export function encodeTextFromMessage(message: unknown): Tensor<"int64"> {
+  return tensorField(new Fields(message, "EncodeTextRequest"), "inputIds", "int64");
+}
+
+export function textEncodingToMessage(encoding: TextEncoding): Message {
+  return {
+    lastHiddenState: tensorToMessage(encoding.lastHiddenState),
+    penultimateHiddenState: tensorToMessage(encoding.penultimateHiddenState),
+    pooled: tensorToMessage(encoding.pooled),
+  };
+}
+
+export function textEncodingFromMessage(message: unknown): TextEncoding {
+  const fields = new Fields(message, "EncodeTextResponse");
+  return {
+    lastHiddenState: tensorField(fields, "lastHiddenState", "float32"),
+    penultimateHiddenState: tensorField(fields, "penultimateHiddenState", "float32"),
+    pooled: tensorField(fields, "pooled", "float32"),
+  };
+}
+
+// EmbedTimesteps
+
+export function embedTimestepsToMessage(timesteps: readonly number[], modelHash: string): Message {
+  return { modelHash, timesteps };
+}
+
+export function embedTimestepsFromMessage(message: unknown): number[] {
+  return new Fields(message, "EmbedTimestepsRequest").numbers("timesteps", MAX_LIST);
+}
+
+/** @param temb f32 `[T, Dt]` */
+export function timeEmbeddingToMessage(temb: F32Tensor): Message {
+  return { temb: tensorToMessage(temb) };
+}
+
+export function timeEmbeddingFromMessage(message: unknown): F32Tensor {
+  return tensorField(new Fields(message, "EmbedTimestepsResponse"), "temb", "float32");
+}
+
+// ForwardBlock
+
+export function forwardBlockToMessage(request: StatelessForward, modelHash: string): Message {
+  const { residual, targetSize } = request;
+  return {
+    modelHash,
+    block: request.block,
+    hiddenStates: tensorToMessage(request.hiddenStates),
+    temb: tensorToMessage(request.temb),
+    encoderHiddenStates: tensorToMessage(request.encoderHiddenStates),
+    ...(residual && { residual: tensorToMessage(residual) }),
+    ...(targetSize && {
+      targetHeight: uint32("target height", targetSize[0]),
+      targetWidth: uint32("target width", targetSize[1]),
+    }),
+  };
+}
+
+export function forwardBlockFromMessage(message: unknown): StatelessForward {
+  const fields = new Fields(message, "ForwardBlockRequest");
+  const hasHeight = fields.has("targetHeight");
+  if (hasHeight !== fields.has("targetWidth")) {
+    fields.fail(hasHeight ? "targetWidth" : "targetHeight", "set when the other one is");
+  }
+  return {
+    block: fields.name("block"),
+    hiddenStates: tensorField(fields, "hiddenStates", "float32"),
+    temb: tensorField(fields, "temb", "float32"),
+    encoderHiddenStates: tensorField(fields, "encoderHiddenStates", "float32"),
+    ...(fields.has("residual") && { residual: tensorField(fields, "residual", "float32") }),
+    ...(hasHeight && {
+      targetSize: [fields.whole("targetHeight", 1), fields.whole("targetWidth", 1)] as const,
+    }),
+  };
+}
+
+/** Body of both ForwardBlockResponse and ForwardResult. */
+export function forwardResultToMessage(result: ForwardResult): Message {
+  return {
+    hiddenStates: tensorToMessage(result.hiddenStates),
+    computeMs: result.computeMs,
+    queueMs: result.queueMs,
+  };
+}
+
+export function forwardResultFromMessage(message: unknown): ForwardResult {
+  const fields = new Fields(message, "ForwardResult");
+  return {
+    hiddenStates: tensorField(fields, "hiddenStates", "float32"),
+    computeMs: fields.number("computeMs"),
+    queueMs: fields.number("queueMs"),
+  };
+}
+
+// Session: commands
+
+/** What a client may ask on a session's stream. */
+export type SessionCommand =
+  | { readonly kind: "open"; readonly open: OpenCommand }
+  | { readonly kind: "forward"; readonly forward: ForwardRange }
+  | { readonly kind: "close" };
+
+/** An open command whose sizes are read and whose tensor is not: admission comes between. */
+export interface OpenCommand extends Omit<SessionConfig, "encoderHiddenStates"> {
+  readonly modelHash: string;
+  /** @returns f32 `[B, L, D]` */
+  encoderHiddenStates(): F32Tensor;
+}
+
+export function openToMessage(config: SessionConfig, modelHash: string): Message {
+  return {
+    open: {
+      modelHash,
+      batch: uint32("batch", config.batch),
+      height: uint32("height", config.height),
+      width: uint32("width", config.width),
+      timesteps: config.timesteps,
+      encoderHiddenStates: tensorToMessage(config.encoderHiddenStates),
+    },
+  };
+}
+
+export function forwardToMessage(range: ForwardRange): Message {
+  const { first, last } = range;
+  const stepIndex = uint32("step_index", range.stepIndex);
+  return { forward: { stepIndex, first, last, hiddenStates: tensorToMessage(range.hiddenStates) } };
+}
+
+export function closeToMessage(): Message {
+  return { close: {} };
+}
+
+export function commandFromMessage(message: unknown): SessionCommand {
+  const fields = new Fields(message, "SessionRequest");
+  const kind = fields.get("command");
+  switch (kind) {
+    case "open":
+      return { kind, open: openFromFields(new Fields(fields.get("open"), "OpenSession")) };
+    case "forward": {
+      const forward = new Fields(fields.get("forward"), "ForwardRange");
+      return {
+        kind,
+        forward: {
+          stepIndex: forward.whole("stepIndex", 0),
+          first: forward.name("first"),
+          last: forward.name("last"),
+          hiddenStates: tensorField(forward, "hiddenStates", "float32"),
+        },
+      };
+    }
+    case "close":
+      return { kind };
+    default:
+      throw new TuttiError(
+        "INVALID_ARGUMENT",
+        "SessionRequest.command must be one of open, forward, close: current value is not set",
+      );
+  }
+}
+
+function openFromFields(fields: Fields): OpenCommand {
+  return {
+    modelHash: fields.name("modelHash"),
+    batch: fields.whole("batch", 1),
+    height: fields.whole("height", 1),
+    width: fields.whole("width", 1),
+    timesteps: fields.numbers("timesteps", MAX_LIST),
+    encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
+  };
+}
+
+// Session: events
+
+/** What a worker answers on a session's stream; errors have `status.ts`. */
+export type SessionEvent =
+  | { readonly kind: "opened"; readonly sessionId: string; readonly arenaBytes: number }
+  | { readonly kind: "result"; readonly result: ForwardResult }
+  | { readonly kind: "closed" }
+  | { readonly kind: "error"; readonly error: unknown };
+
+export function openedToMessage(sessionId: string, arenaBytes: number): Message {
+  return { opened: { sessionId, arenaBytes } };
+}
+
+export function resultToMessage(result: ForwardResult): Message {
+  return { result: forwardResultToMessage(result) };
+}
+
+export function closedToMessage(): Message {
+  return { closed: {} };
+}
+
+/** `error` stays a message, for `errorFromMessage`. */
+export function eventFromMessage(message: unknown): SessionEvent {
+  const fields = new Fields(message, "SessionResponse");
+  const kind = fields.get("event");
+  switch (kind) {
+    case "opened": {
+      const opened = fields.message("opened");
+      return {
+        kind,
+        sessionId: opened.name("sessionId"),
+        arenaBytes: opened.whole("arenaBytes", 0),
+      };
+    }
+    case "result":
+      return { kind, result: forwardResultFromMessage(fields.get("result")) };
+    case "closed":
+      return { kind };
+    case "error":
+      return { kind, error: fields.get("error") };
+    default:
+      throw new TuttiError("INTERNAL", "SessionResponse.event must be set");
+  }
+}
+
+function tensorField<D extends "float32" | "int64">(
+  fields: Fields,
+  field: string,
+  dtype: D,
+): Tensor<D> {
+  return tensorFromMessage(fields.get(field), fields.path(field), dtype);
+}
+
+/** Protobuf would wrap or cut a number that its field cannot hold, so that another one arrives. */
+function uint32(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= 0xffffffff) return value;
+  throw new TuttiError(
+    "OUT_OF_RANGE",
+    `${name} must be a whole number >= 0: current value is ${value}`,
+  );
+}

@@ -1,0 +1,157 @@
+/**
+ * Who an expert is, as a DescribeResponse and back. The shapes at the training size are for readers in
+ * other languages: they follow from the block table, so our own reader does not take them.
+ *
+ * @module
+ */
+
+import type { ExpertDescription } from "../engine/expert.ts";
+import { TuttiError } from "../errors.ts";
+import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import { Fields, type Message } from "./fields.ts";
+import type { WorkerLimits } from "./limits.ts";
+import type { ProtocolRange } from "./version.ts";
+
+/** Everything that a Describe answers. */
+export interface WorkerDescription {
+  readonly versions: Versions;
+  readonly expert: ExpertDescription;
+  /** The U-Net's config.json, or `""`. */
+  readonly configJson: string;
+  readonly limits: WorkerLimits;
+}
+
+export interface Versions {
+  readonly protocol: ProtocolRange;
+  readonly tutti: string;
+  readonly deno: string;
+  /** What computes, with its version; empty while the worker loads. */
+  readonly runtime: string;
+}
+
+/** More blocks than any U-Net has, prefixes than any block has. */
+const MAX_BLOCKS = 256;
+const MAX_LOCATIONS = 64;
+const FAMILIES = ["sd15", "sdxl"] as const;
+const PREDICTION_TYPES = ["epsilon", "v_prediction"] as const;
+
+export function descriptionToMessage(worker: WorkerDescription): Message {
+  const { expert } = worker;
+  const { blocks, text, ...scalars } = expert;
+  return {
+    ...scalars,
+    versions: versionsToMessage(worker.versions),
+    configJson: worker.configJson,
+    blocks: blocks.map((block) => blockToMessage(block, expert.sampleSize)),
+    textEncoder: text,
+    limits: worker.limits,
+  };
+}
+
+/** Reads only what every revision of the protocol keeps: compare it before the rest. */
+export function versionsFromDescription(message: unknown): Versions {
+  return versionsFromFields(new Fields(message, "DescribeResponse").message("versions"));
+}
+
+export function descriptionFromMessage(message: unknown): WorkerDescription {
+  const fields = new Fields(message, "DescribeResponse");
+  const modelHash = fields.text("modelHash");
+  if (!/^[0-9a-f]{64}$/.test(modelHash)) fields.fail("modelHash", "64 hexadecimal digits");
+  const text = fields.message("textEncoder");
+  const fingerprint = fields.message("fingerprint");
+  return {
+    versions: versionsFromFields(fields.message("versions")),
+    configJson: fields.text("configJson"),
+    limits: limitsFromFields(fields.message("limits")),
+    expert: {
+      name: fields.name("name"),
+      modelHash,
+      family: fields.oneOf("family", FAMILIES),
+      predictionType: fields.oneOf("predictionType", PREDICTION_TYPES),
+      latentChannels: fields.whole("latentChannels", 1),
+      sampleSize: fields.whole("sampleSize", 1),
+      timeEmbedDim: fields.whole("timeEmbedDim", 1),
+      crossAttentionDim: fields.whole("crossAttentionDim", 1),
+      blocks: blocksFromFields(fields),
+      text: {
+        vocabSize: text.whole("vocabSize", 1),
+        maxLength: text.whole("maxLength", 1),
+        hiddenSize: text.whole("hiddenSize", 1),
+        bosTokenId: text.whole("bosTokenId", 0),
+        eosTokenId: text.whole("eosTokenId", 0),
+        padTokenId: text.whole("padTokenId", 0),
+      },
+      fingerprint: {
+        runtime: fingerprint.text("runtime"),
+        device: fingerprint.text("device"),
+        isa: fingerprint.text("isa"),
+        threads: fingerprint.whole("threads", 0),
+        graphHash: fingerprint.text("graphHash"),
+      },
+    },
+  };
+}
+
+export function versionsToMessage({ protocol, tutti, deno, runtime }: Versions): Message {
+  return { protocolMin: protocol.min, protocolMax: protocol.max, tutti, deno, runtime };
+}
+
+export function versionsFromFields(fields: Fields): Versions {
+  return {
+    protocol: { min: fields.whole("protocolMin", 1), max: fields.whole("protocolMax", 1) },
+    tutti: fields.text("tutti"),
+    deno: fields.text("deno"),
+    runtime: fields.text("runtime"),
+  };
+}
+
+function blockToMessage(block: BlockSpec, sampleSize: number): Message {
+  const size = sizeAtScale(sampleSize, block.inScale);
+  return {
+    ...block,
+    inputShape: [block.inChannels, size, size],
+    outputShape: blockOutputShape(block, sampleSize, sampleSize),
+    skipShape: block.skipFrom === undefined ? [] : [block.skipChannels, size, size],
+  };
+}
+
+function blocksFromFields(description: Fields): BlockSpec[] {
+  const seen = new Set<string>();
+  const blocks = description.list("blocks", MAX_BLOCKS).map((message) => {
+    const fields = new Fields(message, "BlockDescription");
+    const id = fields.name("id");
+    if (seen.has(id)) fields.fail("id", "unique");
+    const skipFrom = fields.text("skipFrom");
+    if (skipFrom !== "" && !seen.has(skipFrom)) fields.fail("skipFrom", "an earlier block");
+    seen.add(id);
+    return {
+      id,
+      locations: fields.list("locations", MAX_LOCATIONS).map(String),
+      inChannels: fields.whole("inChannels", 1),
+      outChannels: fields.whole("outChannels", 1),
+      inScale: fields.whole("inScale", 0, 16),
+      outScale: fields.whole("outScale", 0, 16),
+      ...(skipFrom !== "" && { skipFrom }),
+      skipChannels: fields.whole("skipChannels", skipFrom === "" ? 0 : 1),
+      upsamples: fields.flag("upsamples"),
+    };
+  });
+  if (blocks.length === 0) throw new TuttiError("INVALID_ARGUMENT", "A model must have blocks");
+  return blocks;
+}
+
+function limitsFromFields(fields: Fields): WorkerLimits {
+  return {
+    maxMessageBytes: fields.whole("maxMessageBytes", 1),
+    maxBatch: fields.whole("maxBatch", 1),
+    maxLatentHeight: fields.whole("maxLatentHeight", 1),
+    maxLatentWidth: fields.whole("maxLatentWidth", 1),
+    maxTokens: fields.whole("maxTokens", 1),
+    maxTimesteps: fields.whole("maxTimesteps", 1),
+    maxSessions: fields.whole("maxSessions", 1),
+    sessionBytes: fields.whole("sessionBytes", 1),
+    arenaBytes: fields.whole("arenaBytes", 1),
+    idleLimitSeconds: fields.number("idleLimitSeconds"),
+    maxCalls: fields.whole("maxCalls", 1),
+  };
+}

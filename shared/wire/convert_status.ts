@@ -1,0 +1,106 @@
+/**
+ * How busy a worker is, as messages and back.
+ *
+ * @module
+ */
+
+import { type Versions, versionsFromFields, versionsToMessage } from "./convert_description.ts";
+import { Fields, type Message } from "./fields.ts";
+
+export type WorkerState = "loading" | "serving" | "stopping";
+
+export interface WorkerStatus {
+  readonly state: WorkerState;
+  /** Empty while loading, like `modelHash`. */
+  readonly name: string;
+  readonly modelHash: string;
+  readonly versions: Versions;
+  readonly uptimeSeconds: number;
+  readonly lanes: number;
+  readonly busyLanes: number;
+  /** Calls that wait for a lane. */
+  readonly queueDepth: number;
+  readonly sessions: number;
+  readonly maxSessions: number;
+  readonly arenaBytesUsed: number;
+  readonly arenaBytesLeft: number;
+  /** Resident memory of the process. */
+  readonly residentBytes: number;
+}
+
+export interface SessionSummary {
+  readonly sessionId: string;
+  /** Address of the client. */
+  readonly peer: string;
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  /** Number of timesteps. */
+  readonly timesteps: number;
+  /** Step of the last command. */
+  readonly stepIndex: number;
+  readonly arenaBytes: number;
+  readonly ageSeconds: number;
+  /** 0 while a command runs. */
+  readonly idleSeconds: number;
+}
+
+const STATES: Readonly<Record<WorkerState, string>> = {
+  loading: "WORKER_STATE_LOADING",
+  serving: "WORKER_STATE_SERVING",
+  stopping: "WORKER_STATE_STOPPING",
+};
+
+/** A reader's bound on a list that the worker bounds by its own `maxSessions`. */
+const MAX_LISTED = 10_000;
+
+export function statusToMessage(status: WorkerStatus): Message {
+  return {
+    ...status,
+    state: STATES[status.state],
+    versions: versionsToMessage(status.versions),
+  };
+}
+
+export function statusFromMessage(message: unknown): WorkerStatus {
+  const fields = new Fields(message, "GetStatusResponse");
+  const named = fields.oneOf("state", Object.values(STATES));
+  return {
+    state: (Object.keys(STATES) as WorkerState[]).find((state) => STATES[state] === named)!,
+    name: fields.text("name"),
+    modelHash: fields.text("modelHash"),
+    versions: versionsFromFields(fields.message("versions")),
+    uptimeSeconds: fields.number("uptimeSeconds"),
+    lanes: fields.whole("lanes", 0),
+    busyLanes: fields.whole("busyLanes", 0),
+    queueDepth: fields.whole("queueDepth", 0),
+    sessions: fields.whole("sessions", 0),
+    maxSessions: fields.whole("maxSessions", 0),
+    arenaBytesUsed: fields.whole("arenaBytesUsed", 0),
+    arenaBytesLeft: fields.whole("arenaBytesLeft", 0),
+    residentBytes: fields.whole("residentBytes", 0),
+  };
+}
+
+export function sessionsToMessage(sessions: readonly SessionSummary[]): Message {
+  return { sessions };
+}
+
+export function sessionsFromMessage(message: unknown): SessionSummary[] {
+  const response = new Fields(message, "ListSessionsResponse");
+  return response.list("sessions", MAX_LISTED).map((entry) => {
+    const fields = new Fields(entry, "SessionSummary");
+    return {
+      sessionId: fields.name("sessionId"),
+      peer: fields.text("peer"),
+      batch: fields.whole("batch", 1),
+      height: fields.whole("height", 1),
+      width: fields.whole("width", 1),
+      timesteps: fields.whole("timesteps", 0),
+      stepIndex: fields.whole("stepIndex", 0),
+      arenaBytes: fields.whole("arenaBytes", 0),
+      ageSeconds: fields.number("ageSeconds"),
+      idleSeconds: fields.number("idleSeconds"),
+    };
+  });
+}

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { loadEnsembleFile } from "../../../coordinator/cluster/ensemble_file.ts";
+import { FormatError } from "../../../shared/errors.ts";
+
+const GOOD = `name = "shapes"
+sabw = "uniform"
+vae = "vae"
+tokenizer = "tokenizer"
+
+[[experts]]
+name = "round"
+model = "round"
+
+[[experts]]
+name = "square"
+address = "[::1]:7070"
+`;
+
+/** A folder with what GOOD names, for the time of `body`. */
+async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "tutti-ensemble-"));
+  try {
+    for (const name of ["tokenizer", "round", "sabw"]) await mkdir(join(folder, name));
+    for (const name of ["vae", "scheduler.json"]) await writeFile(join(folder, name), "");
+    await body(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function load(folder: string, text: string) {
+  const path = join(folder, "ensemble.toml");
+  await writeFile(path, text);
+  return await loadEnsembleFile(path);
+}
+
+Deno.test("loadEnsembleFile() returns experts in order, with absolute paths and parsed addresses", () =>
+  withFolder(async (folder) => {
+    const text = GOOD.replace('"uniform"', '"sabw"').replace(
+      "[[experts]]",
+      'scheduler = "scheduler.json"\n[[experts]]\nname = "both"\nmodel = "vae"\n' +
+        'address = "gpu-2:7071"\n[[experts]]',
+    );
+    assert.deepEqual(await load(folder, text), {
+      path: join(folder, "ensemble.toml"),
+      name: "shapes",
+      sabw: { kind: "trained", path: join(folder, "sabw") },
+      vae: join(folder, "vae"),
+      tokenizer: join(folder, "tokenizer"),
+      scheduler: join(folder, "scheduler.json"),
+      experts: [
+        { name: "both", model: join(folder, "vae"), address: { host: "gpu-2", port: 7071 } },
+        { name: "round", model: join(folder, "round") },
+        { name: "square", address: { host: "::1", port: 7070 } },
+      ],
+    });
+  }));
+
+Deno.test("loadEnsembleFile() averages when the file does not name a SABW", () =>
+  withFolder(async (folder) => {
+    const { sabw, scheduler } = await load(folder, GOOD.replace('sabw = "uniform"\n', ""));
+    assert.deepEqual([sabw, scheduler], [{ kind: "uniform" }, undefined]);
+    assert.deepEqual((await load(folder, GOOD)).sabw, { kind: "uniform" });
+  }));
+
+Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
+  const zoo = resolve(import.meta.dirname!, "../../../shared/zoo");
+  const { experts, sabw, scheduler } = await loadEnsembleFile(join(zoo, "ensemble.toml"));
+  assert.deepEqual(
+    experts,
+    ["round", "square", "pointed"].map((name) => ({ name, model: join(zoo, name) })),
+  );
+  assert.deepEqual(sabw, { kind: "uniform" });
+  assert.equal(scheduler, join(zoo, "scheduler", "scheduler_config.json"));
+});
+
+Deno.test("loadEnsembleFile() names file, key, value and expectation of what is wrong", () =>
+  withFolder(async (folder) => {
+    /** What to replace in the good file, by what, and the message after the file's path. */
+    const cases: readonly (readonly [string, string, string])[] = [
+      [
+        '"shapes"',
+        '"shapes',
+        ":1:15: Ensemble file must be TOML: ",
+      ],
+      ["[[experts]]", "[[experts]", ":6:11: Ensemble file must be TOML: "],
+      [
+        "sabw =",
+        "sawb =",
+        ': "sawb" is no known key (did you mean "sabw"?): ' +
+        "known keys are name, sabw, vae, tokenizer, scheduler, experts",
+      ],
+      [
+        'model = "round"',
+        'modle = "round"',
+        ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
+        "known keys are name, model, address",
+      ],
+      ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
+      ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],
+      [
+        '"shapes"',
+        "3",
+        ': "name" must be a name of up to 64 letters, digits, ".", "_" and "-"' +
+        ": current value is 3",
+      ],
+      [
+        '"shapes"',
+        '"a, b"',
+        ': "name" must be a name of up to 64 letters, digits, ".", "_" and ' +
+        '"-": current value is "a, b"',
+      ],
+      ['vae = "vae"\n', "", ': "vae" is missing: expected the path of a folder or a file'],
+      ['"tokenizer"', '""', ': "tokenizer" must be the path of a folder: current value is ""'],
+      [
+        '"tokenizer"',
+        '"vae"',
+        `: "tokenizer" must be the path of a folder ("${folder}/vae" is not a folder): ` +
+        'current value is "vae"',
+      ],
+      [
+        '"vae"',
+        '"vea"',
+        `: "vae" must be the path of a folder or a file that exists ("${folder}/vea" does not): ` +
+        'current value is "vea"',
+      ],
+      [
+        '"uniform"',
+        '"unifrom"',
+        ': "sabw" must be "uniform" or a folder with trained aggregators that exists ' +
+        `("${folder}/unifrom" does not): current value is "unifrom"`,
+      ],
+      [
+        '"uniform"',
+        "true",
+        ': "sabw" must be "uniform" or a folder with trained aggregators: ' +
+        "current value is true",
+      ],
+      [
+        'vae = "vae"',
+        'vae = "vae"\nscheduler = "tokenizer"',
+        `: "scheduler" must be the path of a file ("${folder}/tokenizer" is not a file): ` +
+        'current value is "tokenizer"',
+      ],
+      [
+        GOOD.slice(GOOD.indexOf("\n[[")),
+        "",
+        ': "experts" is missing: expected one [[experts]] or more',
+      ],
+      [
+        GOOD.slice(GOOD.indexOf("\n[[")),
+        'experts = ["round"]',
+        ': "experts" must be tables, each headed by [[experts]]: current value is ["round"]',
+      ],
+      [
+        'model = "round"\n',
+        "",
+        ': experts[0] ("round") must have "model" (weights on this machine), ' +
+        '"address" (a running worker) or both',
+      ],
+      ['name = "square"\n', "", ': "experts[1].name" is missing: '],
+      [
+        'name = "square"',
+        'name = "round"',
+        ': "experts[1].name" must be another one than that of experts[0]: current value is "round"',
+      ],
+      [
+        'model = "round"',
+        'model = "absent"',
+        ': "experts[0].model" must be the path of a folder or a file that exists ' +
+        `("${folder}/absent" does not): current value is "absent"`,
+      ],
+      [
+        "[::1]:7070",
+        "gpu-2",
+        ': "experts[1].address" must be HOST:PORT of a worker: ' +
+        'current value is "gpu-2"',
+      ],
+      [
+        "[::1]:7070",
+        "gpu-2:0",
+        ': "experts[1].address" must be HOST:PORT of a worker: ' +
+        'current value is "gpu-2:0"',
+      ],
+    ];
+    for (const [from, to, message] of cases) {
+      assert.ok(GOOD.includes(from), from);
+      await assert.rejects(load(folder, GOOD.replace(from, to)), (error: unknown) => {
+        assert.ok(error instanceof FormatError, String(error));
+        const start = `${folder}/ensemble.toml${message}`;
+        assert.equal(error.message.slice(0, start.length), start);
+        assert.ok(!error.message.includes("\n"));
+        return true;
+      });
+    }
+  }));
+
+Deno.test("loadEnsembleFile() refuses what is no file, too large or no text", () =>
+  withFolder(async (folder) => {
+    await assert.rejects(loadEnsembleFile(join(folder, "none.toml")), (error: unknown) => {
+      assert.ok(error instanceof FormatError);
+      assert.ok(error.message.startsWith(`Cannot read ensemble file "${folder}/none.toml": `));
+      return true;
+    });
+    await assert.rejects(loadEnsembleFile(folder), FormatError);
+    await assert.rejects(load(folder, `#${"x".repeat(2 ** 20)}`), {
+      name: "FormatError",
+      message: `Ensemble file "${folder}/ensemble.toml" must be a file of at most 1048576 bytes: ` +
+        "current size is 1048577",
+    });
+    const path = join(folder, "latin1.toml");
+    await writeFile(path, Uint8Array.of(0x23, 0xe9));
+    await assert.rejects(loadEnsembleFile(path), {
+      name: "FormatError",
+      message: `Cannot read ensemble file "${path}": it must be UTF-8 text`,
+    });
+    await assert.rejects(load(folder, `x = ${"[".repeat(5000)}`), FormatError);
+  }));

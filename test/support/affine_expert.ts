@@ -1,0 +1,190 @@
+/**
+ * An expert that is small, exact and fast: the real block table, checks and sessions around blocks that
+ * are affine maps of their inputs. For tests of what carries an expert, not of what an expert computes.
+ *
+ * @module
+ */
+
+import { blockInputs } from "../../shared/engine/block_inputs.ts";
+import type {
+  Expert,
+  ExpertDescription,
+  ExpertSession,
+  ForwardResult,
+  SessionConfig,
+  StatelessForward,
+  TextEncoding,
+} from "../../shared/engine/expert.ts";
+import { LocalSession } from "../../shared/engine/local_session.ts";
+import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
+import { ConfigFields } from "../../shared/models/config/fields.ts";
+import { parseUNetConfig } from "../../shared/models/config/unet_config.ts";
+import { blockSpec, unetBlockTable } from "../../shared/models/unet/block_table.ts";
+import { checkFinite, checkTensor } from "../../shared/tensor/check.ts";
+import { f32, type F32Tensor, type Tensor } from "../../shared/tensor/tensor.ts";
+
+/** Channels of a small U-Net of SD1.5's topology. */
+const CONFIG = parseUNetConfig(
+  new ConfigFields({
+    _class_name: "UNet2DConditionModel",
+    sample_size: 8,
+    in_channels: 4,
+    out_channels: 4,
+    block_out_channels: [4, 8, 8, 8],
+    layers_per_block: 2,
+    cross_attention_dim: 6,
+    attention_head_dim: 4,
+    norm_num_groups: 4,
+    down_block_types: [
+      "CrossAttnDownBlock2D",
+      "CrossAttnDownBlock2D",
+      "CrossAttnDownBlock2D",
+      "DownBlock2D",
+    ],
+    up_block_types: [
+      "UpBlock2D",
+      "CrossAttnUpBlock2D",
+      "CrossAttnUpBlock2D",
+      "CrossAttnUpBlock2D",
+    ],
+  }, "affine/config.json"),
+);
+const BLOCKS = unetBlockTable(CONFIG);
+
+export interface AffineExpertOptions {
+  readonly description?: Partial<ExpertDescription>;
+  /** Weight of every block that this does not name is 1; NaN or Infinity make a broken checkpoint. */
+  readonly gains?: Readonly<Record<string, number>>;
+  /** Awaited before a block computes: lets a test hold a worker in the middle of a call. */
+  readonly beforeBlock?: (block: string, signal?: AbortSignal) => Promise<void>;
+}
+
+export class AffineExpert implements Expert {
+  readonly description: ExpertDescription;
+  /** Sessions that were opened and not closed. */
+  openSessions = 0;
+  readonly #options: AffineExpertOptions;
+
+  constructor(options: AffineExpertOptions = {}) {
+    this.#options = options;
+    this.description = {
+      name: "affine",
+      modelHash: "a".repeat(64),
+      family: "sd15",
+      predictionType: "epsilon",
+      latentChannels: CONFIG.inChannels,
+      sampleSize: CONFIG.sampleSize,
+      timeEmbedDim: 16,
+      crossAttentionDim: CONFIG.crossAttentionDim,
+      blocks: BLOCKS.map(blockSpec),
+      text: {
+        vocabSize: 100,
+        maxLength: 7,
+        hiddenSize: CONFIG.crossAttentionDim,
+        bosTokenId: 98,
+        eosTokenId: 99,
+        padTokenId: 99,
+      },
+      fingerprint: {
+        runtime: "affine 1",
+        device: "cpu",
+        isa: "javascript",
+        threads: 1,
+        graphHash: "b".repeat(64),
+      },
+      ...options.description,
+    };
+  }
+
+  encodeText(inputIds: Tensor<"int64">): Promise<TextEncoding> {
+    const { text, crossAttentionDim: dim } = this.description;
+    const rows = inputIds.shape[0] ?? 0;
+    checkTensor("input_ids", inputIds, "int64", [rows, text.maxLength]);
+    const state = (scale: number) =>
+      f32(
+        [rows, text.maxLength, dim],
+        Array.from(
+          { length: rows * text.maxLength * dim },
+          (_, i) => Number(inputIds.data[Math.floor(i / dim)]) * scale + i % dim,
+        ),
+      );
+    const lastHiddenState = state(0.1);
+    const pooled = f32([rows, dim], [...lastHiddenState.data.subarray(0, rows * dim)]);
+    return Promise.resolve({ lastHiddenState, penultimateHiddenState: state(0.3), pooled });
+  }
+
+  embedTimesteps(timesteps: readonly number[]): Promise<F32Tensor> {
+    const dim = this.description.timeEmbedDim;
+    const values = timesteps.flatMap((t) =>
+      Array.from({ length: dim }, (_, i) => Math.sin(t / (i + 1)))
+    );
+    return Promise.resolve(f32([timesteps.length, dim], values));
+  }
+
+  async forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
+    const index = BLOCKS.findIndex((block) => block.id === request.block);
+    const block = BLOCKS[index];
+    if (!block) throw new TuttiError("NOT_FOUND", `There is no block "${request.block}"`);
+    const { outputShape } = blockInputs(block, this.description, request);
+    await this.#options.beforeBlock?.(block.id, signal);
+    throwIfAborted(signal);
+
+    const gain = this.#options.gains?.[block.id] ?? 1;
+    const hiddenStates = f32(outputShape);
+    const [, channels = 0, height = 0, width = 0] = outputShape;
+    const perRow = channels * height * width;
+    const features = channelMeans(request.hiddenStates);
+    const skips = request.residual ? channelMeans(request.residual) : undefined;
+    const [, , inHeight = 0, inWidth = 0] = request.hiddenStates.shape;
+    for (let i = 0; i < hiddenStates.data.length; i++) {
+      const row = Math.floor(i / perRow);
+      const channel = Math.floor(i / (height * width)) % channels;
+      const y = Math.floor((Math.floor(i / width) % height) * inHeight / height);
+      const x = Math.floor((i % width) * inWidth / width);
+      const pixel = (row * inHeight + y) * inWidth + x;
+      hiddenStates.data[i] = gain * features[pixel]! + 0.25 * (skips?.[pixel] ?? 0) +
+        0.1 * rowMean(request.temb, row) + 0.01 * rowMean(request.encoderHiddenStates, row) +
+        channel / 7 + index / 11;
+    }
+    checkFinite(`Output of ${this.description.name} ${block.id}`, hiddenStates, {
+      block: block.id,
+    });
+    return { hiddenStates, computeMs: 1.5, queueMs: 0.5 };
+  }
+
+  async openSession(config: SessionConfig): Promise<ExpertSession> {
+    const session = await LocalSession.open(this, config);
+    this.openSessions++;
+    let open = true;
+    return {
+      forward: (range, signal) => session.forward(range, signal),
+      close: () => {
+        if (open) this.openSessions--;
+        open = false;
+        return session.close();
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Mean over channels of `[B, C, h, w]`, one number per row and pixel. */
+function channelMeans({ shape, data }: F32Tensor): Float64Array {
+  const [rows = 0, channels = 0, height = 0, width = 0] = shape;
+  const pixels = height * width;
+  const means = new Float64Array(rows * pixels);
+  for (let i = 0; i < data.length; i++) {
+    means[Math.floor(i / (channels * pixels)) * pixels + i % pixels]! += data[i]! / channels;
+  }
+  return means;
+}
+
+/** Mean over everything but the first axis. */
+function rowMean({ shape, data }: F32Tensor, row: number): number {
+  const width = data.length / (shape[0] ?? 1);
+  return data.subarray(row * width, (row + 1) * width).reduce((sum, value) => sum + value, 0) /
+    width;
+}

@@ -1,0 +1,45 @@
+/**
+ * A worker on a free port of this machine, and the coordinator's end of it, in one disposable.
+ *
+ * @module
+ */
+
+import { connectExpert, type RemoteExpert } from "../../coordinator/cluster/remote_expert.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
+import {
+  type RunningWorker,
+  startWorkerServer,
+  type WorkerServerOptions,
+} from "../../worker/rpc/server.ts";
+
+export interface ServedExpert extends AsyncDisposable {
+  readonly worker: RunningWorker;
+  readonly remote: RemoteExpert;
+}
+
+/** Serves `expert` and connects to it; disposing closes both ends (not the expert). */
+export async function serveExpert(
+  expert: Expert,
+  options: Partial<WorkerServerOptions> = {},
+): Promise<ServedExpert> {
+  const worker = await startWorkerServer({ expert, listen: "127.0.0.1:0", ...options });
+  await worker.ready;
+  const remote = await connectExpert(worker.address);
+  return {
+    worker,
+    remote,
+    async [Symbol.asyncDispose]() {
+      await remote.close();
+      await worker.stop();
+    },
+  };
+}
+
+/** Waits until `condition` holds; for what another event loop turn or process brings about. */
+export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!await condition()) {
+    if (performance.now() > end) throw new Error(`Still not so after 5 s: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

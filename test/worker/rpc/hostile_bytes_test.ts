@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { forwardBlockToMessage, openToMessage } from "../../../shared/wire/convert.ts";
+import { workerService } from "../../../shared/wire/load_proto.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
+import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
+import { eventually, serveExpert } from "../../support/serve_expert.ts";
+
+const SAME_BYTES = (bytes: Buffer) => bytes;
+
+/** Sends bytes as the only message of a call; its status. */
+function send(client: Client, method: string, bytes: Uint8Array): Promise<number> {
+  const { path, requestStream } = workerService()[method]!;
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const done = (error: ServiceError | null) => resolve(error?.code ?? status.OK);
+  if (!requestStream) {
+    client.makeUnaryRequest(path, SAME_BYTES, SAME_BYTES, Buffer.from(bytes), done);
+    return promise;
+  }
+  const stream = client.makeBidiStreamRequest(path, SAME_BYTES, SAME_BYTES);
+  stream.on("data", () => {});
+  stream.on("end", () => done(null));
+  stream.on("error", done);
+  stream.write(Buffer.from(bytes));
+  stream.end();
+  return promise;
+}
+
+/** Changes up to four bytes, or cuts the end off; the same at every run. */
+function mutate(bytes: Uint8Array, seed: number): Uint8Array {
+  let state = seed;
+  const random = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor(state / 2 ** 32 * below);
+  };
+  if (random(4) === 0) return bytes.slice(0, random(bytes.length));
+  const copy = new Uint8Array(bytes);
+  // Most tags, lengths and sizes stand in the first bytes, before the tensor's data.
+  for (let i = random(4); i >= 0; i--) copy[random(Math.min(copy.length, 200))] = random(256);
+  return copy;
+}
+
+Deno.test("worker: 2 x 300 damaged messages end in a status, and the next good one is served", async () => {
+  const expert = new AffineExpert();
+  await using served = await serveExpert(expert);
+  const config = await sessionConfig(expert);
+  const { modelHash } = expert.description;
+  const block = {
+    block: "IN00",
+    hiddenStates: latentsFor(expert.description, config),
+    temb: await expert.embedTimesteps([3, 3]),
+    encoderHiddenStates: config.encoderHiddenStates,
+  };
+  const service = workerService();
+  const good: [string, Buffer][] = [
+    ["Session", service.Session!.requestSerialize(openToMessage(config, modelHash))],
+    [
+      "ForwardBlock",
+      service.ForwardBlock!.requestSerialize(forwardBlockToMessage(block, modelHash)),
+    ],
+  ];
+  const client = new Client(served.worker.address, credentials.createInsecure(), {
+    "grpc.use_local_subchannel_pool": 1,
+  });
+  try {
+    for (const [method, bytes] of good) {
+      const seen = new Set<number>();
+      for (let seed = 1; seed <= 300; seed++) {
+        seen.add(await send(client, method, mutate(bytes, seed)));
+      }
+      // UNKNOWN and UNAVAILABLE would mean an untyped error, or a connection that broke.
+      assert.ok(!seen.has(status.UNKNOWN) && !seen.has(status.UNAVAILABLE), [...seen].join());
+      assert.ok(seen.has(status.INVALID_ARGUMENT) && seen.has(status.INTERNAL));
+      assert.equal(await send(client, method, bytes), status.OK);
+    }
+  } finally {
+    client.close();
+  }
+  await eventually(() => expert.openSessions === 0);
+});

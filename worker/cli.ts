@@ -1,0 +1,175 @@
+/**
+ * `tutti worker`: opens one expert and serves it until a signal says stop.
+ *
+ * @module
+ */
+
+import { Command, Option } from "commander";
+import { join } from "node:path";
+import { UsageError } from "../shared/errors.ts";
+import { printLine } from "../shared/terminal/stdout.ts";
+import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
+import { parseListenAddress } from "./listen_address.ts";
+import { type RunningWorker, startWorkerServer } from "./rpc/server.ts";
+
+interface WorkerFlags {
+  readonly model: string;
+  readonly name?: string;
+  readonly listen: string;
+  readonly insecure: boolean;
+  readonly device: "cpu";
+  readonly lanes: number;
+  readonly threads?: number;
+  readonly maxSessions: number;
+  readonly sessionBytes: number;
+  readonly arenaBytes: number;
+  readonly idleLimit: number;
+  readonly config?: string;
+  readonly stopWithStdin: boolean;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  tutti worker --model models/dreamy
+  tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
+  tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8`;
+
+export function workerCommand(): Command {
+  return new Command("worker")
+    .summary("serve one expert")
+    .description(
+      "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM.",
+    )
+    .requiredOption("--model <path>", "diffusers folder, or single .safetensors file")
+    .option("--name <name>", "name to show (default: that of the folder or file)")
+    .option(
+      "--listen <host:port>",
+      "address to listen on; port 0 takes a free one",
+      "127.0.0.1:7070",
+    )
+    .option("--insecure", "listen where other machines can connect, without authentication", false)
+    .addOption(new Option("--device <device>", "what computes").choices(["cpu"]).default("cpu"))
+    .option("--lanes <n>", "calls computed at the same time", count("--lanes"), 1)
+    .option("--threads <n>", "threads per lane (default: cores / lanes)", count("--threads"))
+    .option(
+      "--max-sessions <n>",
+      "sessions at a time",
+      count("--max-sessions"),
+      DEFAULT_LIMITS.maxSessions,
+    )
+    .option(
+      "--session-bytes <bytes>",
+      "most that one session may hold",
+      count("--session-bytes"),
+      DEFAULT_LIMITS.sessionBytes,
+    )
+    .option(
+      "--arena-bytes <bytes>",
+      "most that all sessions may hold together",
+      count("--arena-bytes"),
+      DEFAULT_LIMITS.arenaBytes,
+    )
+    .option(
+      "--idle-limit <seconds>",
+      "close a session that asks nothing for so long",
+      count("--idle-limit"),
+      DEFAULT_LIMITS.idleLimitSeconds,
+    )
+    .option(
+      "--config <folder>",
+      "diffusers folder with the config.json's of a single file of unusual sizes",
+    )
+    .option(
+      "--stop-with-stdin",
+      "stop when standard input closes: with the process that started this one",
+      false,
+    )
+    .option("--json", "print one line of JSON when ready", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: WorkerFlags) => runWorker(flags));
+}
+
+async function runWorker(flags: WorkerFlags): Promise<void> {
+  parseListenAddress(flags.listen, flags.insecure);
+  const { model, device, lanes, name } = flags;
+  const cores = navigator.hardwareConcurrency;
+  const threads = flags.threads ?? Math.max(1, Math.floor(cores / lanes));
+  // ONNX Runtime takes a while to load, and is not needed to print help or refuse a flag.
+  const { openLocalExpert } = await import("../shared/engine/local_expert.ts");
+  const opening = openLocalExpert({
+    model,
+    device,
+    lanes,
+    threads,
+    ...(name !== undefined && { name }),
+    ...(flags.config !== undefined && { configFrom: flags.config }),
+  });
+  // Whoever waits first reports it.
+  opening.catch(() => {});
+  const stopped = stopSignal(flags.stopWithStdin);
+  try {
+    await using worker = await startWorkerServer({
+      expert: opening,
+      listen: flags.listen,
+      insecure: flags.insecure,
+      lanes,
+      configJson: await unetConfigJson(model),
+      limits: {
+        maxSessions: flags.maxSessions,
+        sessionBytes: flags.sessionBytes,
+        arenaBytes: flags.arenaBytes,
+        idleLimitSeconds: flags.idleLimit,
+      },
+    });
+    if (await Promise.race([worker.ready.then(() => true), stopped.promise.then(() => false)])) {
+      printLine(readyLine(worker, (await opening).description, flags.json));
+      await stopped.promise;
+    }
+  } finally {
+    stopped.dispose();
+    const expert = await opening.catch(() => undefined);
+    await expert?.close();
+  }
+}
+
+/** The config of a diffusers folder; a single file has none. */
+function unetConfigJson(model: string): Promise<string> {
+  return Deno.readTextFile(join(model, "unet", "config.json")).catch(() => "");
+}
+
+function readyLine(
+  { address }: RunningWorker,
+  { name, modelHash }: { name: string; modelHash: string },
+  json: boolean,
+): string {
+  return json
+    ? JSON.stringify({ event: "ready", address, modelHash, name })
+    : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)}). Ctrl-C stops it`;
+}
+
+/**
+ * Settles at the first SIGINT or SIGTERM, and with `withStdin` also at the end of standard input; the next signal ends
+ * the process as usual.
+ */
+function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; dispose(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const signals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
+  const dispose = () => signals.forEach((name) => Deno.removeSignalListener(name, onSignal));
+  const onSignal = () => {
+    dispose();
+    resolve();
+  };
+  signals.forEach((name) => Deno.addSignalListener(name, onSignal));
+  if (withStdin) Deno.stdin.readable.pipeTo(new WritableStream()).then(onSignal, onSignal);
+  return { promise, dispose };
+}
+
+/** Parses a flag that counts something. */
+function count(flag: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
+    throw new UsageError(`${flag} must be a whole number >= 1: current value is "${text}"`);
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * One end of a bidirectional stream as two awaitable steps: take the next message, send one. Reading
+ * pauses between messages and writing waits until the bytes are handed over, so a fast or a stuck peer never makes
+ * this process queue; both give up when the peer is gone, the worker stops, or nothing happens for too long.
+ *
+ * @module
+ */
+
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { TuttiError, WorkerError } from "../../shared/errors.ts";
+import type { Message } from "../../shared/wire/fields.ts";
+import { stoppingError } from "../worker_host.ts";
+
+export type Call = ServerDuplexStream<Message, Message>;
+
+export interface CommandStreamOptions {
+  /** Longest wait for the peer, seconds. */
+  readonly idleLimitSeconds: number;
+  /** Fires when the worker begins to stop: waiting for a command ends, answering one does not. */
+  readonly stopping: AbortSignal;
+}
+
+export class CommandStream {
+  readonly #call: Call;
+  readonly #options: CommandStreamOptions;
+  readonly #gone = new AbortController();
+  readonly #waiting: Message[] = [];
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(call: Call, options: CommandStreamOptions) {
+    this.#call = call;
+    this.#options = options;
+    call.on("data", (message: Message) => {
+      call.pause();
+      this.#waiting.push(message);
+      this.#wake();
+    });
+    call.on("end", () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    call.on("cancelled", () => this.#gone.abort());
+    // Without a listener, a connection that breaks would end the process.
+    call.on("error", () => this.#gone.abort());
+    call.pause();
+  }
+
+  /** Fires when the peer cancelled or is lost. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /**
+   * The next message, or `undefined` after the last one.
+   *
+   * @throws {TuttiError} CANCELLED when the peer is gone, UNAVAILABLE when the worker stops, DEADLINE_EXCEEDED
+   * after the idle limit
+   */
+  async receive(): Promise<Message | undefined> {
+    if (this.#waiting.length === 0 && !this.#ended) {
+      await this.#wait((done) => {
+        this.#wake = done;
+        this.#call.resume();
+      }, this.#options.stopping);
+    }
+    return this.#waiting.shift();
+  }
+
+  /** @throws {TuttiError} as `receive` does */
+  async send(message: Message): Promise<void> {
+    await this.#wait((done) => void this.#call.write(message, done));
+  }
+
+  #wait(start: (done: () => void) => void, stopping?: AbortSignal): Promise<void> {
+    const { idleLimitSeconds } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onGone = () => reject(new TuttiError("CANCELLED", "The client ended the session"));
+    const onStop = () => reject(stoppingError());
+    const timer = setTimeout(() => {
+      reject(
+        new WorkerError(
+          "DEADLINE_EXCEEDED",
+          `The session was closed: nothing was heard for ${idleLimitSeconds} s, the worker's limit`,
+          { details: { limit: "idle_limit_seconds", seconds: String(idleLimitSeconds) } },
+        ),
+      );
+    }, idleLimitSeconds * 1000);
+    if (this.gone.aborted) onGone();
+    else if (stopping?.aborted) onStop();
+    else {
+      this.gone.addEventListener("abort", onGone);
+      stopping?.addEventListener("abort", onStop);
+      start(resolve);
+    }
+    return promise.finally(() => {
+      clearTimeout(timer);
+      this.gone.removeEventListener("abort", onGone);
+      stopping?.removeEventListener("abort", onStop);
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The service's calls, in the order of `worker.proto`: read the request, check it, ask the expert, write
+ * the response.
+ *
+ * @module
+ */
+
+import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import {
+  embedTimestepsFromMessage,
+  encodeTextFromMessage,
+  forwardBlockFromMessage,
+  forwardResultToMessage,
+  modelHashFromMessage,
+  textEncodingToMessage,
+  timeEmbeddingToMessage,
+} from "../../shared/wire/convert.ts";
+import { descriptionToMessage } from "../../shared/wire/convert_description.ts";
+import { sessionsToMessage, statusToMessage } from "../../shared/wire/convert_status.ts";
+import type { WorkerHost } from "../worker_host.ts";
+import {
+  checkForwardBlock,
+  checkInputIds,
+  checkModelHash,
+  checkTimesteps,
+} from "./check_request.ts";
+import { sessionHandler } from "./session_stream.ts";
+import { type AnswerUnary, unaryHandler } from "./unary_call.ts";
+
+export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
+  const { limits } = host;
+
+  const encodeText: AnswerUnary = async (request, signal) => {
+    const { expert } = host;
+    checkModelHash(expert.description, modelHashFromMessage(request));
+    const inputIds = encodeTextFromMessage(request);
+    checkInputIds(expert.description, limits, inputIds);
+    const encoding = await host.load.call(() => expert.encodeText(inputIds, signal));
+    return textEncodingToMessage(encoding);
+  };
+
+  const embedTimesteps: AnswerUnary = async (request, signal) => {
+    const { expert } = host;
+    checkModelHash(expert.description, modelHashFromMessage(request));
+    const timesteps = embedTimestepsFromMessage(request);
+    checkTimesteps(limits, timesteps);
+    const temb = await host.load.call(() => expert.embedTimesteps(timesteps, signal));
+    return timeEmbeddingToMessage(temb);
+  };
+
+  const forwardBlock: AnswerUnary = async (request, signal) => {
+    const { expert } = host;
+    checkModelHash(expert.description, modelHashFromMessage(request));
+    const forward = forwardBlockFromMessage(request);
+    checkForwardBlock(expert.description, limits, forward);
+    const result = await host.load.call(() => expert.forwardBlock(forward, signal));
+    return forwardResultToMessage(result);
+  };
+
+  return {
+    describe: unaryHandler(host, () => descriptionToMessage(host.describe())),
+    getStatus: unaryHandler(host, () => statusToMessage(host.status())),
+    listSessions: unaryHandler(host, () => sessionsToMessage(host.sessions.list())),
+    encodeText: unaryHandler(host, encodeText),
+    embedTimesteps: unaryHandler(host, embedTimesteps),
+    forwardBlock: unaryHandler(host, forwardBlock),
+    session: sessionHandler(host),
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * Assembles a worker's gRPC server: the worker service, health and reflection on one port, its limits,
+ * and its life from loading through serving to stopped.
+ *
+ * @module
+ */
+
+import { ReflectionService } from "@grpc/reflection";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { HealthImplementation, type ServingStatus } from "grpc-health-check";
+import type { Expert } from "../../shared/engine/expert.ts";
+import { TuttiError } from "../../shared/errors.ts";
+import { formatAddress } from "../../shared/wire/address.ts";
+import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
+import {
+  DEFAULT_LIMITS,
+  KEEPALIVE_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  type WorkerLimits,
+} from "../../shared/wire/limits.ts";
+import { reflectedPackage, WORKER_SERVICE, workerService } from "../../shared/wire/load_proto.ts";
+import { parseListenAddress } from "../listen_address.ts";
+import { WorkerHost } from "../worker_host.ts";
+import { openFlowWindow } from "./flow_window.ts";
+import { workerHandlers } from "./handlers.ts";
+
+/** Time that running calls and sessions get to finish once a worker stops, ms; a supervisor usually kills after 30 s. */
+const STOP_GRACE_MS = 10_000;
+
+/** Time that connections get to close after that, ms: their last bytes leave, watchers of health do not hold us up. */
+const DISCONNECT_GRACE_MS = 500;
+
+/** Calls on one connection beside sessions and single calls: health, status, reflection. */
+const SPARE_STREAMS = 32;
+
+export interface WorkerServerOptions {
+  /** The expert to serve, or its coming: until then calls get UNAVAILABLE and health says NOT_SERVING. Stays the caller's to close. */
+  readonly expert: Expert | Promise<Expert>;
+  /** HOST:PORT; port 0 takes a free one. @default "127.0.0.1:7070" */
+  readonly listen?: string;
+  /** Allows an address that other machines reach. @default false */
+  readonly insecure?: boolean;
+  /** Where they differ from `DEFAULT_LIMITS`. */
+  readonly limits?: Partial<WorkerLimits>;
+  /** Lanes behind the expert, for status. @default 1 */
+  readonly lanes?: number;
+  /** The U-Net's config.json, for Describe. @default "" */
+  readonly configJson?: string;
+  /** Longest wait for running calls in `stop()`, ms. @default 10000 */
+  readonly stopGraceMs?: number;
+}
+
+export interface RunningWorker extends AsyncDisposable {
+  /** HOST:PORT with the port that was taken. */
+  readonly address: string;
+  /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
+  readonly ready: Promise<void>;
+  /** Refuses new work, lets running calls finish, closes the port. Never rejects; repeating it waits for the same end. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts to listen, and to serve once the expert is there.
+ *
+ * @throws {UsageError} if the listen address is malformed, or open to others without `insecure`
+ * @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on
+ */
+export async function startWorkerServer(options: WorkerServerOptions): Promise<RunningWorker> {
+  const opening = Promise.resolve(options.expert);
+  // It may fail before anyone looks at `ready`.
+  opening.catch(() => {});
+  const address = parseListenAddress(options.listen ?? "127.0.0.1:7070", options.insecure ?? false);
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const host = new WorkerHost({
+    limits,
+    lanes: options.lanes ?? 1,
+    configJson: options.configJson ?? "",
+  });
+  const health = new HealthImplementation();
+  setHealth(health, "NOT_SERVING");
+  quietGrpcLog();
+  const server = buildServer(host, health);
+  const flowWindow = openFlowWindow(server);
+  const port = await bind(server, formatAddress(address));
+  flowWindow.afterBind();
+
+  const ready = opening.then((expert) => {
+    host.serve(expert);
+    if (host.state === "serving") setHealth(health, "SERVING");
+  });
+  ready.catch(() => {});
+
+  let stopped: Promise<void> | undefined;
+  const stop = () => stopped ??= stopServer(server, host, health, options.stopGraceMs);
+  return {
+    address: formatAddress({ host: address.host, port }),
+    ready,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+function buildServer(host: WorkerHost, health: HealthImplementation): Server {
+  const { limits } = host;
+  const server = new Server({
+    "grpc.max_receive_message_length": limits.maxMessageBytes,
+    "grpc.max_send_message_length": limits.maxMessageBytes,
+    "grpc.max_concurrent_streams": limits.maxSessions + limits.maxCalls + SPARE_STREAMS,
+    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    // Channelz stays on: without it grpc-js 1.14.7 forgets its connections, and a forced shutdown leaves them open.
+  });
+  server.addService(workerService(), workerHandlers(host));
+  health.addToServer(server);
+  new ReflectionService(reflectedPackage()).addToServer(server);
+  return server;
+}
+
+/** Sets the whole server's health and the service's: both names are asked for in the wild. */
+function setHealth(health: HealthImplementation, status: ServingStatus): void {
+  health.setStatus("", status);
+  health.setStatus(WORKER_SERVICE, status);
+}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) return resolve(port);
+      server.forceShutdown();
+      reject(
+        new TuttiError(
+          "FAILED_PRECONDITION",
+          `Cannot listen on ${address}: ${error.message}. Choose another address with --listen; port 0 takes a free one`,
+          { cause: error, details: { address } },
+        ),
+      );
+    });
+  });
+}
+
+async function stopServer(
+  server: Server,
+  host: WorkerHost,
+  health: HealthImplementation,
+  graceMs = STOP_GRACE_MS,
+): Promise<void> {
+  setHealth(health, "NOT_SERVING");
+  host.beginStop();
+  await withinMs(graceMs, host.idle());
+  const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  await withinMs(DISCONNECT_GRACE_MS, closed);
+  server.forceShutdown();
+  // Whoever was cut off just now still gives its session back.
+  await withinMs(DISCONNECT_GRACE_MS, Promise.all([closed, host.idle()]));
+}
+
+async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,121 @@
+/**
+ * What the calls of one worker share: the expert, who is admitted, how busy it is, and whether it is stopping.
+ *
+ * @module
+ */
+
+import type { Expert } from "../shared/engine/expert.ts";
+import { type TuttiError, WorkerError } from "../shared/errors.ts";
+import type { Versions, WorkerDescription } from "../shared/wire/convert_description.ts";
+import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts";
+import type { WorkerLimits } from "../shared/wire/limits.ts";
+import { PROTOCOL, TUTTI_VERSION } from "../shared/wire/version.ts";
+import { LoadMeter } from "./load_meter.ts";
+import { SessionRegistry } from "./session_registry.ts";
+
+export interface WorkerHostOptions {
+  readonly limits: WorkerLimits;
+  readonly lanes: number;
+  readonly configJson: string;
+}
+
+export class WorkerHost {
+  readonly limits: WorkerLimits;
+  readonly sessions: SessionRegistry;
+  readonly load: LoadMeter;
+  readonly #configJson: string;
+  readonly #startedAt = performance.now();
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  #expert: Expert | undefined;
+
+  constructor({ limits, lanes, configJson }: WorkerHostOptions) {
+    this.limits = limits;
+    this.sessions = new SessionRegistry(limits);
+    this.load = new LoadMeter(lanes, limits.maxCalls);
+    this.#configJson = configJson;
+  }
+
+  /** Fires when the worker begins to stop. */
+  get stopping(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get state(): WorkerState {
+    if (this.#stop.signal.aborted) return "stopping";
+    return this.#expert ? "serving" : "loading";
+  }
+
+  /** @throws {WorkerError} UNAVAILABLE while the model is loading, and once the worker stops */
+  get expert(): Expert {
+    if (this.#stop.signal.aborted) throw stoppingError();
+    if (this.#expert) return this.#expert;
+    throw new WorkerError("UNAVAILABLE", "The worker is still loading its model", {
+      details: { state: "loading" },
+    });
+  }
+
+  serve(expert: Expert): void {
+    this.#expert = expert;
+  }
+
+  beginStop(): void {
+    this.#stop.abort();
+  }
+
+  /** Remembers work until it ends, so that `idle()` can wait for it. */
+  track<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(() => {}, () => {}).then(() => void this.#running.delete(settled));
+    this.#running.add(settled);
+    return work;
+  }
+
+  /** Settles when no call and no session is left. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  describe(): WorkerDescription {
+    return {
+      versions: this.#versions(),
+      expert: this.expert.description,
+      configJson: this.#configJson,
+      limits: this.limits,
+    };
+  }
+
+  status(): WorkerStatus {
+    const description = this.#expert?.description;
+    return {
+      state: this.state,
+      name: description?.name ?? "",
+      modelHash: description?.modelHash ?? "",
+      versions: this.#versions(),
+      uptimeSeconds: (performance.now() - this.#startedAt) / 1000,
+      lanes: this.load.lanes,
+      busyLanes: this.load.busyLanes,
+      queueDepth: this.load.queueDepth,
+      sessions: this.sessions.size,
+      maxSessions: this.limits.maxSessions,
+      arenaBytesUsed: this.sessions.usedBytes,
+      arenaBytesLeft: this.sessions.leftBytes,
+      residentBytes: Deno.memoryUsage().rss,
+    };
+  }
+
+  #versions(): Versions {
+    return {
+      protocol: PROTOCOL,
+      tutti: TUTTI_VERSION,
+      deno: Deno.version.deno,
+      runtime: this.#expert?.description.fingerprint.runtime ?? "",
+    };
+  }
+}
+
+/** What a client hears when its call meets a worker that stops. */
+export function stoppingError(): TuttiError {
+  return new WorkerError("UNAVAILABLE", "The worker is stopping", {
+    details: { state: "stopping" },
+  });
+}
