@@ -114,7 +114,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       listen: flags.listen,
       insecure: flags.insecure,
       lanes,
-      configJson: await unetConfigJson(model),
+      configJson: await unetConfigJson(flags.config ?? model),
       limits: {
         maxSessions: flags.maxSessions,
         sessionBytes: flags.sessionBytes,

@@ -1,1 +1,4 @@
-import { Command } from "commander"; export function downCommand(): Command { return new Command("down"); }
+import { Command } from "commander";
+export function downCommand(): Command {
+  return new Command("down");
+}

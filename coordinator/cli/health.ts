@@ -1,1 +1,4 @@
-import { Command } from "commander"; export function healthCommand(): Command { return new Command("health"); }
+import { Command } from "commander";
+export function healthCommand(): Command {
+  return new Command("health");
+}

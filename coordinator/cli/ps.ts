@@ -1,1 +1,4 @@
-import { Command } from "commander"; export function psCommand(): Command { return new Command("ps"); }
+import { Command } from "commander";
+export function psCommand(): Command {
+  return new Command("ps");
+}

@@ -1,1 +1,4 @@
-import { Command } from "commander"; export function upCommand(): Command { return new Command("up"); }
+import { Command } from "commander";
+export function upCommand(): Command {
+  return new Command("up");
+}

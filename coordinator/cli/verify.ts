@@ -1,1 +1,152 @@
-import { Command } from "commander"; export function verifyCommand(): Command { return new Command("verify"); }
+/** `tutti verify`: can the numbers of this machine and build be trusted? @module */
+
+import { Command, Option } from "commander";
+import type { Expert } from "../../shared/engine/expert.ts";
+import { TuttiError } from "../../shared/errors.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
+import { styles } from "../../shared/terminal/sgr.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { connectExpert } from "../cluster/remote_expert.ts";
+import { type SpawnedWorker, spawnWorker } from "../cluster/spawn_worker.ts";
+import { type CheckResult, worst } from "../verify/check.ts";
+import type { OpenExpert } from "../verify/context.ts";
+import { verify } from "../verify/verify.ts";
+import { onInterrupt } from "./interrupt.ts";
+
+interface VerifyFlags {
+  readonly device: Device;
+  readonly via: "local" | "cluster";
+  readonly json: boolean;
+}
+
+/** The goldens that come with Tutti. */
+const BUNDLED_GOLDENS = new URL("../../test/goldens", import.meta.url).pathname;
+
+const EXAMPLES = `
+Each row is one check: the largest relative L2 error, the largest absolute difference, the tolerance and the
+verdict. Exit code 1 if a check fails.
+
+Examples:
+  tutti verify
+  tutti verify path/to/goldens --via local
+  tutti verify --json | jq 'select(.verdict == "failed")'`;
+
+export function verifyCommand(): Command {
+  return new Command("verify")
+    .summary("compare this build and machine with reference numbers")
+    .description("Computes what a folder of goldens holds, through real workers, and compares.")
+    .argument("[folder]", "folder with a manifest.json (default: the goldens that come with Tutti)")
+    .addOption(
+      new Option("--device <device>", "what computes").choices(["cpu", "webgpu", "cuda"]).default(
+        "cpu",
+      ),
+    )
+    .addOption(
+      new Option("--via <way>", "experts in worker processes over gRPC, or in this process")
+        .choices(["local", "cluster"]).default("cluster"),
+    )
+    .option("--json", "print one JSON object per check, with every tensor", false)
+    .addHelpText("after", EXAMPLES)
+    .action((folder: string | undefined, flags: VerifyFlags) =>
+      runVerify(folder ?? BUNDLED_GOLDENS, flags)
+    );
+}
+
+async function runVerify(folder: string, { device, via, json }: VerifyFlags): Promise<void> {
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  const lane = { device, threads: 1 };
+  const openExpert = via === "local" ? localExperts(device) : clusterExperts(device, signal);
+  const counts = { ok: 0, failed: 0, skipped: 0 };
+  if (!json) printLine(formatRow(["check", "relative L2", "largest diff", "tolerance", "verdict"]));
+  for await (const result of verify(folder, { lane, openExpert })) {
+    if (signal.aborted) throw new TuttiError("CANCELLED", "The operation was cancelled");
+    counts[result.verdict]++;
+    if (json) printJson(result);
+    else printLine(formatResult(result));
+  }
+  if (!json) {
+    printLine(
+      `${counts.ok} ok, ${counts.failed} failed, ${counts.skipped} skipped (${device}, ${via})`,
+    );
+  }
+  if (counts.failed > 0) {
+    throw new TuttiError(
+      "DATA_LOSS",
+      `${counts.failed} checks failed: do not trust the images of this machine and device`,
+    );
+  }
+}
+
+/** Rows are printed as their checks end, so the widths are fixed. */
+const WIDTHS = [30, 12, 13, 10, 8];
+
+function formatRow(cells: readonly string[]): string {
+  return cells.map((cell, i) =>
+    i === 0 || i === 4 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)
+  ).join(" ").trimEnd();
+}
+
+function formatResult({ name, verdict, reason, tolerance, comparisons }: CheckResult): string {
+  const { red, green, yellow } = styles(Deno.stdout.isTerminal() && !Deno.noColor);
+  const paint = { ok: green, failed: red, skipped: yellow }[verdict];
+  const furthest = worst(comparisons);
+  const numbers = furthest
+    ? [furthest.relativeL2, furthest.maxAbs].map((n) => n.toExponential(1))
+    : ["", ""];
+  const where = verdict === "failed" && furthest ? ` at ${furthest.tensor}` : "";
+  const row = formatRow([
+    name,
+    ...numbers,
+    tolerance === undefined ? "" : String(tolerance),
+    paint(verdict),
+  ]);
+  return `${row}${where}${reason ? ` (${reason})` : ""}`;
+}
+
+function localExperts(device: Device): OpenExpert {
+  return async (model, configFrom) => {
+    const { openLocalExpert } = await import("../../shared/engine/local_expert.ts");
+    return await openLocalExpert({
+      model,
+      device,
+      lanes: 1,
+      threads: 1,
+      ...(configFrom && { configFrom }),
+    });
+  };
+}
+
+/** A worker process per expert; it stops when the expert is closed. */
+function clusterExperts(device: Device, signal: AbortSignal): OpenExpert {
+  return async (model, configFrom) => {
+    const worker = await spawnWorker({
+      model,
+      name: model,
+      threads: 1,
+      device,
+      signal,
+      ...(configFrom && { configFrom }),
+    });
+    try {
+      return withWorker(await connectExpert(worker.address, { signal }), worker);
+    } catch (error) {
+      await worker[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+}
+
+function withWorker(expert: Expert, worker: SpawnedWorker): Expert {
+  return {
+    description: expert.description,
+    encodeText: (ids, signal) => expert.encodeText(ids, signal),
+    embedTimesteps: (timesteps, signal) => expert.embedTimesteps(timesteps, signal),
+    forwardBlock: (request, signal) => expert.forwardBlock(request, signal),
+    openSession: (config, signal) => expert.openSession(config, signal),
+    close: async () => {
+      await expert.close();
+      await worker[Symbol.asyncDispose]();
+    },
+  };
+}

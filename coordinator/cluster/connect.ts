@@ -30,6 +30,7 @@ const FOREIGN: ReadonlySet<number> = new Set([
   status.UNIMPLEMENTED,
   status.UNKNOWN,
   status.INTERNAL,
+  status.RESOURCE_EXHAUSTED,
   status.UNAUTHENTICATED,
   status.PERMISSION_DENIED,
 ]);

@@ -7,7 +7,8 @@
 import { TuttiError } from "../errors.ts";
 import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
-import { byteLength, type Shape, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
+import type { Shape, Tensor } from "../tensor/tensor.ts";
+import { addressOf, alignedTensor, toAligned } from "./aligned_memory.ts";
 import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 /** What a run is to give back: ONNX Runtime writes into memory that is allocated for these. */
@@ -69,14 +70,12 @@ export class Lane implements Disposable {
     inputs: Readonly<Record<string, Tensor>>,
     outputTypes: OutputTypes,
   ): Promise<RunResult> {
-    const outputs: Record<string, Tensor> = {};
-    for (const [name, { dtype, shape }] of Object.entries(outputTypes)) {
-      outputs[name] = tensorFromBytes(dtype, shape, new Uint8Array(byteLength(dtype, shape)));
-    }
+    const feeds = mapValues(inputs, toAligned);
+    const outputs = mapValues(outputTypes, ({ dtype, shape }) => alignedTensor(dtype, shape));
     const start = performance.now();
     const computeMs = await this.#request(
-      { kind: "run", graph, feeds: refsOf(inputs), fetches: refsOf(outputs) },
-      [...Object.values(inputs), ...Object.values(outputs)],
+      { kind: "run", graph, feeds: mapValues(feeds, refOf), fetches: mapValues(outputs, refOf) },
+      [...Object.values(feeds), ...Object.values(outputs)],
     );
     return { outputs, computeMs, queueMs: performance.now() - start - computeMs };
   }
@@ -115,13 +114,14 @@ export class Lane implements Disposable {
   }
 }
 
-function refsOf(tensors: Readonly<Record<string, Tensor>>): Record<string, TensorRef> {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape, data }]) => {
-      const address = data.byteLength === 0
-        ? 0n
-        : Deno.UnsafePointer.value(Deno.UnsafePointer.of(data));
-      return [name, { dtype, shape, address }];
-    }),
-  );
+function refOf(tensor: Tensor): TensorRef {
+  const { dtype, shape, data } = tensor;
+  return { dtype, shape, address: data.byteLength === 0 ? 0n : addressOf(tensor) };
+}
+
+function mapValues<A, B>(
+  record: Readonly<Record<string, A>>,
+  map: (value: A) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

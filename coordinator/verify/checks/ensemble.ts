@@ -1,0 +1,108 @@
+/** AFA and its ablations: one forward pass of all experts under an aggregator. @module */
+
+import { FormatError } from "../../../shared/errors.ts";
+import type { ExpertSession } from "../../../shared/engine/expert.ts";
+import { mean } from "../../../shared/tensor/lincomb.ts";
+import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
+import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
+import { ensembleForward } from "../../sampling/ensemble_forward.ts";
+import { SabwAggregator } from "../../sampling/sabw_aggregator.ts";
+import { compare, type Comparison } from "../check.ts";
+import type { FamilyContext, Golden } from "../context.ts";
+import type { CheckSpec } from "../manifest.ts";
+import { repeatRows } from "../rows.ts";
+
+/** Every aggregated block `block.*`, every attention map `map.*`, and the noise `eps`. */
+export async function checkAfa(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {
+  const golden = await context.golden(spec);
+  const aggregator = await openSabw(context);
+  try {
+    const computed = await forwardOnce(context, golden, aggregator, "all");
+    const names = golden.matching(spec.expect ?? ["eps"]);
+    return await Promise.all(
+      names.map(async (name) => compare(name, computed.get(name)!, await golden.f32(name))),
+    );
+  } finally {
+    aggregator.close();
+  }
+}
+
+/** Block-wise average, noise average, and SABW on the last block only (paper, Table 3). */
+export async function checkAblations(
+  context: FamilyContext,
+  spec: CheckSpec,
+): Promise<Comparison[]> {
+  const source = context.manifest.checks[spec.inputs_from ?? ""];
+  if (!source) {
+    throw new FormatError(
+      `Check "ablations" must name another check in "inputs_from": current value is "${spec.inputs_from}"`,
+    );
+  }
+  const [inputs, expected] = await Promise.all([context.golden(source), context.golden(spec)]);
+  const sabw = await openSabw(context);
+  const runs: readonly (readonly [string, Aggregator, AggregatedBlocks])[] = [
+    ["block_wise_average", new UniformAggregator(), "all"],
+    ["noise_average", new UniformAggregator(), "noise"],
+    ["last_block_only", sabw, "noise"],
+  ];
+  try {
+    const comparisons: Comparison[] = [];
+    for (const [name, aggregator, aggregated] of runs) {
+      const computed = await forwardOnce(context, inputs, aggregator, aggregated);
+      comparisons.push(compare(name, computed.get("eps")!, await expected.f32(name)));
+    }
+    return comparisons;
+  } finally {
+    sabw.close();
+  }
+}
+
+/** SABW as the manifest names it. */
+export async function openSabw(context: FamilyContext): Promise<SabwAggregator> {
+  const { sabw } = context.manifest;
+  if (sabw === undefined) {
+    throw new FormatError(`Manifest of "${context.folder}" must name a "sabw"`);
+  }
+  const experts = await context.experts();
+  const shared = { ...experts[0]!.description, numExperts: experts.length };
+  return await SabwAggregator.open(context.path(sabw), shared, context.lane);
+}
+
+async function forwardOnce(
+  context: FamilyContext,
+  golden: Golden,
+  aggregator: Aggregator,
+  aggregated: AggregatedBlocks,
+): Promise<Map<string, F32Tensor>> {
+  const experts = await context.experts();
+  const [x, timesteps] = await Promise.all([golden.f32("x"), golden.numbers("timestep")]);
+  const [batch = 0, , height = 0, width = 0] = x.shape;
+  const texts = await Promise.all(experts.map((_, i) => golden.f32(`ctx.${context.letter(i)}`)));
+  const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
+  const computed = new Map<string, F32Tensor>();
+  const sessions: ExpertSession[] = [];
+  try {
+    for (const [i, expert] of experts.entries()) {
+      const encoderHiddenStates = texts[i]!;
+      sessions.push(
+        await expert.openSession({ batch, height, width, encoderHiddenStates, timesteps }),
+      );
+    }
+    const eps = await ensembleForward({
+      sessions,
+      plan: aggregationPlan(experts[0]!.description.blocks, aggregated),
+      aggregator,
+      conditioning: { temb: repeatRows(mean(tembs), batch), encoderHiddenStates: mean(texts) },
+      stepIndex: 0,
+      latentModelInput: x,
+      onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
+        computed.set(`block.${last}`, aggregatedFeatures);
+        if (attentionMap) computed.set(`map.${last}`, attentionMap);
+      },
+    });
+    return computed.set("eps", eps);
+  } finally {
+    await Promise.all(sessions.map((session) => session.close()));
+  }
+}

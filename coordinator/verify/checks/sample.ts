@@ -1,0 +1,75 @@
+/** A whole run: text encoders, guidance, scheduler, AFA, VAE. @module */
+
+import { readSchedulerConfig } from "../../sampling/schedulers/scheduler_config.ts";
+import { FormatError } from "../../../shared/errors.ts";
+import { difference } from "../../../shared/tensor/compare.ts";
+import { sliceRows } from "../../../shared/tensor/tensor.ts";
+import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
+import { sample } from "../../sampling/sample.ts";
+import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
+import { compare, type Comparison } from "../check.ts";
+import type { FamilyContext } from "../context.ts";
+import type { CheckSpec } from "../manifest.ts";
+import { openSabw } from "./ensemble.ts";
+import { openFamilyVae } from "./vae.ts";
+
+export async function checkSample(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {
+  const { manifest } = context;
+  const { num_inference_steps: steps, guidance_scale: guidanceScale } = spec;
+  if (
+    steps === undefined || guidanceScale === undefined || !manifest.scheduler ||
+    !manifest.uncond_input_ids
+  ) {
+    throw new FormatError(
+      `Check "sample" of "${context.folder}" must give num_inference_steps, guidance_scale, and the manifest scheduler and uncond_input_ids`,
+    );
+  }
+  if (spec.scheduler !== "DDIM" || (spec.eta ?? 0) !== 0) {
+    throw new FormatError(
+      `Check "sample" must use the scheduler DDIM with eta 0: current values are "${spec.scheduler}" and ${spec.eta}`,
+    );
+  }
+  const golden = await context.golden(spec);
+  const [initialLatents, ids, expected] = await Promise.all([
+    golden.f32("init"),
+    golden.i64("input_ids"),
+    golden.f32("latents"),
+  ]);
+  const batch = initialLatents.shape[0]!;
+  const experts = await context.experts();
+  const scheduler = new DdimScheduler(
+    steps,
+    await readSchedulerConfig(context.path(manifest.scheduler)),
+  );
+  const { relativeL2, maxAbs } = difference(scheduler.timesteps, await golden.numbers("timesteps"));
+  const comparisons: Comparison[] = [{ tensor: "timesteps", relativeL2, maxAbs }];
+
+  const aggregator = await openSabw(context);
+  try {
+    let latents = initialLatents;
+    const run = sample({
+      experts,
+      aggregator,
+      plan: aggregationPlan(experts[0]!.description.blocks),
+      scheduler,
+      guidanceScale,
+      initialLatents,
+      promptIds: Array.from(
+        { length: batch },
+        (_, row) => Array.from(sliceRows(ids, row, row + 1).data, Number),
+      ),
+      negativePromptIds: new Array(batch).fill(manifest.uncond_input_ids),
+    });
+    for await (const step of run) {
+      latents = step.latents;
+      const after = sliceRows(expected, step.stepIndex + 1, step.stepIndex + 2);
+      const [, ...shape] = after.shape;
+      comparisons.push(compare(`latents[${step.stepIndex + 1}]`, latents, { ...after, shape }));
+    }
+    using vae = await openFamilyVae(context);
+    comparisons.push(compare("image", await vae.decode(latents), await golden.f32("image")));
+  } finally {
+    aggregator.close();
+  }
+  return comparisons;
+}

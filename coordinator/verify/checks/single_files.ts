@@ -1,0 +1,69 @@
+/**
+ * A single file against the folder of the same weights: after key mapping every tensor of every part must be equal bit for bit
+ * once both are f32.
+ *
+ * @module
+ */
+
+import { openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
+import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
+import type { WeightLocation, WeightTable } from "../../../shared/models/weights.ts";
+import { tensorFromBytes, toFloat32 } from "../../../shared/tensor/tensor.ts";
+import { compare, type Comparison } from "../check.ts";
+import type { FamilyContext } from "../context.ts";
+import type { SingleFile } from "../manifest.ts";
+
+export async function checkSingleFile(
+  context: FamilyContext,
+  spec: SingleFile,
+): Promise<Comparison[]> {
+  const file = context.path(spec.file);
+  const folder = context.path(spec.same_weights_as);
+  const [single, parts] = await Promise.all([
+    openCheckpoint(file, { configFrom: context.path(spec.config_from) }),
+    openCheckpoint(folder),
+  ]);
+  const comparisons = [
+    ...await compareTables("unet", single.unet.weights, parts.unet.weights),
+    ...await compareTables("text_encoder", single.text.weights, parts.text.weights),
+  ];
+  if (spec.vae !== undefined) {
+    const vaeFolder = context.path(spec.vae);
+    const [inFile, inFolder] = await Promise.all([openVae(file, vaeFolder), openVae(vaeFolder)]);
+    comparisons.push(...await compareTables("vae", inFile.weights, inFolder.weights));
+  }
+  return comparisons;
+}
+
+/** Keys that only one side has are infinitely different. */
+async function compareTables(
+  part: string,
+  actual: WeightTable,
+  expected: WeightTable,
+): Promise<Comparison[]> {
+  const comparisons: Comparison[] = [];
+  for (const key of new Set([...actual.keys(), ...expected.keys()])) {
+    const [ours, theirs] = [actual.get(key), expected.get(key)];
+    const tensor = `${part}.${key}`;
+    if (!ours || !theirs) comparisons.push({ tensor, relativeL2: Infinity, maxAbs: Infinity });
+    else {
+      // 1x1 convolutions and matrices hold the same elements: the shape is the folder's.
+      const widened = { ...await readF32(ours), shape: theirs.shape };
+      comparisons.push(compare(tensor, widened, await readF32(theirs)));
+    }
+  }
+  return comparisons;
+}
+
+async function readF32({ path, dtype, shape, offset, length }: WeightLocation) {
+  using file = await Deno.open(path);
+  await file.seek(offset, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const count = await file.read(bytes.subarray(filled));
+    if (count === null) throw new Deno.errors.UnexpectedEof(`"${path}" ends inside a tensor`);
+    filled += count;
+  }
+  return toFloat32(tensorFromBytes(dtype, shape, bytes));
+}

@@ -1,0 +1,30 @@
+/** The CLIP tokenizer: ids of each prompt, bare and padded, must be equal. Tensors are the prompts. @module */
+
+import { join } from "node:path";
+import { difference } from "../../../shared/tensor/compare.ts";
+import { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
+import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
+import type { Comparison } from "../check.ts";
+
+interface ExpectedIds {
+  readonly max_length: number;
+  readonly cases: readonly {
+    readonly text: string;
+    readonly ids: readonly number[];
+    readonly padded: readonly number[];
+  }[];
+}
+
+export async function checkTokenizer(folder: string): Promise<Comparison[]> {
+  const tokenizer = await ClipTokenizer.load(folder);
+  const expected = JSON.parse(
+    await Deno.readTextFile(join(folder, "expected_ids.json")),
+  ) as ExpectedIds;
+  return expected.cases.flatMap(({ text, ids, padded }) => {
+    const { inputIds } = encodePrompt(tokenizer, text, expected.max_length);
+    return [
+      { tensor: JSON.stringify(text), ...difference(tokenizer.encode(text), ids) },
+      { tensor: `${JSON.stringify(text)}, padded`, ...difference(inputIds, padded) },
+    ];
+  });
+}

@@ -1,0 +1,42 @@
+/** One expert alone: time embedding, every block's output, the noise; through a session, block by block. @module */
+
+import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { compare, type Comparison } from "../check.ts";
+import type { FamilyContext } from "../context.ts";
+import type { CheckSpec } from "../manifest.ts";
+import { repeatRows } from "../rows.ts";
+
+export async function checkUNet(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {
+  const golden = await context.golden(spec);
+  const expert = await context.expert(spec.expert ?? 0);
+  const [x, encoderHiddenStates, timesteps] = await Promise.all([
+    golden.f32("x"),
+    golden.f32("ctx"),
+    golden.numbers("timestep"),
+  ]);
+  const [batch = 0, , height = 0, width = 0] = x.shape;
+  const computed = new Map<string, F32Tensor>();
+  computed.set("temb", repeatRows(await expert.embedTimesteps(timesteps), batch));
+  const session = await expert.openSession({
+    batch,
+    height,
+    width,
+    encoderHiddenStates,
+    timesteps,
+  });
+  try {
+    let hiddenStates = x;
+    for (const { id } of expert.description.blocks) {
+      const result = await session.forward({ stepIndex: 0, first: id, last: id, hiddenStates });
+      hiddenStates = result.hiddenStates;
+      computed.set(`block.${id}`, hiddenStates);
+    }
+    computed.set("eps", hiddenStates);
+  } finally {
+    await session.close();
+  }
+  const names = golden.matching(spec.expect ?? ["eps"]);
+  return await Promise.all(
+    names.map(async (name) => compare(name, computed.get(name)!, await golden.f32(name))),
+  );
+}

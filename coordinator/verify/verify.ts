@@ -1,0 +1,146 @@
+/**
+ * Compares this build, on this machine, with a folder of goldens: one result per check, as each ends.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { exists } from "../../shared/checkpoint/exists.ts";
+import { TuttiError } from "../../shared/errors.ts";
+import type { LaneOptions } from "../../shared/lane/protocol.ts";
+import { type CheckResult, type Comparison, judge, skipped } from "./check.ts";
+import { checkAblations, checkAfa } from "./checks/ensemble.ts";
+import { checkNoise } from "./checks/noise.ts";
+import { checkSample } from "./checks/sample.ts";
+import { checkSchedulers } from "./checks/schedulers.ts";
+import { checkSingleFile } from "./checks/single_files.ts";
+import { checkText } from "./checks/text.ts";
+import { checkTokenizer } from "./checks/tokenizer.ts";
+import { checkUNet } from "./checks/unet.ts";
+import { checkVae } from "./checks/vae.ts";
+import { FamilyContext, type OpenExpert } from "./context.ts";
+import {
+  type CheckSpec,
+  readFamilyManifest,
+  readRootManifest,
+  type RootManifest,
+  toleranceOf,
+} from "./manifest.ts";
+
+type Check = (context: FamilyContext, spec: CheckSpec) => Promise<Comparison[]>;
+
+/** How each check of a family's manifest is run, by its name there. */
+const CHECKS: Readonly<Record<string, Check>> = {
+  unet: checkUNet,
+  unet_odd_size: checkUNet,
+  text: checkText,
+  vae: checkVae,
+  afa: checkAfa,
+  ablations: checkAblations,
+  sample: checkSample,
+};
+
+/** What is not built yet, and says so. */
+const NOT_YET: Readonly<Record<string, string>> = {
+  afa_gradients: "gradients are not built yet",
+};
+
+/** Families whose U-Nets can be run. */
+const FAMILIES: ReadonlySet<string> = new Set(["sd15"]);
+
+export interface VerifyOptions {
+  readonly lane: LaneOptions;
+  readonly openExpert: OpenExpert;
+}
+
+/**
+ * @throws {FormatError} if the folder has no manifest that can be read; a check that cannot run is a
+ * failed result, not an exception
+ */
+export async function* verify(
+  folder: string,
+  options: VerifyOptions,
+): AsyncGenerator<CheckResult, void, void> {
+  const root = await readRootManifest(folder);
+  yield* verifyRoot(folder, root);
+  for (const name of root.folders) yield* verifyFamily(join(folder, name), name, options);
+}
+
+async function* verifyRoot(folder: string, root: RootManifest): AsyncGenerator<CheckResult> {
+  const { noise, tokenizer, schedulers } = root;
+  if (noise) yield await run("noise", noise.tolerance, () => checkNoise(join(folder, noise.file)));
+  if (tokenizer) {
+    const path = join(folder, tokenizer.folder);
+    yield tokenizer.optional && !await exists(path)
+      ? skipped("tokenizer", `"${path}" is not there (the CLIP vocabulary is third-party data)`)
+      : await run("tokenizer", 0, () => checkTokenizer(path));
+  }
+  if (schedulers) {
+    try {
+      for (const [name, comparisons] of await checkSchedulers(join(folder, schedulers.file))) {
+        const check = `schedulers/${name}`;
+        yield comparisons
+          ? judge(check, comparisons, schedulers.tolerance)
+          : skipped(check, "this scheduler is not built yet");
+      }
+    } catch (error) {
+      yield failure("schedulers", error);
+    }
+  }
+}
+
+async function* verifyFamily(
+  folder: string,
+  name: string,
+  { lane, openExpert }: VerifyOptions,
+): AsyncGenerator<CheckResult> {
+  const manifest = await readFamilyManifest(folder);
+  const names = [
+    ...Object.keys(manifest.checks),
+    ...(manifest.single_files ?? []).map(({ file }) => file),
+  ];
+  if (!FAMILIES.has(manifest.family)) {
+    for (const check of names) {
+      yield skipped(`${name}/${check}`, `the family ${manifest.family} is not built yet`);
+    }
+    return;
+  }
+  const context = new FamilyContext(folder, manifest, lane, openExpert);
+  try {
+    for (const [check, spec] of Object.entries(manifest.checks)) {
+      const runCheck = CHECKS[check];
+      yield runCheck
+        ? await run(
+          `${name}/${check}`,
+          toleranceOf(manifest, "forward", spec),
+          () => runCheck(context, spec),
+        )
+        : skipped(`${name}/${check}`, NOT_YET[check] ?? "this version knows no such check");
+    }
+    for (const spec of manifest.single_files ?? []) {
+      yield await run(
+        `${name}/${spec.file}`,
+        spec.tolerance ?? 0,
+        () => checkSingleFile(context, spec),
+      );
+    }
+  } finally {
+    await context.close();
+  }
+}
+
+async function run(
+  name: string,
+  tolerance: number,
+  compute: () => Promise<Comparison[]>,
+): Promise<CheckResult> {
+  try {
+    return judge(name, await compute(), tolerance);
+  } catch (error) {
+    return failure(name, error);
+  }
+}
+
+function failure(name: string, error: unknown): CheckResult {
+  return { name, verdict: "failed", reason: TuttiError.from(error).message, comparisons: [] };
+}
