@@ -1,4 +1,138 @@
+/** `tutti ps`: which workers there are and how busy they are. @module */
+
 import { Command } from "commander";
+import { TuttiError } from "../../shared/errors.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
+import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
+import type { SessionSummary, WorkerStatus } from "../../shared/wire/convert_status.ts";
+import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
+import { listRecords } from "../cluster/worker_records.ts";
+import { listWorkerSessions, readWorkerStatus } from "../cluster/worker_status.ts";
+
+interface PsFlags {
+  readonly ensemble?: string;
+  readonly workers?: string;
+  readonly sessions: boolean;
+  readonly json: boolean;
+}
+
+/** One worker's answer, or why there is none. */
+type Row =
+  & { readonly address: string }
+  & ({ readonly status: WorkerStatus; readonly sessions: readonly SessionSummary[] } | {
+    readonly error: TuttiError;
+  });
+
+const EXAMPLES = `
+Without flags: the workers that \`tutti up\` started on this machine.
+
+Examples:
+  tutti ps
+  tutti ps --workers gpu-1:7070,gpu-2:7070 --sessions
+  tutti ps --json`;
+
 export function psCommand(): Command {
-  return new Command("ps");
+  return new Command("ps")
+    .summary("show workers, their models, sessions and load")
+    .description("Asks every worker for its model, sessions, load and memory.")
+    .option("--ensemble <file>", "the workers that have an address in this ensemble file, too")
+    .option("--workers <addresses>", "these workers: HOST:PORT,HOST:PORT")
+    .option("--sessions", "list every session", false)
+    .option("--json", "print one JSON object per worker", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: PsFlags) => runPs(flags));
+}
+
+async function runPs(flags: PsFlags): Promise<void> {
+  const rows = await Promise.all((await addresses(flags)).map(askWorker));
+  if (flags.json) {
+    for (const row of rows) {
+      printJson(
+        "error" in row
+          ? { address: row.address, error: row.error.message, code: row.error.code }
+          : { address: row.address, ...row.status, sessionList: row.sessions },
+      );
+    }
+    return;
+  }
+  if (rows.length === 0) {
+    printLine(
+      "No workers are running. Start some with `tutti up ENSEMBLE` or `tutti worker --model PATH`",
+    );
+    return;
+  }
+  printLine(formatTable(
+    ["model", "hash", "address", "state", "sessions", "load", "memory", "arena left", "up"],
+    rows.map(statusCells),
+  ));
+  if (flags.sessions) printSessions(rows);
+}
+
+async function addresses({ ensemble, workers }: PsFlags): Promise<string[]> {
+  if (workers !== undefined) {
+    return workers.split(",").map((text) => formatAddress(parseAddress(text.trim())));
+  }
+  const records = (await listRecords()).map(({ address }) => address);
+  const listed = ensemble === undefined ? [] : (await loadEnsembleFile(ensemble)).experts;
+  return [
+    ...new Set([
+      ...records,
+      ...listed.flatMap(({ address }) => address ? [formatAddress(address)] : []),
+    ]),
+  ];
+}
+
+async function askWorker(address: string): Promise<Row> {
+  try {
+    const [status, sessions] = await Promise.all([
+      readWorkerStatus(address),
+      listWorkerSessions(address),
+    ]);
+    return { address, status, sessions };
+  } catch (error) {
+    return { address, error: TuttiError.from(error) };
+  }
+}
+
+function statusCells(row: Row): string[] {
+  if ("error" in row) return ["-", "-", row.address, "unreachable"];
+  const { status } = row;
+  return [
+    status.name,
+    status.modelHash.slice(0, 10),
+    row.address,
+    status.state,
+    `${status.sessions}/${status.maxSessions}`,
+    `${status.busyLanes}/${status.lanes} lanes, ${status.queueDepth} waiting`,
+    formatBytes(status.residentBytes),
+    formatBytes(status.arenaBytesLeft),
+    formatDuration(status.uptimeSeconds * 1000),
+  ];
+}
+
+function printSessions(rows: readonly Row[]): void {
+  const sessions = rows.flatMap((row) =>
+    "error" in row ? [] : row.sessions.map((session) => ({ row, session }))
+  );
+  if (sessions.length === 0) {
+    printLine("No sessions");
+    return;
+  }
+  printLine(
+    "\n" + formatTable(
+      ["session", "model", "batch", "latent", "step", "arena", "age", "idle"],
+      sessions.map(({ row, session }) => [
+        session.sessionId,
+        "status" in row ? row.status.name : "",
+        session.batch,
+        `${session.width}x${session.height}`,
+        `${session.stepIndex + 1}/${session.timesteps}`,
+        formatBytes(session.arenaBytes),
+        formatDuration(session.ageSeconds * 1000),
+        formatDuration(session.idleSeconds * 1000),
+      ]),
+    ),
+  );
 }

@@ -1,4 +1,91 @@
+/** `tutti up`: starts an ensemble's workers on this machine and leaves them running. @module */
+
 import { Command } from "commander";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { formatAddress, isLoopback } from "../../shared/wire/address.ts";
+import { type EnsembleExpert, loadEnsembleFile } from "../cluster/ensemble_file.ts";
+import { startDetachedWorker } from "../cluster/detached_worker.ts";
+import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.ts";
+import { BUNDLED_ENSEMBLE } from "../ensemble/ensemble_plan.ts";
+import { wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+
+interface UpFlags {
+  readonly device: string;
+  readonly threads?: number;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Experts with an address in the file listen there; the others take a free port on 127.0.0.1. Workers that run
+already are left as they are. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
+
+Examples:
+  tutti up castles.toml
+  tutti up                 # the experts that come with Tutti
+  tutti ps`;
+
 export function upCommand(): Command {
-  return new Command("up");
+  return new Command("up")
+    .summary("start an ensemble's workers on this machine and leave them running")
+    .description(
+      "Starts one worker per expert that has weights on this machine, and returns when all are ready.",
+    )
+    .argument("[ensemble]", "ensemble file (default: the experts that come with Tutti)")
+    .option("--device <device>", "what computes", "cpu")
+    .option(
+      "--threads <n>",
+      "threads per worker (default: cores / workers)",
+      wholeNumber("--threads"),
+    )
+    .option("--json", "print one JSON object per worker", false)
+    .addHelpText("after", EXAMPLES)
+    .action((ensemble: string | undefined, flags: UpFlags) =>
+      runUp(ensemble ?? BUNDLED_ENSEMBLE, flags)
+    );
+}
+
+async function runUp(path: string, { device, threads, json }: UpFlags): Promise<void> {
+  using interrupt = onInterrupt();
+  const terminal = stderrTerminal();
+  const ensemble = await loadEnsembleFile(path);
+  const local = ensemble.experts.filter(isLocal);
+  const perWorker = threads ??
+    Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, local.length)));
+  const start = async ({ name, model, address }: LocalExpertEntry): Promise<WorkerRecord> => {
+    const running = await findRunningWorker(model);
+    if (running) return running;
+    if (!json) terminal.write(`Starting a worker for ${name}\n`);
+    return await startDetachedWorker({
+      ...{
+        name,
+        model,
+        device,
+        threads: perWorker,
+        ensemble: ensemble.name,
+        signal: interrupt.signal,
+      },
+      listen: address ? formatAddress(address) : "127.0.0.1:0",
+    });
+  };
+  const results = await Promise.allSettled(local.map(start));
+  const records = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+  if (json) records.forEach(printJson);
+  else {printLine(
+      formatTable(
+        ["name", "address", "pid", "model"],
+        records.map((r) => [r.name, r.address, r.pid, r.model]),
+      ),
+    );}
+  // What did start stays: a second `up` goes on from there.
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+type LocalExpertEntry = EnsembleExpert & { readonly model: string };
+
+/** Weights here, and no address on another machine. */
+function isLocal(expert: EnsembleExpert): expert is LocalExpertEntry {
+  return expert.model !== undefined && (expert.address === undefined || isLoopback(expert.address));
 }

@@ -57,7 +57,7 @@ export async function listRecords(): Promise<WorkerRecord[]> {
     for await (const { name } of Deno.readDir(recordFolder())) {
       if (!name.endsWith(".json")) continue;
       const record = await readRecord(join(recordFolder(), name));
-      if (record && await isWorker(record.pid)) records.push(record);
+      if (record && await isWorkerProcess(record.pid)) records.push(record);
       else await Deno.remove(join(recordFolder(), name)).catch(() => {});
     }
   } catch (error) {
@@ -89,7 +89,7 @@ async function readRecord(path: string): Promise<WorkerRecord | undefined> {
 }
 
 /** Whether a process of this id is alive and is a worker of ours: ids are used again. */
-async function isWorker(pid: number): Promise<boolean> {
+export async function isWorkerProcess(pid: number): Promise<boolean> {
   try {
     const command = await Deno.readTextFile(`/proc/${pid}/cmdline`);
     return command.split("\0").includes("worker");

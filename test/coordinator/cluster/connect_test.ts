@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
+import { testUnreachable } from "../../support/test_unreachable.ts";
 
 /** What stands at an address, until it is closed. */
 interface Stranger extends AsyncDisposable {
@@ -83,7 +84,7 @@ async function assertRefused(address: string, code: string, message: RegExp) {
   });
 }
 
-Deno.test("connectExpert() to a closed port says how to start a worker there", async () => {
+testUnreachable("connectExpert() to a closed port says how to start a worker there", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `127.0.0.1:${listener.addr.port}`;
   listener.close();
@@ -98,11 +99,11 @@ Deno.test("connectExpert() to a closed port says how to start a worker there", a
   await assert.rejects(checkHealth(address), { name: "WorkerError", code: "UNAVAILABLE" });
 });
 
-Deno.test("connectExpert() to a name that does not resolve names it", async () => {
+testUnreachable("connectExpert() to a name that does not resolve names it", async () => {
   await assertRefused("no-such-host.invalid:7070", "UNAVAILABLE", /No worker can be reached/);
 });
 
-Deno.test("connectExpert() to an HTTP/1 server fails with the address", async () => {
+testUnreachable("connectExpert() to an HTTP/1 server fails with the address", async () => {
   await using stranger = await listening(createHttpServer((_, response) => response.end("hello")));
   await assertRefused(stranger.address, "UNAVAILABLE", /check|correct the address/);
 });
@@ -120,10 +121,13 @@ Deno.test("connectExpert() to a web server that speaks HTTP/2 says that it is no
   }
 });
 
-Deno.test("connectExpert() to a port that says nothing gives up after its timeout", async () => {
-  await using stranger = await listening(createTcpServer());
-  await assertRefused(stranger.address, "UNAVAILABLE", /within 1 s|No worker can be reached/);
-});
+testUnreachable(
+  "connectExpert() to a port that says nothing gives up after its timeout",
+  async () => {
+    await using stranger = await listening(createTcpServer());
+    await assertRefused(stranger.address, "UNAVAILABLE", /within 1 s|No worker can be reached/);
+  },
+);
 
 Deno.test("connectExpert() to another gRPC server says that it is no worker", async () => {
   const server = new Server();
@@ -173,7 +177,7 @@ Deno.test("connectExpert() refuses a description that makes no sense, naming the
   }
 });
 
-Deno.test("connectExpert() refuses what is no address, and stops when told to", async () => {
+testUnreachable("connectExpert() refuses what is no address, and stops when told to", async () => {
   await assert.rejects(connectExpert("not an address"), UsageError);
   await assert.rejects(connectExpert("127.0.0.1:1", { signal: AbortSignal.abort() }), {
     code: "CANCELLED",
@@ -183,11 +187,14 @@ Deno.test("connectExpert() refuses what is no address, and stops when told to", 
   await assert.rejects(connectExpert(stranger.address, { signal }), { code: "CANCELLED" });
 });
 
-Deno.test("connectExpert() connects after it failed, as soon as there is a worker", async () => {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const address = `127.0.0.1:${listener.addr.port}`;
-  listener.close();
-  await assertRefused(address, "UNAVAILABLE", /ECONNREFUSED/);
-  await using served = await serveExpert(new AffineExpert(), { listen: address });
-  assert.equal(served.remote.description.name, "affine");
-});
+testUnreachable(
+  "connectExpert() connects after it failed, as soon as there is a worker",
+  async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const address = `127.0.0.1:${listener.addr.port}`;
+    listener.close();
+    await assertRefused(address, "UNAVAILABLE", /ECONNREFUSED/);
+    await using served = await serveExpert(new AffineExpert(), { listen: address });
+    assert.equal(served.remote.description.name, "affine");
+  },
+);

@@ -1,0 +1,112 @@
+/** Workers that outlive the command that started them: their own session, output in a log file. @module */
+
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { TuttiError, WorkerError } from "../../shared/errors.ts";
+import { delay } from "./delay.ts";
+import { type SpawnOptions, workerCommand } from "./spawn_worker.ts";
+import {
+  isWorkerProcess,
+  removeRecord,
+  stateFolder,
+  type WorkerRecord,
+  writeRecord,
+} from "./worker_records.ts";
+
+export interface DetachedOptions extends SpawnOptions {
+  /** HOST:PORT; port 0 takes a free one. */
+  readonly listen: string;
+  readonly ensemble: string;
+}
+
+const POLL_MS = 50;
+/** Full-size checkpoints take long to hash the first time. */
+const READY_TIMEOUT_MS = 300_000;
+/** A worker that stops finishes its running calls first. */
+const STOP_TIMEOUT_MS = 10_000;
+
+/**
+ * Starts a worker and waits until it serves.
+ *
+ * @throws {WorkerError} with the worker's last words if it stops before that
+ */
+export async function startDetachedWorker(options: DetachedOptions): Promise<WorkerRecord> {
+  const logs = join(stateFolder(), "logs");
+  await Deno.mkdir(logs, { recursive: true });
+  const log = join(logs, `${options.ensemble}-${options.name}.log`);
+  const output = openSync(log, "w");
+  const child = spawn(Deno.execPath(), [...workerCommand(options), "--listen", options.listen], {
+    detached: true,
+    stdio: ["ignore", output, output],
+  });
+  closeSync(output);
+  let exitCode: number | undefined;
+  child.on("exit", (code) => exitCode = code ?? 1);
+  child.unref();
+
+  const end = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const text = await Deno.readTextFile(log);
+    const ready = readyAddress(text);
+    if (ready !== undefined) {
+      const record = {
+        pid: child.pid!,
+        address: ready,
+        name: options.name,
+        model: await Deno.realPath(options.model),
+        ensemble: options.ensemble,
+        startedAt: new Date().toISOString(),
+        log,
+      };
+      await writeRecord(record);
+      return record;
+    }
+    if (exitCode !== undefined) {
+      throw startError(options.name, log, lastWords(text) || `exit code ${exitCode}`);
+    }
+    if (options.signal?.aborted || performance.now() > end) {
+      child.kill("SIGTERM");
+      if (options.signal?.aborted) throw new TuttiError("CANCELLED", "The operation was cancelled");
+      throw startError(options.name, log, `it was not ready after ${READY_TIMEOUT_MS / 1000} s`);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+/** Ends a worker: first asked to finish its calls, then, if it does not, killed. Its record goes with it. */
+export async function stopDetachedWorker(record: WorkerRecord): Promise<void> {
+  const isAlive = () => isWorkerProcess(record.pid);
+  signalProcess(record.pid, "SIGTERM");
+  const end = performance.now() + STOP_TIMEOUT_MS;
+  while (await isAlive() && performance.now() < end) await delay(POLL_MS);
+  if (await isAlive()) signalProcess(record.pid, "SIGKILL");
+  await removeRecord(record);
+}
+
+function signalProcess(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function startError(name: string, log: string, reason: string): WorkerError {
+  return new WorkerError("UNAVAILABLE", `Worker "${name}" did not start: ${reason} (log: ${log})`, {
+    details: { name, log },
+  });
+}
+
+/** The address in the worker's JSON line, once it is there. */
+function readyAddress(log: string): string | undefined {
+  const line = log.split("\n").find((text) => text.startsWith('{"event":"ready"'));
+  return line === undefined ? undefined : (JSON.parse(line) as { address: string }).address;
+}
+
+/** The worker's error message. */
+function lastWords(log: string): string {
+  return log.split("\n").filter((line) => line.startsWith("error: ")).at(-1)?.slice(
+    "error: ".length,
+  ) ?? "";
+}
