@@ -155,13 +155,21 @@ function readyLine(
 function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; dispose(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const signals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
-  const dispose = () => signals.forEach((name) => Deno.removeSignalListener(name, onSignal));
+  // A read that waits would keep the process alive after it has stopped.
+  const reading = new AbortController();
+  const dispose = () => {
+    signals.forEach((name) => Deno.removeSignalListener(name, onSignal));
+    reading.abort();
+  };
   const onSignal = () => {
     dispose();
     resolve();
   };
   signals.forEach((name) => Deno.addSignalListener(name, onSignal));
-  if (withStdin) Deno.stdin.readable.pipeTo(new WritableStream()).then(onSignal, onSignal);
+  if (withStdin) {
+    Deno.stdin.readable.pipeTo(new WritableStream(), { signal: reading.signal })
+      .then(onSignal, onSignal);
+  }
   return { promise, dispose };
 }
 

@@ -1,6 +1,7 @@
 /** `tutti up`: starts an ensemble's workers on this machine and leaves them running. @module */
 
 import { Command } from "commander";
+import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -8,7 +9,6 @@ import { formatAddress, isLoopback } from "../../shared/wire/address.ts";
 import { type EnsembleExpert, loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { startDetachedWorker } from "../cluster/detached_worker.ts";
 import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.ts";
-import { BUNDLED_ENSEMBLE } from "../ensemble/ensemble_plan.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 

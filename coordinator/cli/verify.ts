@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
+import { BUNDLED_GOLDENS } from "../../shared/project_files.ts";
 import { styles } from "../../shared/terminal/sgr.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
@@ -18,9 +19,6 @@ interface VerifyFlags {
   readonly via: "local" | "cluster";
   readonly json: boolean;
 }
-
-/** The goldens that come with Tutti. */
-const BUNDLED_GOLDENS = new URL("../../test/goldens", import.meta.url).pathname;
 
 const EXAMPLES = `
 Each row is one check: the largest relative L2 error, the largest absolute difference, the tolerance and the

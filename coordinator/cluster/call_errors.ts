@@ -8,7 +8,12 @@
 
 import type { ServiceError } from "@grpc/grpc-js";
 import { type Code, type ErrorDetails, TuttiError, WorkerError } from "../../shared/errors.ts";
-import { codeFromNumber, errorFromMessage, errorFromStatus } from "../../shared/wire/status.ts";
+import {
+  codeFromNumber,
+  errorFromMessage,
+  errorFromStatus,
+  errorOfKind,
+} from "../../shared/wire/status.ts";
 
 export interface CallContext {
   /** What the worker was doing, to follow "while": `encoding text`. */
@@ -120,12 +125,7 @@ function isConnectionLoss(error: ServiceError): boolean {
 /** The same error, of the same class, with worker, block and step in its details and the worker in its text. */
 function nameWorker(error: TuttiError, worker: string, context: CallContext): TuttiError {
   const details = { ...contextDetails(worker, context), ...error.details, worker };
-  return errorFromMessage({
-    code: error.code,
-    kind: error.name,
-    message: `Worker ${worker}: ${error.message}`,
-    details,
-  });
+  return errorOfKind(error.name, error.code, `Worker ${worker}: ${error.message}`, details);
 }
 
 function contextDetails(worker: string, { block, stepIndex }: CallContext): ErrorDetails {

@@ -23,5 +23,5 @@ export const BLOCK_DEADLINE_MS = 300_000;
 export const CLOSE_DEADLINE_MS = 5_000;
 
 /** After a connection breaks, ms until it is tried again: first, and at most. */
-export const RECONNECT_MIN_MS = 200;
+export const RECONNECT_MIN_MS = 100;
 export const RECONNECT_MAX_MS = 5_000;

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { EXIT, FormatError, TuttiError, WorkerError } from "../../shared/errors.ts";
+import { EXIT, FormatError, throwIfAborted, TuttiError, WorkerError } from "../../shared/errors.ts";
+import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { readLines, Tail } from "./process_output.ts";
 
 export interface SpawnOptions {
@@ -32,10 +33,9 @@ const STOP_GRACE_MS = 5_000;
 export function workerCommand(
   { model, name, threads, device = "cpu", configFrom }: SpawnOptions,
 ): string[] {
-  const main = new URL("../../main.ts", import.meta.url).pathname;
   const config = configFrom === undefined ? [] : ["--config", configFrom];
   return [
-    ...["run", "--quiet", "--allow-all", main, "worker", "--json"],
+    ...["run", "--quiet", "--allow-all", MAIN_PROGRAM, "worker", "--json"],
     ...[
       "--model",
       model,
@@ -54,37 +54,50 @@ export function workerCommand(
  * @throws {TuttiError} with the worker's own code and message if it stops before it serves
  */
 export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker> {
+  throwIfAborted(options.signal);
   const child = new Deno.Command(Deno.execPath(), {
     args: [...workerCommand(options), "--listen", "127.0.0.1:0", "--stop-with-stdin"],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
+    // A process group of its own: Ctrl-C reaches this process alone, which cancels its calls before workers stop.
+    detached: true,
   }).spawn();
   const errors = new Tail();
   const drained = errors.collect(child.stderr);
   const lines = readLines(child.stdout);
-  const stop = async () => {
-    await child.stdin.close().catch(() => {}); // Already closed if the worker is gone.
-    const timer = setTimeout(() => kill(child, "SIGKILL"), STOP_GRACE_MS);
-    kill(child, "SIGTERM");
-    await child.status;
-    clearTimeout(timer);
-    await lines.return();
-    await drained;
-  };
-  const onAbort = () => kill(child, "SIGTERM");
+  let stopped: Promise<void> | undefined;
+  const stop = () => stopped ??= endProcess(child).then(() => drained);
+  const onAbort = () => void stop();
   options.signal?.addEventListener("abort", onAbort);
   try {
     const { value } = await lines.next();
-    if (value === undefined) throw await startFailure(options, child, errors, drained);
-    const { address } = JSON.parse(value) as { address: string };
-    return { address, pid: child.pid, [Symbol.asyncDispose]: stop };
+    const line = JSON.parse(value ?? "{}") as { event?: string; address?: string };
+    if (line.event !== "ready") throw await startFailure(options, child, errors, drained);
+    const address = line.address!;
+    return {
+      address,
+      pid: child.pid,
+      [Symbol.asyncDispose]: async () => {
+        await stop();
+        await lines.return();
+      },
+    };
   } catch (error) {
     await stop();
     throw error;
   } finally {
     options.signal?.removeEventListener("abort", onAbort);
   }
+}
+
+/** Asks a worker to stop; one that does not is killed. */
+async function endProcess(child: Deno.ChildProcess): Promise<void> {
+  await child.stdin.close().catch(() => {}); // Already closed if the worker is gone.
+  const timer = setTimeout(() => kill(child, "SIGKILL"), STOP_GRACE_MS);
+  kill(child, "SIGTERM");
+  await child.status;
+  clearTimeout(timer);
 }
 
 /** What to throw for a worker that ended instead of serving: its own last words. */

@@ -7,6 +7,7 @@
 
 import { resolve } from "node:path";
 import { UsageError } from "../../shared/errors.ts";
+import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import {
   type EnsembleExpert,
@@ -16,9 +17,6 @@ import {
 
 /** Everything that must be opened to sample. */
 export type EnsemblePlan = Omit<EnsembleFile, "path">;
-
-/** The experts that come with Tutti (`shared/zoo/README.md`). */
-export const BUNDLED_ENSEMBLE = new URL("../../shared/zoo/ensemble.toml", import.meta.url).pathname;
 
 export interface EnsembleFlags {
   readonly ensemble?: string;

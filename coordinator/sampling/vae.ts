@@ -2,6 +2,7 @@
 
 import type { Part } from "../../shared/checkpoint/checkpoint.ts";
 import { GraphRunner } from "../../shared/engine/graph_runner.ts";
+import { ShapeError } from "../../shared/errors.ts";
 import type { LaneOptions } from "../../shared/lane/protocol.ts";
 import { type VaeConfig, vaeFactor } from "../../shared/models/config/vae_config.ts";
 import { vaeDecoderGraph, vaeEncoderGraph } from "../../shared/models/vae.ts";
@@ -48,12 +49,20 @@ export class Vae implements Disposable {
    *
    * @param image f32 `[B, 3, 8h, 8w]` in [-1, 1]
    * @returns mean and logvar, f32 `[B, 4, h, w]`
+   * @throws {ShapeError} if height or width is no multiple of the factor
    */
   async encode(
     image: F32Tensor,
   ): Promise<{ readonly mean: F32Tensor; readonly logvar: F32Tensor }> {
     const [batch = 0, , height = 0, width = 0] = image.shape;
     checkTensor("image", image, "float32", [batch, this.config.inChannels, height, width]);
+    for (const [axis, size] of Object.entries({ height, width })) {
+      if (size < 1 || size % this.factor !== 0) {
+        throw new ShapeError(
+          `image ${axis} must be a multiple of ${this.factor}: current value is ${size}`,
+        );
+      }
+    }
     const shape = [batch, this.config.latentChannels, height / this.factor, width / this.factor];
     const { outputs } = await this.#runner.run("vae_encoder", { image }, {
       mean: { dtype: "float32", shape },

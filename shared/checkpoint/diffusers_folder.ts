@@ -7,7 +7,7 @@ import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig, type UNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
 import type { Checkpoint, Part } from "./checkpoint.ts";
-import type { Family } from "./family.ts";
+import { checkFamilyRuns, type Family } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
 import { readPartWeights } from "./weight_files.ts";
@@ -18,16 +18,19 @@ type Parts = Omit<Checkpoint, "path" | "name">;
  * Opens `unet/` and `text_encoder/`; `scheduler/`, if there, says what the model predicts.
  *
  * @throws {FormatError} on a missing or damaged part
+ * @throws {TuttiError} UNIMPLEMENTED for SDXL
  */
 export async function openDiffusersFolder(path: string): Promise<Parts> {
   const unet = await openUNetFolder(join(path, "unet"));
+  const family = familyOf(unet.config);
+  checkFamilyRuns(family, path);
   const textFolder = join(path, "text_encoder");
   const text = {
     config: parseClipTextConfig(await ConfigFields.read(join(textFolder, "config.json"))),
     weights: await readPartWeights(textFolder, modernClipKey),
   };
   return {
-    family: familyOf(unet.config),
+    family,
     predictionType: await readPredictionType(path),
     unet,
     text,

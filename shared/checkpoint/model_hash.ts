@@ -7,7 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { WeightTable } from "../models/weights.ts";
 
 /** Read size while hashing; larger ones are not faster. */
@@ -21,9 +21,10 @@ export function weightPaths(...tables: readonly WeightTable[]): string[] {
 /** SHA-256 of one file's bytes, hex; the hash that other tools show the first ten digits of. */
 export async function fileHash(path: string): Promise<string> {
   const realPath = await Deno.realPath(path);
-  const { size, mtime, ino } = await Deno.stat(realPath);
-  const key = createHash("sha256").update(`${realPath}\0${size}\0${mtime?.getTime()}\0${ino}`)
-    .digest("hex");
+  const { size, mtime, ctime, ino } = await Deno.stat(realPath);
+  // Tools that copy set mtime back; nothing sets back ctime.
+  const identity = [realPath, size, mtime?.getTime(), ctime?.getTime(), ino];
+  const key = createHash("sha256").update(identity.join("\0")).digest("hex");
   const known = await readCache(key);
   if (known) return known;
   const hash = createHash("sha256");
@@ -35,12 +36,14 @@ export async function fileHash(path: string): Promise<string> {
   return digest;
 }
 
-/** One hash for all files of a model: a single file's own; for several, of their names and hashes. */
+/**
+ * One hash for all files of a model: a single file's own; for several, of their hashes. File names do not count: in
+ * Hugging Face's cache a file is called by its hash, elsewhere by its part.
+ */
 export async function modelHash(paths: readonly string[]): Promise<string> {
   const hashes = await Promise.all(paths.map(fileHash));
   if (hashes.length === 1) return hashes[0]!;
-  const lines = paths.map((path, i) => `${basename(path)} ${hashes[i]}\n`).sort();
-  return createHash("sha256").update(lines.join("")).digest("hex");
+  return createHash("sha256").update(hashes.sort().join("\n")).digest("hex");
 }
 
 function cacheFolder(): string | undefined {

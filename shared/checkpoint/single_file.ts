@@ -6,7 +6,6 @@
  */
 
 import { join } from "node:path";
-import { TuttiError } from "../errors.ts";
 import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
@@ -14,7 +13,7 @@ import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { SafetensorsFile } from "../safetensors/reader.ts";
 import type { Checkpoint, OpenOptions, Part } from "./checkpoint.ts";
-import { detectFamily } from "./family.ts";
+import { checkFamilyRuns, detectFamily } from "./family.ts";
 import { CLIP_PREFIX, modernClipKey } from "./keymaps/clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
@@ -30,12 +29,7 @@ export async function openSingleFile(
 ): Promise<Parts> {
   const { entries } = await SafetensorsFile.open(path);
   const family = detectFamily(entries, path);
-  if (family === "sdxl") {
-    throw new TuttiError(
-      "UNIMPLEMENTED",
-      `Checkpoint "${path}" is an SDXL single file: SDXL is not supported yet`,
-    );
-  }
+  checkFamilyRuns(family, path);
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, SD15_UNET);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);

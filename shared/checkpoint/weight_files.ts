@@ -87,7 +87,7 @@ async function readShards(
     const { weight_map: map } = JSON.parse(await Deno.readTextFile(path)) as {
       weight_map: Record<string, string>;
     };
-    shards = [...new Set(Object.values(map))];
+    shards = [...new Set(Object.values(map).map(String))];
   } catch (cause) {
     throw new FormatError(`Index "${path}" must list a "weight_map": ${(cause as Error).message}`, {
       cause,
@@ -101,6 +101,11 @@ async function readShards(
       );
     }
     for (const [key, location] of await readWeightTable(join(folder, shard), rename)) {
+      if (table.has(key)) {
+        throw new FormatError(
+          `Index "${path}" must name every tensor once: "${key}" is in "${shard}" and in another file`,
+        );
+      }
       table.set(key, location);
     }
   }

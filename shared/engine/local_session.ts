@@ -27,6 +27,7 @@ export class LocalSession implements ExpertSession {
   /** Index of the block that may come next; 0 means that a new step starts. */
   #position = 0;
   #stepIndex = -1;
+  #running = false;
   #closed = false;
 
   private constructor(expert: Expert, config: SessionConfig, tembs: F32Tensor) {
@@ -50,6 +51,23 @@ export class LocalSession implements ExpertSession {
   }
 
   async forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
+    // Two ranges at once would take each other's skips.
+    if (this.#running) {
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        `A session takes one range at a time: ${range.first}..${range.last} came before the last one ended`,
+        { details: { block: range.first } },
+      );
+    }
+    this.#running = true;
+    try {
+      return await this.#forward(range, signal);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
     const { first, last } = this.#locate(range);
     const { blocks } = this.#expert.description;
     const { batch, encoderHiddenStates } = this.#config;

@@ -31,6 +31,12 @@ interface Pending {
   readonly reject: (error: TuttiError) => void;
 }
 
+/**
+ * The memory of calls that their lane's end cut short. Ending a lane stops its JavaScript at once, but native code
+ * goes on until its run is done and still writes there, so this memory must never be used for anything else.
+ */
+const abandoned: Tensor[] = [];
+
 /** A request as its caller gives it: the lane numbers it. */
 type Unnumbered<R> = R extends LaneRequest ? Omit<R, "id"> : never;
 
@@ -38,14 +44,15 @@ export class Lane implements Disposable {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
-  #closed = false;
+  /** Why the lane takes no more calls. */
+  #end: TuttiError | undefined;
 
   constructor(options: LaneOptions) {
     this.#worker = new Worker(new URL("./lane_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = (event: MessageEvent<LaneReply>) => this.#settle(event.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(`A compute lane stopped: ${event.message}`);
+      this.#stop(new TuttiError("INTERNAL", `A compute lane stopped: ${event.message}`));
     };
     this.#worker.postMessage(options);
   }
@@ -85,15 +92,12 @@ export class Lane implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
     this.#worker.terminate();
-    this.#fail("The compute lane was closed");
+    this.#stop(new TuttiError("UNAVAILABLE", "The compute lane is closed"));
   }
 
   #request(request: Unnumbered<LaneRequest>, tensors: readonly Tensor[] = []): Promise<number> {
-    if (this.#closed) {
-      return Promise.reject(new TuttiError("UNAVAILABLE", "The compute lane is closed"));
-    }
+    if (this.#end) return Promise.reject(this.#end);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { tensors, resolve, reject });
@@ -108,8 +112,13 @@ export class Lane implements Disposable {
     else pending?.reject(new TuttiError("INTERNAL", `ONNX Runtime failed: ${reply.message}`));
   }
 
-  #fail(message: string): void {
-    for (const { reject } of this.#pending.values()) reject(new TuttiError("INTERNAL", message));
+  /** Rejects what waits and what comes: no answer can follow. */
+  #stop(end: TuttiError): void {
+    this.#end ??= end;
+    for (const { tensors, reject } of this.#pending.values()) {
+      abandoned.push(...tensors);
+      reject(this.#end);
+    }
     this.#pending.clear();
   }
 }

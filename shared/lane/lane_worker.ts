@@ -68,7 +68,8 @@ function createSession(
     intraOpNumThreads: options.threads,
     // Each block's session would otherwise keep its largest activations for itself.
     enableCpuMemArena: false,
-    logSeverityLevel: 3,
+    // What fails is thrown; the same lines on stderr would break the progress bar.
+    logSeverityLevel: 4,
     extra: {
       session: {
         ...(weightsFolder !== undefined &&

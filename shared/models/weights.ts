@@ -28,6 +28,9 @@ export type WeightTable = ReadonlyMap<string, WeightLocation>;
 /** Keys that may stay unused in any part: buffers that old exports carry along. */
 const IGNORED = /(^|\.)(position_ids|logit_scale)$/;
 
+/** What a weight may be stored as. Whole numbers are codes of some quantisation, not values. */
+const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
+
 /** Shown of a long list of keys. */
 const LISTED_KEYS = 12;
 
@@ -81,6 +84,10 @@ export class Weights {
     else if (!isSameShape(location.shape, shape)) {
       this.#ledger.misshaped.add(
         `${name} must be [${shape}]: current shape is [${location.shape}]`,
+      );
+    } else if (!FLOATS.includes(dtype)) {
+      this.#ledger.misshaped.add(
+        `${name} must be of ${FLOATS.join(", ")}: current type is ${dtype}`,
       );
     } else {
       this.#ledger.used.add(name);

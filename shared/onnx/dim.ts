@@ -22,14 +22,26 @@ function factorize(dims: readonly Dim[]): { factor: number; symbols: string[] } 
   for (const dim of dims) {
     if (typeof dim === "number") factor *= dim;
     else {
-      // Composite symbols are products ("2*H*W"); sums stand in parentheses and are never split.
-      for (const part of dim.split(/\*(?![^(]*\))/)) {
+      for (const part of splitProduct(dim)) {
         if (/^\d+$/.test(part)) factor *= Number(part);
         else symbols.push(part);
       }
     }
   }
   return { factor, symbols };
+}
+
+/** The factors of "2*H*W". Sums stand in parentheses, however deep, and are never split. */
+function splitProduct(symbol: string): string[] {
+  const factors = [""];
+  let depth = 0;
+  for (const char of symbol) {
+    if (char === "(") depth++;
+    else if (char === ")") depth--;
+    if (char === "*" && depth === 0) factors.push("");
+    else factors[factors.length - 1] += char;
+  }
+  return factors;
 }
 
 /** Size of axes merged into one. */

@@ -7,6 +7,7 @@
 
 import protobuf from "protobufjs";
 import { basename, dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { FormatError } from "../errors.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import type { AttributeValue, Graph, Initializer, Node, Value } from "./graph.ts";
@@ -16,7 +17,7 @@ const OPSET = 20;
 const IR_VERSION = 9;
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
-const root = protobuf.loadSync(new URL("../../proto/onnx.proto", import.meta.url).pathname);
+const root = protobuf.loadSync(fileURLToPath(new URL("../../proto/onnx.proto", import.meta.url)));
 const ModelProto = root.lookupType("onnx.ModelProto");
 
 export interface EncodedModel {

@@ -25,6 +25,9 @@ export const ERROR_TRAILER = "tutti-error-bin";
 const MAX_MESSAGE_CHARS = 1000;
 const MAX_DETAIL_CHARS = 200;
 
+/** Details that a reader takes: more than `MAX_ERROR_BYTES` hold. */
+const MAX_DETAILS = 1000;
+
 const CODE_BY_NUMBER: ReadonlyMap<number, Code> = new Map(
   (Object.keys(CODES) as Code[]).map((code) => [CODES[code], code]),
 );
@@ -36,17 +39,20 @@ export function codeFromNumber(status: number): Code {
 
 /** An `ErrorDetail`; also what the trailer holds. Cut to what fits in a trailer. */
 export function errorToMessage(error: TuttiError): Message {
-  const details: Record<string, string> = {};
+  const details: { name: string; value: string }[] = [];
   const message = {
     code: error.code,
     kind: error.name,
     message: shorten(error.message, MAX_MESSAGE_CHARS),
     details,
   };
-  for (const [key, value] of Object.entries(error.details)) {
-    details[shorten(key, MAX_DETAIL_CHARS)] = shorten(value, MAX_DETAIL_CHARS);
+  for (const [name, value] of Object.entries(error.details)) {
+    details.push({
+      name: shorten(name, MAX_DETAIL_CHARS),
+      value: shorten(value, MAX_DETAIL_CHARS),
+    });
     if (encode(message).length > MAX_ERROR_BYTES) {
-      delete details[shorten(key, MAX_DETAIL_CHARS)];
+      details.pop();
       break;
     }
   }
@@ -54,25 +60,35 @@ export function errorToMessage(error: TuttiError): Message {
 }
 
 /** The error that `errorToMessage` described, of the same class where callers tell classes apart. */
-export function errorFromMessage(message: unknown, extraDetails: ErrorDetails = {}): TuttiError {
+export function errorFromMessage(message: unknown): TuttiError {
   const fields = new Fields(message, "ErrorDetail");
   const name = fields.text("code");
   const code: Code = Object.hasOwn(CODES, name) ? name as Code : "UNKNOWN";
-  const details: Record<string, string> = {};
-  for (const [key, value] of Object.entries(fields.get("details") ?? {})) {
-    details[key] = String(value);
-  }
-  Object.assign(details, extraDetails);
-  const text = fields.text("message");
-  switch (fields.text("kind")) {
+  const details = Object.fromEntries(
+    fields.list("details", MAX_DETAILS).map((fact) => {
+      const pair = new Fields(fact, "ErrorFact");
+      return [pair.text("name"), pair.text("value")];
+    }),
+  );
+  return errorOfKind(fields.text("kind"), code, fields.text("message"), details);
+}
+
+/** An error of the class with this name; a TuttiError where callers do not tell it apart. */
+export function errorOfKind(
+  kind: string,
+  code: Code,
+  message: string,
+  details: ErrorDetails,
+): TuttiError {
+  switch (kind) {
     case "ShapeError":
-      return new ShapeError(text, { details });
+      return new ShapeError(message, { details });
     case "FormatError":
-      return new FormatError(text, { details });
+      return new FormatError(message, { details });
     case "WorkerError":
-      return new WorkerError(code, text, { details });
+      return new WorkerError(code, message, { details });
     default:
-      return new TuttiError(code, text, { details });
+      return new TuttiError(code, message, { details });
   }
 }
 
@@ -89,12 +105,11 @@ export function errorToStatus(error: unknown): Error & StatusObject {
 /** The error that the peer's own code raised, or `undefined` if gRPC itself made the status. */
 export function errorFromStatus(
   status: Pick<ServiceError, "metadata">,
-  extraDetails: ErrorDetails = {},
 ): TuttiError | undefined {
   const [trailer] = status.metadata?.get(ERROR_TRAILER) ?? [];
   if (!(trailer instanceof Uint8Array)) return undefined;
   try {
-    return errorFromMessage(JSON.parse(new TextDecoder().decode(trailer)), extraDetails);
+    return errorFromMessage(JSON.parse(new TextDecoder().decode(trailer)));
   } catch {
     // A trailer that is not ours says nothing; the status itself still does.
     return undefined;

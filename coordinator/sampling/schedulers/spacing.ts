@@ -22,9 +22,20 @@ export function spacedTimesteps(
       // An offset may point past the last training timestep when every one is visited.
       return steps.map((i) => Math.min((n - 1 - i) * ratio + stepsOffset, total - 1));
     }
-    case "linspace":
-      return steps.map((i) => n === 1 ? 0 : Math.round((n - 1 - i) * (total - 1) / (n - 1)));
-    case "trailing":
-      return steps.map((i) => Math.round(total - i * total / n) - 1);
+    // The order of operations is that of numpy's linspace and arange: it decides where halves fall.
+    case "linspace": {
+      const stride = n === 1 ? 0 : (total - 1) / (n - 1);
+      return steps.map((i) => roundHalfToEven((n - 1 - i) * stride));
+    }
+    case "trailing": {
+      const stride = total - (total - total / n);
+      return steps.map((i) => roundHalfToEven(total - i * stride) - 1);
+    }
   }
+}
+
+/** numpy's rounding, where `Math.round` goes up from every half. */
+function roundHalfToEven(x: number): number {
+  const rounded = Math.round(x);
+  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

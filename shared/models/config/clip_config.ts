@@ -20,7 +20,8 @@ export interface ClipTextConfig {
 
 /**
  * transformers once wrote this end token into every CLIP config although the vocabulary's is another
- * one; its encoder then takes the largest id of a row as the end.
+ * one; its encoder then takes the largest id of a row as the end. The begin (0) and padding (1) beside it
+ * are as wrong: SD1.5 pads with the end.
  */
 const LEGACY_EOS_TOKEN_ID = 2;
 
@@ -30,6 +31,7 @@ export function parseClipTextConfig(fields: ConfigFields): ClipTextConfig {
   const eos = fields.index("eos_token_id", vocabSize - 1);
   const eosTokenId = eos === LEGACY_EOS_TOKEN_ID ? vocabSize - 1 : eos;
   const bos = fields.index("bos_token_id", vocabSize - 2);
+  const pad = fields.index("pad_token_id", eosTokenId);
   const config: ClipTextConfig = {
     vocabSize,
     hiddenSize: fields.count("hidden_size", 512),
@@ -41,7 +43,7 @@ export function parseClipTextConfig(fields: ConfigFields): ClipTextConfig {
     layerNormEps: fields.number("layer_norm_eps", 1e-5),
     bosTokenId: bos === 0 && eos === LEGACY_EOS_TOKEN_ID ? vocabSize - 2 : bos,
     eosTokenId,
-    padTokenId: fields.index("pad_token_id", eosTokenId),
+    padTokenId: eos === LEGACY_EOS_TOKEN_ID ? eosTokenId : pad,
   };
   if (config.hiddenSize % config.numHeads !== 0) {
     throw new FormatError(

@@ -56,6 +56,12 @@ export function parseUNetConfig(fields: ConfigFields): UNetConfig {
   fields.mustBe("center_input_sample", false);
   fields.mustBe("downsample_padding", 1);
   fields.mustBe("mid_block_scale_factor", 1);
+  fields.mustBe("mid_block_only_cross_attention", null, false);
+  fields.mustBe("resnet_out_scale_factor", 1);
+  fields.mustBe("cross_attention_norm", null);
+  fields.mustBe("attention_type", "default");
+  fields.mustBe("reverse_transformer_layers_per_block", null);
+  fields.mustBe("class_embeddings_concat", false);
 
   const blockOutChannels = fields.counts("block_out_channels", [320, 640, 1280, 1280]);
   const levels = blockOutChannels.length;

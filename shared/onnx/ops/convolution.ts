@@ -3,6 +3,7 @@
 import { ShapeError } from "../../errors.ts";
 import { convDim } from "../dim.ts";
 import type { GraphBuilder, Value } from "../graph.ts";
+import { checkOneDtype } from "./one_dtype.ts";
 
 export interface ConvOptions {
   readonly stride?: number;
@@ -17,7 +18,7 @@ export interface ConvOptions {
  * @param weight f32 `[M, C, k, k]`
  * @param bias f32 `[M]`
  * @returns f32 `[B, M, H', W']`
- * @throws {ShapeError} if channels or ranks do not fit
+ * @throws {ShapeError} if channels, ranks or dtypes do not fit
  */
 export function Conv(
   g: GraphBuilder,
@@ -26,6 +27,7 @@ export function Conv(
   bias: Value | undefined,
   { stride = 1, pads = [0, 0, 0, 0] }: ConvOptions = {},
 ): Value {
+  checkOneDtype("Conv", x, weight, bias);
   const [batch, channels, height, width] = x.shape;
   const [outChannels, inChannels, kernelH, kernelW] = weight.shape;
   if (x.shape.length !== 4 || weight.shape.length !== 4 || channels !== inChannels) {

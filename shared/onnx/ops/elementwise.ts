@@ -1,17 +1,12 @@
 /** Elementwise operations, with ONNX's names; shapes broadcast as in numpy. @module */
 
-import { ShapeError } from "../../errors.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { formatType } from "../../tensor/tensor.ts";
 import { broadcastShapes } from "../dim.ts";
 import type { GraphBuilder, Value } from "../graph.ts";
+import { checkOneDtype } from "./one_dtype.ts";
 
 function binary(g: GraphBuilder, op: string, a: Value, b: Value): Value {
-  if (a.dtype !== b.dtype) {
-    throw new ShapeError(
-      `${op} needs one dtype: ${formatType(a.dtype, a.shape)} and ${formatType(b.dtype, b.shape)}`,
-    );
-  }
+  checkOneDtype(op, a, b);
   return g.node(op, [a, b], [{ dtype: a.dtype, shape: broadcastShapes(op, a.shape, b.shape) }])[0]!;
 }
 

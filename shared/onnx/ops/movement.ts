@@ -4,6 +4,7 @@ import { ShapeError } from "../../errors.ts";
 import { i64 } from "../../tensor/tensor.ts";
 import { addDims, type Dim, divDims } from "../dim.ts";
 import type { GraphBuilder, Value } from "../graph.ts";
+import { checkOneDtype } from "./one_dtype.ts";
 
 /**
  * Reshapes to `dims`, where 0 copies the input's size of that axis and one -1 takes what is left.
@@ -11,8 +12,11 @@ import type { GraphBuilder, Value } from "../graph.ts";
  * @throws {ShapeError} if the sizes do not multiply to the input's
  */
 export function Reshape(g: GraphBuilder, x: Value, dims: readonly number[]): Value {
-  const shape: Dim[] = dims.map((dim, axis) => dim === 0 ? x.shape[axis]! : dim);
   const free = dims.indexOf(-1);
+  const isDim = (dim: number, axis: number) =>
+    Number.isSafeInteger(dim) && (dim > 0 || (dim === 0 && axis < x.shape.length) || axis === free);
+  if (!dims.every(isDim)) throw new ShapeError(`Cannot reshape [${x.shape}] to [${dims}]`);
+  const shape: Dim[] = dims.map((dim, axis) => dim === 0 ? x.shape[axis]! : dim);
   const rest = divDims(x.shape, shape.filter((_, axis) => axis !== free));
   if (free >= 0) shape[free] = rest;
   else if (rest !== 1) throw new ShapeError(`Cannot reshape [${x.shape}] to [${shape}]`);
@@ -34,17 +38,24 @@ export function ShapeOf(g: GraphBuilder, x: Value): Value {
   return g.node("Shape", [x], [{ dtype: "int64", shape: [x.shape.length] }])[0]!;
 }
 
+/** @throws {ShapeError} if `perm` does not name every axis once */
 export function Transpose(g: GraphBuilder, x: Value, perm: readonly number[]): Value {
+  if ([...perm].sort((a, b) => a - b).join() !== [...x.shape.keys()].join()) {
+    throw new ShapeError(`Cannot transpose [${x.shape}] by [${perm}]`);
+  }
   const shape = perm.map((axis) => x.shape[axis]!);
   return g.node("Transpose", [x], [{ dtype: x.dtype, shape }], {
     attributes: { perm: { ints: perm } },
   })[0]!;
 }
 
-/** @throws {ShapeError} if the other axes differ */
+/** @throws {ShapeError} if the other axes or the dtypes differ */
 export function Concat(g: GraphBuilder, values: readonly Value[], axis: number): Value {
   const [first] = values;
-  if (first === undefined) throw new ShapeError("Concat needs at least one value");
+  if (first?.shape[axis] === undefined) {
+    throw new ShapeError(`Concat needs at least one value with an axis ${axis}`);
+  }
+  checkOneDtype("Concat", ...values);
   const others = (value: Value) => value.shape.filter((_, i) => i !== axis).join();
   const odd = values.find((value) => others(value) !== others(first));
   if (odd) {
@@ -93,6 +104,7 @@ export function Gather(g: GraphBuilder, table: Value, indices: Value): Value {
  * floor(i * in / out), as `torch.nn.functional.interpolate(mode="nearest")` has it.
  *
  * @param targetSize int64 `[2]`
+ * @throws {ShapeError} if x or the target size are of another rank or dtype
  */
 export function ResizeNearest(
   g: GraphBuilder,
@@ -100,6 +112,11 @@ export function ResizeNearest(
   targetSize: Value,
   targetDims: readonly [Dim, Dim],
 ): Value {
+  if (x.shape.length !== 4 || targetSize.shape.join() !== "2" || targetSize.dtype !== "int64") {
+    throw new ShapeError(
+      `Resize needs an image and a height and width: [${x.shape}] to ${targetSize.dtype} [${targetSize.shape}]`,
+    );
+  }
   const batchAndChannels = Slice(g, ShapeOf(g, x), 0, 0, 2);
   const sizes = Concat(g, [batchAndChannels, targetSize], 0);
   const shape = [x.shape[0]!, x.shape[1]!, ...targetDims];

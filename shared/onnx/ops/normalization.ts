@@ -2,6 +2,7 @@
 
 import { ShapeError } from "../../errors.ts";
 import type { GraphBuilder, Value } from "../graph.ts";
+import { checkOneDtype } from "./one_dtype.ts";
 
 /** Normalises each `[b, c]` over its other axes, then scales and shifts per channel. */
 export function InstanceNormalization(
@@ -11,6 +12,7 @@ export function InstanceNormalization(
   bias: Value,
   epsilon: number,
 ): Value {
+  checkOneDtype("InstanceNormalization", x, scale, bias);
   if (scale.shape.join() !== String(x.shape[1]) || bias.shape.join() !== scale.shape.join()) {
     throw new ShapeError(
       `InstanceNormalization of [${x.shape}] needs scale and bias of its channels: [${scale.shape}]`,
@@ -29,6 +31,7 @@ export function LayerNormalization(
   bias: Value,
   epsilon: number,
 ): Value {
+  checkOneDtype("LayerNormalization", x, scale, bias);
   if (scale.shape.join() !== String(x.shape.at(-1)) || bias.shape.join() !== scale.shape.join()) {
     throw new ShapeError(
       `LayerNormalization of [${x.shape}] needs scale and bias of its last axis: [${scale.shape}]`,

@@ -1,30 +1,39 @@
 import assert from "node:assert/strict";
-import type { Expert } from "../../../shared/engine/expert.ts";
+import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
+import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { concatRows, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, promptIds, sessionConfig } from "../../support/expert_inputs.ts";
+import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
 
-function assertSameBits(actual: F32Tensor, expected: F32Tensor) {
-  assert.deepEqual(actual.shape, expected.shape);
-  assert.ok(bitEqual(actual.data, expected.data));
+/** A stand-in whose numbers are easy to follow, and a real U-Net with its text encoder on a lane. */
+const EXPERTS: Readonly<Record<string, () => Promise<Expert>>> = {
+  "an affine expert": () => Promise.resolve(new AffineExpert()),
+  "a golden U-Net": () => openGoldenExpert("a"),
+};
+
+/** Odd, so that blocks which enlarge go to a target size that is not twice the input's. */
+const SIZE = 9;
+
+function assertSameBits(actual: F32Tensor, expected: F32Tensor, name = "") {
+  assert.deepEqual(actual.shape, expected.shape, name);
+  assert.ok(bitEqual(actual.data, expected.data), name);
 }
 
-/** All blocks of two steps, in ranges that differ from step to step. */
-async function walk(expert: Expert): Promise<F32Tensor[]> {
-  const config = await sessionConfig(expert, 9);
-  const session = await expert.openSession(config);
+/** Outputs of all blocks in two steps of a session, the second in ranges of four blocks. */
+async function walkSession(expert: Expert, config: SessionConfig): Promise<Map<string, F32Tensor>> {
   const ids = expert.description.blocks.map((block) => block.id);
-  const outputs: F32Tensor[] = [];
+  const outputs = new Map<string, F32Tensor>();
+  const session = await expert.openSession(config);
   try {
     for (const [stepIndex, stride] of [[0, 1], [2, 4]] as const) {
       let hiddenStates = latentsFor(expert.description, config, stepIndex + 1);
       for (let i = 0; i < ids.length; i += stride) {
         const [first, last] = [ids[i]!, ids[Math.min(i + stride, ids.length) - 1]!];
-        const result = await session.forward({ stepIndex, first, last, hiddenStates });
-        hiddenStates = result.hiddenStates;
-        outputs.push(hiddenStates);
+        ({ hiddenStates } = await session.forward({ stepIndex, first, last, hiddenStates }));
+        outputs.set(`${last} of step ${stepIndex}`, hiddenStates);
       }
     }
   } finally {
@@ -33,69 +42,86 @@ async function walk(expert: Expert): Promise<F32Tensor[]> {
   return outputs;
 }
 
-Deno.test("connectExpert() learns the description that the worker's expert has", async () => {
-  const expert = new AffineExpert();
-  await using served = await serveExpert(expert, { configJson: '{"in_channels":4}' });
-  assert.deepEqual(served.remote.description, expert.description);
-  assert.equal(served.remote.configJson, '{"in_channels":4}');
-  assert.equal(served.remote.limits.maxBatch, 32);
-  assert.equal(served.remote.versions.deno, Deno.version.deno);
-});
-
-Deno.test("RemoteExpert gives the bits of the expert behind it: text and time embeddings", async () => {
-  const expert = new AffineExpert();
-  await using served = await serveExpert(expert);
-  const inputIds = promptIds(expert.description);
-  const [remote, local] = [
-    await served.remote.encodeText(inputIds),
-    await expert.encodeText(inputIds),
-  ];
-  assertSameBits(remote.lastHiddenState, local.lastHiddenState);
-  assertSameBits(remote.penultimateHiddenState, local.penultimateHiddenState);
-  assertSameBits(remote.pooled, local.pooled);
-  const timesteps = [981, 0.125, 1 / 3];
-  assertSameBits(
-    await served.remote.embedTimesteps(timesteps),
-    await expert.embedTimesteps(timesteps),
-  );
-});
-
-Deno.test("RemoteExpert gives the bits of the expert behind it: sessions", async () => {
-  const expert = new AffineExpert();
-  await using served = await serveExpert(expert);
-  const [remote, local] = [await walk(served.remote), await walk(expert)];
-  assert.equal(remote.length, local.length);
-  remote.forEach((output, i) => assertSameBits(output, local[i]!));
-  assert.equal(expert.openSessions, 0);
-});
-
-Deno.test("RemoteExpert gives the bits of the expert behind it: single blocks", async () => {
-  const expert = new AffineExpert();
-  await using served = await serveExpert(expert);
-  const config = await sessionConfig(expert);
-  const temb = await expert.embedTimesteps([7, 7]);
-  const { encoderHiddenStates } = config;
+/** Outputs of all blocks in the first step, each by a call of its own. */
+async function walkStateless(
+  expert: Expert,
+  config: SessionConfig,
+): Promise<Map<string, F32Tensor>> {
+  const { batch, height, width, encoderHiddenStates } = config;
+  const row = sliceRows(await expert.embedTimesteps(config.timesteps), 0, 1);
+  const temb = concatRows(new Array(batch).fill(row));
+  const outputs = new Map<string, F32Tensor>();
+  const kept = new Map<string, F32Tensor>();
+  let hiddenStates = latentsFor(expert.description, config);
   for (const block of expert.description.blocks) {
-    const size = Math.ceil(8 / 2 ** block.inScale);
-    const tensor = (channels: number, seed: number) =>
-      latentsFor({ ...expert.description, latentChannels: channels }, {
-        ...config,
-        height: size,
-        width: size,
-      }, seed);
-    const request = {
+    const residual = block.skipFrom === undefined ? undefined : kept.get(block.skipFrom)!;
+    const [, h, w] = blockOutputShape(block, height, width);
+    ({ hiddenStates } = await expert.forwardBlock({
       block: block.id,
-      hiddenStates: tensor(block.inChannels, 3),
+      hiddenStates,
       temb,
       encoderHiddenStates,
-      ...(block.skipFrom && { residual: tensor(block.skipChannels, 4) }),
-      ...(block.upsamples && { targetSize: [2 * size - 1, 2 * size] as const }),
-    };
-    const [remote, local] = [
-      await served.remote.forwardBlock(request),
-      await expert.forwardBlock(request),
-    ];
-    assertSameBits(remote.hiddenStates, local.hiddenStates);
-    assert.deepEqual([remote.computeMs, remote.queueMs], [1.5, 0.5]);
+      ...(residual && { residual }),
+      ...(block.upsamples && { targetSize: [h, w] as const }),
+    }));
+    kept.set(block.id, hiddenStates);
+    outputs.set(`${block.id} of step 0`, hiddenStates);
   }
-});
+  return outputs;
+}
+
+function assertSameOutputs(actual: Map<string, F32Tensor>, expected: Map<string, F32Tensor>) {
+  assert.ok(actual.size >= 25);
+  for (const [name, output] of actual) {
+    const wanted = expected.get(name);
+    assert.ok(wanted, name);
+    assertSameBits(output, wanted, name);
+  }
+}
+
+for (const [name, open] of Object.entries(EXPERTS)) {
+  Deno.test(`RemoteExpert has the description of ${name}`, async () => {
+    const expert = await open();
+    await using served = await serveExpert(expert, { configJson: '{"in_channels":4}' });
+    const { description, configJson, limits, versions } = served.remote;
+    const { text, ...others } = description;
+    const { text: localText, ...localOthers } = expert.description;
+    assert.deepEqual(others, localOthers);
+    // What a text encoder's config holds beside the contract stays at home.
+    for (const [field, value] of Object.entries(text)) {
+      assert.equal(localText[field as keyof typeof localText], value, field);
+    }
+    assert.equal(configJson, '{"in_channels":4}');
+    assert.equal(limits.maxBatch, 32);
+    assert.equal(versions.deno, Deno.version.deno);
+    assert.equal(versions.runtime, expert.description.fingerprint.runtime);
+    await expert.close();
+  });
+
+  Deno.test(`RemoteExpert gives the bits of ${name}: text and time embeddings`, async () => {
+    const expert = await open();
+    await using served = await serveExpert(expert);
+    const inputIds = promptIds(expert.description);
+    const remote = await served.remote.encodeText(inputIds);
+    const local = await expert.encodeText(inputIds);
+    assertSameBits(remote.lastHiddenState, local.lastHiddenState);
+    assertSameBits(remote.penultimateHiddenState, local.penultimateHiddenState);
+    assertSameBits(remote.pooled, local.pooled);
+    const timesteps = [981, 0.125, 1 / 3];
+    assertSameBits(
+      await served.remote.embedTimesteps(timesteps),
+      await expert.embedTimesteps(timesteps),
+    );
+    await expert.close();
+  });
+
+  Deno.test(`RemoteExpert gives the bits of ${name}: sessions and single blocks, which agree`, async () => {
+    const expert = await open();
+    await using served = await serveExpert(expert);
+    const config = await sessionConfig(expert, SIZE);
+    const local = await walkSession(expert, config);
+    assertSameOutputs(await walkSession(served.remote, config), local);
+    assertSameOutputs(await walkStateless(served.remote, config), local);
+    await expert.close();
+  });
+}

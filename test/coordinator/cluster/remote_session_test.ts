@@ -5,6 +5,7 @@ import { ShapeError, type WorkerError } from "../../../shared/errors.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
+import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { Hold } from "../../support/hold.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 
@@ -196,4 +197,21 @@ Deno.test("RemoteExpert: a signal cancels a single call on the worker", async ()
   await eventually(async () => (await readWorkerStatus(served.worker.address)).busyLanes === 0);
   hold.release();
   await served.remote.forwardBlock(request);
+});
+
+Deno.test("RemoteExpert: overflow in a real U-Net is DATA_LOSS naming block and worker, and the next step works", async () => {
+  const expert = await openGoldenExpert("a");
+  await using served = await serveExpert(expert);
+  const { session, start } = await openOn(served.remote);
+  const huge = f32(start.hiddenStates.shape, start.hiddenStates.data.map(() => 3e38));
+  await assert.rejects(session.forward({ ...start, hiddenStates: huge }), (error: WorkerError) => {
+    assert.equal(error.code, "DATA_LOSS");
+    assert.equal(error.details.block, "IN00");
+    assert.equal(error.details.worker, served.worker.address);
+    assert.match(error.message, /IN00 must be finite/);
+    return true;
+  });
+  await session.forward({ ...start, last: "OUT11" });
+  await session.close();
+  await expert.close();
 });

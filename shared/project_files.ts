@@ -1,0 +1,14 @@
+/** Where files of this project lie that are data or programs to the code, not modules it imports. @module */
+
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dirname!, "..");
+
+/** The front door, to start workers with. */
+export const MAIN_PROGRAM: string = join(ROOT, "main.ts");
+
+/** The experts that come with Tutti (`shared/zoo/README.md`). */
+export const BUNDLED_ENSEMBLE: string = join(ROOT, "shared", "zoo", "ensemble.toml");
+
+/** Numbers of an independent implementation (`test/goldens/README.md`). */
+export const BUNDLED_GOLDENS: string = join(ROOT, "test", "goldens");

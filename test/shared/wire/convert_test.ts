@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import type { StatelessForward } from "../../../shared/engine/expert.ts";
+import { i64 } from "../../../shared/tensor/tensor.ts";
+import {
+  commandFromMessage,
+  embedTimestepsFromMessage,
+  embedTimestepsToMessage,
+  encodeTextFromMessage,
+  encodeTextToMessage,
+  forwardBlockFromMessage,
+  forwardBlockToMessage,
+  forwardToMessage,
+  modelHashFromMessage,
+} from "../../../shared/wire/convert.ts";
+import {
+  descriptionFromMessage,
+  descriptionToMessage,
+  type WorkerDescription,
+} from "../../../shared/wire/convert_description.ts";
+import {
+  sessionsFromMessage,
+  sessionsToMessage,
+  statusFromMessage,
+  statusToMessage,
+  type WorkerStatus,
+} from "../../../shared/wire/convert_status.ts";
+import type { Message } from "../../../shared/wire/fields.ts";
+import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
+import { workerService } from "../../../shared/wire/load_proto.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
+import { randomTensor } from "../../support/expert_inputs.ts";
+
+/** Through protobuf's bytes and back; a field whose name differs from the .proto file's would be lost here. */
+function travel(method: string, direction: "request" | "response", message: Message): Message {
+  const {
+    [`${direction}Serialize` as const]: serialize,
+    [`${direction}Deserialize` as const]: read,
+  } = workerService()[method]!;
+  return read(serialize(message as never)) as unknown as Message;
+}
+
+Deno.test("a description comes through unchanged, and brings the blocks' shapes for others", () => {
+  const worker: WorkerDescription = {
+    versions: { protocol: { min: 1, max: 3 }, tutti: "1.2.3", deno: "2.9.6", runtime: "r 1" },
+    expert: { ...new AffineExpert().description, sampleSize: 9 },
+    configJson: '{"a":1}',
+    limits: { ...DEFAULT_LIMITS, arenaBytes: 2 ** 40, idleLimitSeconds: 0.5 },
+  };
+  const message = travel("Describe", "response", descriptionToMessage(worker));
+  assert.deepEqual(descriptionFromMessage(message), worker);
+  const blocks = message.blocks as Message[];
+  const out02 = blocks.find((block) => block.id === "OUT02")!;
+  assert.deepEqual(
+    [out02.inputShape, out02.outputShape, out02.skipShape],
+    [[8, 2, 2], [8, 3, 3], [8, 2, 2]],
+  );
+  assert.deepEqual(blocks[0]!.skipShape, []);
+});
+
+Deno.test("status and sessions come through unchanged", () => {
+  const status: WorkerStatus = {
+    state: "stopping",
+    name: "n",
+    modelHash: "h",
+    versions: { protocol: { min: 1, max: 1 }, tutti: "1", deno: "2", runtime: "3" },
+    uptimeSeconds: 1.25,
+    lanes: 4,
+    busyLanes: 3,
+    queueDepth: 2,
+    sessions: 5,
+    maxSessions: 6,
+    arenaBytesUsed: 7,
+    arenaBytesLeft: 2 ** 40,
+    residentBytes: 2 ** 33,
+  };
+  const message = travel("GetStatus", "response", statusToMessage(status));
+  assert.deepEqual(statusFromMessage(message), status);
+  const session = {
+    sessionId: "s1",
+    peer: "127.0.0.1:5",
+    batch: 2,
+    height: 8,
+    width: 9,
+    timesteps: 50,
+    stepIndex: 3,
+    arenaBytes: 2 ** 35,
+    ageSeconds: 1.5,
+    idleSeconds: 0.25,
+  };
+  const listed = travel("ListSessions", "response", sessionsToMessage([session, session]));
+  assert.deepEqual(sessionsFromMessage(listed), [session, session]);
+});
+
+Deno.test("requests come through unchanged", () => {
+  const ids = i64([1, 3], [49406, 0, 2 ** 40]);
+  const text = travel("EncodeText", "request", encodeTextToMessage(ids, "hash"));
+  assert.deepEqual(encodeTextFromMessage(text), ids);
+  assert.equal(modelHashFromMessage(text), "hash");
+
+  const timesteps = [999, 1 / 3, 0];
+  const embed = travel("EmbedTimesteps", "request", embedTimestepsToMessage(timesteps, "hash"));
+  assert.deepEqual(embedTimestepsFromMessage(embed), timesteps);
+
+  const minimal: StatelessForward = {
+    block: "IN00",
+    hiddenStates: randomTensor([1, 2, 3, 4], 1),
+    temb: randomTensor([1, 5], 2),
+    encoderHiddenStates: randomTensor([1, 6, 7], 3),
+  };
+  const whole = {
+    ...minimal,
+    residual: randomTensor([1, 1, 3, 4], 4),
+    targetSize: [5, 8] as const,
+  };
+  for (const request of [minimal, whole]) {
+    const block = travel("ForwardBlock", "request", forwardBlockToMessage(request, "hash"));
+    assert.deepEqual(forwardBlockFromMessage(block), request);
+  }
+
+  const forward = { stepIndex: 7, first: "IN00", last: "M00", hiddenStates: minimal.temb };
+  const command = travel("Session", "request", forwardToMessage(forward));
+  assert.deepEqual(commandFromMessage(command), { kind: "forward", forward });
+});
+
+Deno.test("half a target size is refused", () => {
+  for (
+    const [given, missing] of [["targetHeight", "target_width"], ["targetWidth", "target_height"]]
+  ) {
+    const message = travel("ForwardBlock", "request", { block: "OUT02", [given!]: 3 });
+    assert.throws(() => forwardBlockFromMessage(message), {
+      code: "INVALID_ARGUMENT",
+      message: new RegExp(`ForwardBlockRequest\\.${missing} must be set when the other one is`),
+    });
+  }
+});
+
+Deno.test("numbers that protobuf would bend are refused where they are sent", () => {
+  const hiddenStates = randomTensor([1], 1);
+  for (const stepIndex of [-1, 0.5, NaN, Infinity, 2 ** 32]) {
+    const range = { stepIndex, first: "IN00", last: "IN00", hiddenStates };
+    assert.throws(() => forwardToMessage(range), { code: "OUT_OF_RANGE" });
+  }
+});
