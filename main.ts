@@ -6,10 +6,11 @@
  */
 
 import { Command, CommanderError } from "commander";
-import { EXIT, exitCode, TuttiError } from "./shared/errors.ts";
-import { stderrTerminal } from "./shared/terminal/terminal.ts";
-import { printJson } from "./shared/terminal/stdout.ts";
+import { EXIT, exitCode, TuttiError, UsageError } from "./shared/errors.ts";
+import { oneLine } from "./shared/terminal/display_width.ts";
 import { styles } from "./shared/terminal/sgr.ts";
+import { printJson, printText } from "./shared/terminal/stdout.ts";
+import { stderrTerminal } from "./shared/terminal/terminal.ts";
 import project from "./deno.json" with { type: "json" };
 
 interface CommandEntry {
@@ -60,17 +61,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a worker cannot be reached, 4 a b
 
 /** @returns the exit code */
 async function main(args: readonly string[]): Promise<number> {
-  const program = new Command("tutti")
+  const program = behaved(new Command("tutti"))
     .description("Samples images from several diffusion models at once, each on its own worker.")
     .version(project.version, "-V, --version")
-    .addHelpText("after", EXAMPLES)
-    .showSuggestionAfterError()
-    .exitOverride();
+    .addHelpText("after", EXAMPLES);
   const chosen = args.find((arg) => Object.hasOwn(COMMANDS, arg));
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    const command = name === chosen ? await load() : new Command(name).summary(summary);
-    program.addCommand(command.exitOverride().showSuggestionAfterError());
+    program.addCommand(
+      behaved(name === chosen ? await load() : new Command(name).summary(summary)),
+    );
   }
+  const json = args.includes("--json");
   try {
     if (args.length === 0) {
       program.outputHelp();
@@ -79,25 +80,37 @@ async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
     return EXIT.ok;
   } catch (error) {
-    // Commander has printed its own message, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    return report(TuttiError.from(error), args.includes("--json"));
+    // Whoever read the output has enough of it, as in `tutti sample --help | head`.
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT.failed;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      // Commander has printed its message for people.
+      if (json) printErrorJson(new UsageError(oneLine(error.message).replace(/^error: /, "")));
+      return EXIT.usage;
+    }
+    return report(TuttiError.from(error), json);
   }
+}
+
+/** Errors are thrown, hints are given, and a reader that goes away is no crash. */
+function behaved(command: Command): Command {
+  return command.exitOverride().showSuggestionAfterError().configureOutput({ writeOut: printText });
 }
 
 /** Prints the error for a person on standard error, for a program as a line of JSON on standard output. */
 function report(error: TuttiError, json: boolean): number {
   const code = exitCode(error);
   const terminal = stderrTerminal();
-  if (json) {
-    const { code: errorCode, message, details } = error;
-    printJson({ event: "error", code: errorCode, message, details });
-  }
+  if (json) printErrorJson(error);
   terminal.write(`${styles(terminal.hasColour).red("error")}: ${error.message}\n`);
   if (error.code === "UNKNOWN" && error.cause instanceof Error && Deno.env.has("TUTTI_DEBUG")) {
     terminal.write(`${error.cause.stack}\n`);
   }
   return code;
+}
+
+function printErrorJson({ code, message, details }: TuttiError): void {
+  printJson({ event: "error", code, message, details });
 }
 
 Deno.exitCode = await main(Deno.args);

@@ -32,7 +32,7 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
     steps: facts.steps,
     sampler: "DDIM",
     cfgScale: facts.guidanceScale,
-    seed: Number(facts.seed),
+    seed: facts.seed,
     width: facts.width,
     height: facts.height,
     modelName: `Tutti(${members.length})`,

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { ShapeError, UsageError } from "../../shared/errors.ts";
+import { firstText } from "../../shared/engine/first_text.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -29,7 +30,7 @@ export interface SampleFlags extends EnsembleFlags {
   readonly guidance: number;
   readonly seed?: bigint;
   readonly size?: { readonly width: number; readonly height: number };
-  readonly batch: number;
+  readonly batch?: number;
   readonly out: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
@@ -80,7 +81,7 @@ export function sampleCommand(): Command {
       "512, or 768x512 as width x height (default: the experts' own)",
       imageSize("--size"),
     )
-    .option("--batch <n>", "images", wholeNumber("--batch"), 1)
+    .option("--batch <n>", "images (default: 1)", wholeNumber("--batch"))
     .option("--out <path>", "a .png file, or a folder", "out")
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
@@ -104,18 +105,19 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const warn = (text: string) => terminal.write(`warning: ${text}\n`);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
+  refuseContradictions(flags);
   const plan = await ensemblePlan(flags);
+  if (flags.saveMaps !== undefined && plan.sabw.kind === "uniform") {
+    throw new UsageError(
+      "--save-maps needs trained aggregators (--sabw FOLDER): plain averaging has no maps",
+    );
+  }
   await using ensemble = await openEnsemble(plan, {
     signal,
     device: flags.device,
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);
-  if (flags.saveMaps !== undefined && ensemble.aggregator.name === "uniform") {
-    throw new UsageError(
-      "--save-maps needs trained aggregators (--sabw FOLDER): plain averaging has no maps",
-    );
-  }
 
   const { latents: noise, seeds } = await startingNoise(ensemble, flags);
   const [batch = 0, , height = 0, width = 0] = noise.shape;
@@ -196,6 +198,15 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   for (const [index, path] of paths.entries()) printLine(`${path} (seed ${seeds[index]})`);
 }
 
+/** A file of latents already says how many images there are, and how large. */
+function refuseContradictions({ initLatents, size, batch }: SampleFlags): void {
+  for (const [flag, value] of Object.entries({ "--size": size, "--batch": batch })) {
+    if (initLatents !== undefined && value !== undefined) {
+      throw new UsageError(`${flag} and --init-latents contradict each other: leave one out`);
+    }
+  }
+}
+
 /** Unit Gaussian latents, from a file or from seeds; in any case one seed per image to name it by. */
 async function startingNoise(
   { experts, vae }: Ensemble,
@@ -203,9 +214,6 @@ async function startingNoise(
 ): Promise<{ latents: F32Tensor; seeds: bigint[] }> {
   const { latentChannels, sampleSize } = experts[0]!.description;
   if (flags.initLatents !== undefined) {
-    if (flags.size !== undefined) {
-      throw new UsageError("--size and --init-latents both give the size: leave one out");
-    }
     const latents = await readLatents(flags.initLatents, latentChannels);
     return { latents, seeds: seedsFrom(flags.seed ?? 0n, latents.shape[0]!) };
   }
@@ -218,7 +226,7 @@ async function startingNoise(
       );
     }
   }
-  const seeds = seedsFrom(flags.seed ?? randomSeed(), flags.batch);
+  const seeds = seedsFrom(flags.seed ?? randomSeed(), flags.batch ?? 1);
   const shape = [latentChannels, size.height / vae.factor, size.width / vae.factor];
   return { latents: initialLatents(seeds, shape), seeds };
 }
@@ -238,7 +246,7 @@ function promptIds(
   text: string,
   warn: (text: string) => void,
 ) {
-  const { maxLength } = experts[0]!.description.text;
+  const { maxLength } = firstText(experts[0]!.description);
   const { inputIds, cutText } = encodePrompt(tokenizer, text, maxLength);
   if (cutText !== "") {
     warn(

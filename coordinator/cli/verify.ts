@@ -2,9 +2,10 @@
 
 import { Command, Option } from "commander";
 import type { Expert } from "../../shared/engine/expert.ts";
-import { TuttiError } from "../../shared/errors.ts";
+import { FormatError, TuttiError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { BUNDLED_GOLDENS } from "../../shared/project_files.ts";
+import { oneLine } from "../../shared/terminal/display_width.ts";
 import { styles } from "../../shared/terminal/sgr.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
@@ -68,6 +69,9 @@ async function runVerify(folder: string, { device, via, json }: VerifyFlags): Pr
       `${counts.ok} ok, ${counts.failed} failed, ${counts.skipped} skipped (${device}, ${via})`,
     );
   }
+  if (counts.ok + counts.failed === 0) {
+    throw new FormatError(`Goldens "${folder}" must have a check that this version can run`);
+  }
   if (counts.failed > 0) {
     throw new TuttiError(
       "DATA_LOSS",
@@ -99,7 +103,7 @@ function formatResult({ name, verdict, reason, tolerance, comparisons }: CheckRe
     tolerance === undefined ? "" : String(tolerance),
     paint(verdict),
   ]);
-  return `${row}${where}${reason ? ` (${reason})` : ""}`;
+  return `${row}${where}${reason ? ` (${oneLine(reason).trim()})` : ""}`;
 }
 
 function localExperts(device: Device): OpenExpert {
@@ -138,10 +142,10 @@ function clusterExperts(device: Device, signal: AbortSignal): OpenExpert {
 function withWorker(expert: Expert, worker: SpawnedWorker): Expert {
   return {
     description: expert.description,
-    encodeText: (ids, signal) => expert.encodeText(ids, signal),
-    embedTimesteps: (timesteps, signal) => expert.embedTimesteps(timesteps, signal),
-    forwardBlock: (request, signal) => expert.forwardBlock(request, signal),
-    openSession: (config, signal) => expert.openSession(config, signal),
+    encodeText: (...args) => expert.encodeText(...args),
+    embedTimesteps: (...args) => expert.embedTimesteps(...args),
+    forwardBlock: (...args) => expert.forwardBlock(...args),
+    openSession: (...args) => expert.openSession(...args),
     close: async () => {
       await expert.close();
       await worker[Symbol.asyncDispose]();

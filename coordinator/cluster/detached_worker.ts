@@ -3,9 +3,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { TuttiError, WorkerError } from "../../shared/errors.ts";
+import { TuttiError } from "../../shared/errors.ts";
 import { delay } from "./delay.ts";
-import { type SpawnOptions, workerCommand } from "./spawn_worker.ts";
+import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
 import {
   isWorkerProcess,
   removeRecord,
@@ -29,7 +29,7 @@ const STOP_TIMEOUT_MS = 10_000;
 /**
  * Starts a worker and waits until it serves.
  *
- * @throws {WorkerError} with the worker's last words if it stops before that
+ * @throws {TuttiError} with the worker's last words if it stops before that
  */
 export async function startDetachedWorker(options: DetachedOptions): Promise<WorkerRecord> {
   const logs = join(stateFolder(), "logs");
@@ -45,10 +45,13 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
   child.on("exit", (code) => exitCode = code ?? 1);
   child.unref();
 
+  const failed = (code: number | undefined, reason: string) =>
+    startError(options.name, code, `${reason} (log: ${log})`, { log });
   const end = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
     const text = await Deno.readTextFile(log);
-    const ready = readyAddress(text);
+    // The last line may be half-written.
+    const ready = text.split("\n").slice(0, -1).map(readyAddress).find((address) => address);
     if (ready !== undefined) {
       const record = {
         pid: child.pid!,
@@ -63,12 +66,12 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
       return record;
     }
     if (exitCode !== undefined) {
-      throw startError(options.name, log, lastWords(text) || `exit code ${exitCode}`);
+      throw failed(exitCode, lastWords(text) || `exit code ${exitCode}`);
     }
     if (options.signal?.aborted || performance.now() > end) {
       child.kill("SIGTERM");
       if (options.signal?.aborted) throw new TuttiError("CANCELLED", "The operation was cancelled");
-      throw startError(options.name, log, `it was not ready after ${READY_TIMEOUT_MS / 1000} s`);
+      throw failed(undefined, `it was not ready after ${READY_TIMEOUT_MS / 1000} s`);
     }
     await delay(POLL_MS);
   }
@@ -76,7 +79,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
 
 /** Ends a worker: first asked to finish its calls, then, if it does not, killed. Its record goes with it. */
 export async function stopDetachedWorker(record: WorkerRecord): Promise<void> {
-  const isAlive = () => isWorkerProcess(record.pid);
+  const isAlive = () => isWorkerProcess(record);
   signalProcess(record.pid, "SIGTERM");
   const end = performance.now() + STOP_TIMEOUT_MS;
   while (await isAlive() && performance.now() < end) await delay(POLL_MS);
@@ -90,18 +93,6 @@ function signalProcess(pid: number, signal: Deno.Signal): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-function startError(name: string, log: string, reason: string): WorkerError {
-  return new WorkerError("UNAVAILABLE", `Worker "${name}" did not start: ${reason} (log: ${log})`, {
-    details: { name, log },
-  });
-}
-
-/** The address in the worker's JSON line, once it is there. */
-function readyAddress(log: string): string | undefined {
-  const line = log.split("\n").find((text) => text.startsWith('{"event":"ready"'));
-  return line === undefined ? undefined : (JSON.parse(line) as { address: string }).address;
 }
 
 /** The worker's error message. */

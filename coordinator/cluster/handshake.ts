@@ -27,8 +27,10 @@ const FIELDS: readonly (readonly [string, (expert: ExpertDescription) => Value])
   ["timeEmbedDim", (expert) => expert.timeEmbedDim],
   ["crossAttentionDim", (expert) => expert.crossAttentionDim],
   // One tokenizer serves them all.
-  ["text.vocabSize", (expert) => expert.text.vocabSize],
-  ["text.maxLength", (expert) => expert.text.maxLength],
+  ["pooledPromptDim", (expert) => expert.pooledPromptDim],
+  ["texts.length", (expert) => expert.texts.length],
+  ["texts[0].vocabSize", (expert) => expert.texts[0]?.vocabSize],
+  ["texts[0].maxLength", (expert) => expert.texts[0]?.maxLength],
 ];
 
 /** What two blocks of one name must agree in; `locations` may differ, they are how a file spells it. */

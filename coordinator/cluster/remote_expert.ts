@@ -6,6 +6,7 @@
  */
 
 import type {
+  AddedCond,
   Expert,
   ExpertDescription,
   ExpertSession,
@@ -87,27 +88,33 @@ export class RemoteExpert implements Expert {
   }
 
   encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding> {
-    const { modelHash, crossAttentionDim: dim } = this.description;
+    const { modelHash, texts: [text] } = this.description;
     this.#checkSize("The text", inputIds.data.byteLength);
     const message = encodeTextToMessage(inputIds, modelHash);
     const context = { doing: "encoding text", deadlineMs: SMALL_WORK_DEADLINE_MS };
     return this.#unary("EncodeText", message, context, signal, (response) => {
       const encoding = textEncodingFromMessage(response);
       const [rows = 0, tokens = 0] = inputIds.shape;
-      expectShape("last_hidden_state", encoding.lastHiddenState, [rows, tokens, dim]);
-      expectShape("penultimate_hidden_state", encoding.penultimateHiddenState, [rows, tokens, dim]);
-      expectShape("pooled", encoding.pooled, [rows, dim]);
+      const states = [rows, tokens, text?.hiddenSize ?? 0];
+      expectShape("last_hidden_state", encoding.lastHiddenState, states);
+      expectShape("penultimate_hidden_state", encoding.penultimateHiddenState, states);
+      expectShape("pooled", encoding.pooled, [rows, text?.pooledDim ?? 0]);
       return encoding;
     });
   }
 
-  embedTimesteps(timesteps: readonly number[], signal?: AbortSignal): Promise<F32Tensor> {
+  embedTimesteps(
+    timesteps: readonly number[],
+    signal?: AbortSignal,
+    addedCond?: AddedCond,
+  ): Promise<F32Tensor> {
     const { modelHash, timeEmbedDim } = this.description;
-    const message = embedTimestepsToMessage(timesteps, modelHash);
+    const message = embedTimestepsToMessage(timesteps, modelHash, addedCond);
     const context = { doing: "embedding timesteps", deadlineMs: SMALL_WORK_DEADLINE_MS };
     return this.#unary("EmbedTimesteps", message, context, signal, (response) => {
       const temb = timeEmbeddingFromMessage(response);
-      expectShape("temb", temb, [timesteps.length, timeEmbedDim]);
+      const rows = timesteps.length * (addedCond?.timeIds.shape[0] ?? 1);
+      expectShape("temb", temb, [rows, timeEmbedDim]);
       return temb;
     });
   }

@@ -5,7 +5,15 @@
  * @module
  */
 
-import { EXIT, FormatError, throwIfAborted, TuttiError, WorkerError } from "../../shared/errors.ts";
+import {
+  type ErrorDetails,
+  EXIT,
+  FormatError,
+  throwIfAborted,
+  TuttiError,
+  UsageError,
+  WorkerError,
+} from "../../shared/errors.ts";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { readLines, Tail } from "./process_output.ts";
 
@@ -72,9 +80,8 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker>
   options.signal?.addEventListener("abort", onAbort);
   try {
     const { value } = await lines.next();
-    const line = JSON.parse(value ?? "{}") as { event?: string; address?: string };
-    if (line.event !== "ready") throw await startFailure(options, child, errors, drained);
-    const address = line.address!;
+    const address = readyAddress(value ?? "");
+    if (address === undefined) throw await startFailure(options, child, errors, drained);
     return {
       address,
       pid: child.pid,
@@ -100,6 +107,13 @@ async function endProcess(child: Deno.ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
+/** The address in a line that a worker printed, if it is the one that says that it serves. */
+export function readyAddress(line: string): string | undefined {
+  if (!line.startsWith("{")) return undefined;
+  const { event, address } = JSON.parse(line) as { event?: string; address?: string };
+  return event === "ready" ? address : undefined;
+}
+
 /** What to throw for a worker that ended instead of serving: its own last words. */
 async function startFailure(
   { model, name, signal }: SpawnOptions,
@@ -111,11 +125,24 @@ async function startFailure(
   await drained;
   if (signal?.aborted) return new TuttiError("CANCELLED", "The operation was cancelled");
   const said = errors.text.trim().replace(/^error: /, "") || `exit code ${code}`;
-  const details = { model, name };
-  const message = `Worker "${name}" did not start: ${said}`;
-  return code === EXIT.badInput
-    ? new FormatError(message, { details })
-    : new WorkerError("UNAVAILABLE", message, { details });
+  return startError(name, code, said, { model });
+}
+
+/**
+ * The error of a worker that did not start. Its exit code tells whose fault it was: a bad file or a wrong flag stays
+ * one, whatever else is a worker that cannot be reached.
+ */
+export function startError(
+  name: string,
+  exitCode: number | undefined,
+  reason: string,
+  details: ErrorDetails,
+): TuttiError {
+  const message = `Worker "${name}" did not start: ${reason}`;
+  const options = { details: { ...details, name } };
+  if (exitCode === EXIT.badInput) return new FormatError(message, options);
+  if (exitCode === EXIT.usage) return new UsageError(message, options);
+  return new WorkerError("UNAVAILABLE", message, options);
 }
 
 function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {

@@ -57,7 +57,7 @@ export async function listRecords(): Promise<WorkerRecord[]> {
     for await (const { name } of Deno.readDir(recordFolder())) {
       if (!name.endsWith(".json")) continue;
       const record = await readRecord(join(recordFolder(), name));
-      if (record && await isWorkerProcess(record.pid)) records.push(record);
+      if (record && await isWorkerProcess(record)) records.push(record);
       else await Deno.remove(join(recordFolder(), name)).catch(() => {});
     }
   } catch (error) {
@@ -80,7 +80,8 @@ export async function findRunningWorker(model: string): Promise<WorkerRecord | u
 async function readRecord(path: string): Promise<WorkerRecord | undefined> {
   try {
     const record = JSON.parse(await Deno.readTextFile(path)) as WorkerRecord;
-    return Number.isSafeInteger(record.pid) && typeof record.address === "string"
+    const { pid, address, name } = record;
+    return Number.isSafeInteger(pid) && typeof address === "string" && typeof name === "string"
       ? record
       : undefined;
   } catch {
@@ -88,11 +89,13 @@ async function readRecord(path: string): Promise<WorkerRecord | undefined> {
   }
 }
 
-/** Whether a process of this id is alive and is a worker of ours: ids are used again. */
-export async function isWorkerProcess(pid: number): Promise<boolean> {
+/** Whether the process of a record is alive and is that worker: ids are used again. */
+export async function isWorkerProcess(
+  { pid, name }: Pick<WorkerRecord, "pid" | "name">,
+): Promise<boolean> {
   try {
-    const command = await Deno.readTextFile(`/proc/${pid}/cmdline`);
-    return command.split("\0").includes("worker");
+    const args = (await Deno.readTextFile(`/proc/${pid}/cmdline`)).split("\0");
+    return args.includes("worker") && args.includes(name);
   } catch {
     if (Deno.build.os === "linux") return false;
   }

@@ -8,6 +8,7 @@
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
+import { firstText } from "../../shared/engine/first_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
@@ -54,6 +55,12 @@ export async function openEnsemble(
   options: OpenEnsembleOptions = {},
 ): Promise<Ensemble> {
   await using resources = new AsyncDisposableStack();
+  // Files first: what is wrong with them should not wait for workers to start.
+  const tokenizer = await ClipTokenizer.load(plan.tokenizer);
+  const vaePart = await openVae(plan.vae);
+  const schedulerConfig = plan.scheduler === undefined
+    ? DEFAULT_SCHEDULER_CONFIG
+    : await readSchedulerConfig(plan.scheduler);
   const members = await openExperts(plan.experts, options);
   for (const member of members) resources.use(member);
   const candidates = members.map(({ where, expert }) => ({
@@ -63,9 +70,7 @@ export async function openEnsemble(
   const { warnings } = checkCompatible(candidates);
 
   const { description } = members[0]!.expert;
-  const tokenizer = await ClipTokenizer.load(plan.tokenizer);
   checkTokenizer(tokenizer, plan.tokenizer, members);
-  const vaePart = await openVae(plan.vae);
   // The coordinator aggregates while its workers wait, so it may use what they leave.
   const laneOptions = { device: "cpu", threads: coordinatorThreads() } as const;
   const vae = resources.use(new Vae(vaePart, laneOptions));
@@ -91,9 +96,7 @@ export async function openEnsemble(
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
     tokenizer,
-    schedulerConfig: plan.scheduler === undefined
-      ? DEFAULT_SCHEDULER_CONFIG
-      : await readSchedulerConfig(plan.scheduler),
+    schedulerConfig,
     warnings,
   };
   const owned = resources.move();
@@ -106,7 +109,8 @@ function checkTokenizer(
   path: string,
   members: readonly ConnectedExpert[],
 ): void {
-  for (const { where, expert: { description: { text } } } of members) {
+  for (const { where, expert } of members) {
+    const text = firstText(expert.description);
     const refuse = (field: string, wanted: string, current: number) => {
       throw new FormatError(
         `Tokenizer "${path}" does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}`,

@@ -66,7 +66,7 @@ async function openExpert(
   const owned = resources.move();
   return {
     name,
-    where: `${name} at ${at}`,
+    where: name === at ? at : `${name} (${at})`,
     expert,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

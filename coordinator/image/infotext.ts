@@ -20,7 +20,8 @@ export interface Infotext {
   /** The sampler's name as users know it, such as `DDIM`. */
   readonly sampler: string;
   readonly cfgScale: number;
-  readonly seed: number;
+  /** Up to 2^64 - 1, more than a `number` can count. */
+  readonly seed: number | bigint;
   readonly width: number;
   readonly height: number;
   /** For an ensemble of N experts `Tutti(N)`. */
@@ -71,7 +72,7 @@ export function formatInfotext(info: Infotext): string {
       );
     }
   }
-  const fields: (readonly [string, string | number | undefined])[] = [
+  const fields: (readonly [string, string | number | bigint | undefined])[] = [
     ["Steps", info.steps],
     ["Sampler", info.sampler],
     ["CFG scale", info.cfgScale],

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { FormatError } from "../../shared/errors.ts";
 import { difference } from "../../shared/tensor/compare.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 
@@ -26,8 +27,17 @@ export interface CheckResult {
   readonly comparisons: readonly Comparison[];
 }
 
-/** Compares one tensor; another shape is an infinite difference. */
-export function compare(tensor: string, actual: F32Tensor, expected: F32Tensor): Comparison {
+/**
+ * Compares one tensor; another shape is an infinite difference.
+ *
+ * @throws {FormatError} without `actual`: the manifest expects what the check does not compute
+ */
+export function compare(
+  tensor: string,
+  actual: F32Tensor | undefined,
+  expected: F32Tensor,
+): Comparison {
+  if (actual === undefined) throw new FormatError(`This check computes no tensor "${tensor}"`);
   if (actual.shape.join() !== expected.shape.join()) {
     return { tensor, relativeL2: Infinity, maxAbs: Infinity };
   }

@@ -41,6 +41,7 @@ export interface SingleFile {
 export interface CheckSpec {
   readonly file: string;
   readonly expert?: number;
+  readonly inputs?: readonly string[];
   readonly expect?: readonly string[];
   readonly pairs?: readonly (readonly [string, string])[];
   readonly inputs_from?: string;

@@ -46,7 +46,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
 };
 
 /** Families whose U-Nets can be run. */
-const FAMILIES: ReadonlySet<string> = new Set(["sd15"]);
+const FAMILIES: ReadonlySet<string> = new Set(["sd15", "sdxl"]);
 
 export interface VerifyOptions {
   readonly lane: LaneOptions;

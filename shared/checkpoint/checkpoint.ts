@@ -26,7 +26,10 @@ export interface Checkpoint {
   readonly family: Family;
   readonly predictionType: "epsilon" | "v_prediction";
   readonly unet: Part<UNetConfig>;
-  readonly text: Part<ClipTextConfig>;
+  /** A file may hold the U-Net alone. */
+  readonly text?: Part<ClipTextConfig>;
+  /** SDXL's second text encoder, whose pooled output conditions the U-Net, too. */
+  readonly text2?: Part<ClipTextConfig>;
 }
 
 export interface OpenOptions {

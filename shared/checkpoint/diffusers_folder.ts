@@ -2,12 +2,12 @@
 
 import { join } from "node:path";
 import { exists } from "./exists.ts";
-import { parseClipTextConfig } from "../models/config/clip_config.ts";
+import { type ClipTextConfig, parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig, type UNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
 import type { Checkpoint, Part } from "./checkpoint.ts";
-import { checkFamilyRuns, type Family } from "./family.ts";
+import type { Family } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
 import { readPartWeights } from "./weight_files.ts";
@@ -15,25 +15,27 @@ import { readPartWeights } from "./weight_files.ts";
 type Parts = Omit<Checkpoint, "path" | "name">;
 
 /**
- * Opens `unet/` and `text_encoder/`; `scheduler/`, if there, says what the model predicts.
+ * Opens `unet/` and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what the model predicts.
  *
  * @throws {FormatError} on a missing or damaged part
- * @throws {TuttiError} UNIMPLEMENTED for SDXL
  */
 export async function openDiffusersFolder(path: string): Promise<Parts> {
   const unet = await openUNetFolder(join(path, "unet"));
-  const family = familyOf(unet.config);
-  checkFamilyRuns(family, path);
-  const textFolder = join(path, "text_encoder");
-  const text = {
-    config: parseClipTextConfig(await ConfigFields.read(join(textFolder, "config.json"))),
-    weights: await readPartWeights(textFolder, modernClipKey),
-  };
+  const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
-    family,
+    family: familyOf(unet.config),
     predictionType: await readPredictionType(path),
     unet,
-    text,
+    ...(await exists(textFolder) && { text: await openTextFolder(textFolder) }),
+    ...(await exists(text2Folder) && { text2: await openTextFolder(text2Folder) }),
+  };
+}
+
+/** A text encoder's folder: `config.json` and weights. */
+export async function openTextFolder(folder: string): Promise<Part<ClipTextConfig>> {
+  return {
+    config: parseClipTextConfig(await ConfigFields.read(join(folder, "config.json"))),
+    weights: await readPartWeights(folder, modernClipKey),
   };
 }
 

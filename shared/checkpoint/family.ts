@@ -5,7 +5,7 @@
  * @module
  */
 
-import { FormatError, TuttiError } from "../errors.ts";
+import { FormatError } from "../errors.ts";
 import type { Shape } from "../tensor/tensor.ts";
 import { UNET_PREFIX } from "./keymaps/unet.ts";
 
@@ -53,13 +53,4 @@ export function detectFamily(
     if (key.startsWith("control_model.")) refuse("a ControlNet");
   }
   return refuse("no model that its keys tell") as never;
-}
-
-/** @throws {TuttiError} UNIMPLEMENTED for SDXL: its two text encoders are not built yet */
-export function checkFamilyRuns(family: Family, path: string): void {
-  if (family !== "sdxl") return;
-  throw new TuttiError(
-    "UNIMPLEMENTED",
-    `Checkpoint "${path}" is an SDXL model: SDXL is not supported yet`,
-  );
 }

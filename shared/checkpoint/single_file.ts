@@ -13,11 +13,20 @@ import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { SafetensorsFile } from "../safetensors/reader.ts";
 import type { Checkpoint, OpenOptions, Part } from "./checkpoint.ts";
-import { checkFamilyRuns, detectFamily } from "./family.ts";
+import { detectFamily, type Family } from "./family.ts";
 import { CLIP_PREFIX, modernClipKey } from "./keymaps/clip.ts";
+import { OPEN_CLIP_PREFIX, openClipTable, SDXL_CLIP_PREFIX } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
-import { SD15_TEXT, SD15_UNET, SD15_VAE } from "./known_configs.ts";
+import {
+  SD15_TEXT,
+  SD15_UNET,
+  SD15_VAE,
+  SDXL_TEXT,
+  SDXL_TEXT_2,
+  SDXL_UNET,
+  SDXL_VAE,
+} from "./known_configs.ts";
 import { readWeightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
@@ -29,10 +38,12 @@ export async function openSingleFile(
 ): Promise<Parts> {
   const { entries } = await SafetensorsFile.open(path);
   const family = detectFamily(entries, path);
-  checkFamilyRuns(family, path);
+  const known = KNOWN_CONFIGS[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
-  const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, SD15_UNET);
+  const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
+  const textWeights = await readWeightTable(path, below(TEXT_PREFIX[family], modernClipKey));
+  const openClip = await readWeightTable(path, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
     predictionType: "epsilon",
@@ -40,12 +51,30 @@ export async function openSingleFile(
       config: unetConfig,
       weights: await readWeightTable(path, below(UNET_PREFIX, toDiffusers)),
     },
-    text: {
-      config: await readConfig(folderOf("text_encoder"), parseClipTextConfig, SD15_TEXT),
-      weights: await readWeightTable(path, below(CLIP_PREFIX, modernClipKey)),
-    },
+    ...(textWeights.size > 0 && {
+      text: {
+        config: await readConfig(folderOf("text_encoder"), parseClipTextConfig, known.text),
+        weights: textWeights,
+      },
+    }),
+    ...(openClip.size > 0 && family === "sdxl" && {
+      text2: {
+        config: await readConfig(folderOf("text_encoder_2"), parseClipTextConfig, SDXL_TEXT_2),
+        weights: openClipTable(openClip),
+      },
+    }),
   };
 }
+
+const KNOWN_CONFIGS = {
+  sd15: { unet: SD15_UNET, text: SD15_TEXT, vae: SD15_VAE },
+  sdxl: { unet: SDXL_UNET, text: SDXL_TEXT, vae: SDXL_VAE },
+} as const satisfies Record<Family, unknown>;
+
+const TEXT_PREFIX: Readonly<Record<Family, string>> = {
+  sd15: CLIP_PREFIX,
+  sdxl: SDXL_CLIP_PREFIX,
+};
 
 /** A part's `config.json` in `folder`; without a folder, the family's own. */
 async function readConfig<C>(
@@ -63,7 +92,12 @@ async function readConfig<C>(
  * @throws {FormatError} if the file is damaged
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<Part<VaeConfig>> {
-  const config = await readConfig(configFolder, parseVaeConfig, SD15_VAE);
+  const { entries } = await SafetensorsFile.open(path);
+  // A file with a VAE alone does not tell whose it is: both families' have the same shapes.
+  const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
+    ? detectFamily(entries, path)
+    : "sd15";
+  const config = await readConfig(configFolder, parseVaeConfig, KNOWN_CONFIGS[family].vae);
   return { config, weights: await readVaeWeights(path, config.blockOutChannels.length) };
 }
 

@@ -15,7 +15,10 @@ export interface BlockInputs {
 /** @throws {ShapeError} naming the first input that is missing or of the wrong shape */
 export function blockInputs(
   block: UNetBlock,
-  { timeEmbedDim, crossAttentionDim }: ExpertDescription,
+  { timeEmbedDim, crossAttentionDim }: Pick<
+    ExpertDescription,
+    "timeEmbedDim" | "crossAttentionDim"
+  >,
   request: StatelessForward,
 ): BlockInputs {
   const { hiddenStates, temb, encoderHiddenStates, residual, targetSize } = request;

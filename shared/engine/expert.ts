@@ -29,7 +29,10 @@ export interface ExpertDescription {
   /** D */
   readonly crossAttentionDim: number;
   readonly blocks: readonly BlockSpec[];
-  readonly text: TextDescription;
+  /** Text encoders: one for SD1.5, two for SDXL, none in a file that holds the U-Net alone. */
+  readonly texts: readonly TextDescription[];
+  /** P, width of the pooled text states that condition an SDXL U-Net; 0 for others. */
+  readonly pooledPromptDim: number;
   readonly fingerprint: NumericsFingerprint;
 }
 
@@ -41,6 +44,16 @@ export interface TextDescription {
   readonly bosTokenId: number;
   readonly eosTokenId: number;
   readonly padTokenId: number;
+  /** Width of the encoder's pooled output. */
+  readonly pooledDim: number;
+}
+
+/** What conditions an SDXL U-Net besides the text states (SPEC 2.3). */
+export interface AddedCond {
+  /** From the second text encoder, f32 `[B, P]`. */
+  readonly pooledPromptEmbeds: F32Tensor;
+  /** Original height and width, crop top and left, target height and width in pixels; f32 `[B, 6]`. */
+  readonly timeIds: F32Tensor;
 }
 
 /** What bit identity is promised for: two experts with equal fingerprints and weights give equal bits. */
@@ -58,7 +71,7 @@ export interface TextEncoding {
   readonly lastHiddenState: F32Tensor;
   /** Before the last layer, without final layer norm, f32 `[B, L, D]`. */
   readonly penultimateHiddenState: F32Tensor;
-  /** `lastHiddenState` at each row's first end token, f32 `[B, D]`. */
+  /** `lastHiddenState` at each row's first end token, projected where the encoder has a projection; f32 `[B, pooledDim]`. */
   readonly pooled: F32Tensor;
 }
 
@@ -74,6 +87,8 @@ export interface SessionConfig {
   readonly encoderHiddenStates: F32Tensor;
   /** Every timestep that will be asked for, in order; forwards name them by index. */
   readonly timesteps: readonly number[];
+  /** SDXL needs it, other families refuse it. */
+  readonly addedCond?: AddedCond;
 }
 
 /** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */
@@ -124,10 +139,17 @@ export interface StatelessForward {
 
 export interface Expert {
   readonly description: ExpertDescription;
-  /** @param inputIds int64 `[B, L]`, padded to `description.text.maxLength` */
+  /** @param inputIds int64 `[B, L]`, padded to the encoder's `maxLength` */
   encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding>;
-  /** Time embeddings after the MLP, f32 `[T, Dt]`. */
-  embedTimesteps(timesteps: readonly number[], signal?: AbortSignal): Promise<F32Tensor>;
+  /**
+   * Time embeddings after the MLP, f32 `[T, Dt]`; with `addedCond` they differ between rows and are f32 `[T B, Dt]`,
+   * all rows of the first timestep first.
+   */
+  embedTimesteps(
+    timesteps: readonly number[],
+    signal?: AbortSignal,
+    addedCond?: AddedCond,
+  ): Promise<F32Tensor>;
   forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult>;
   openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession>;
   close(): Promise<void>;

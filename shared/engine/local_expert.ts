@@ -9,27 +9,30 @@ import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
 import { ShapeError, TuttiError, UsageError } from "../errors.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
-import { clipTextGraph } from "../models/clip_text.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import { timeEmbedDim, unetBlockGraph } from "../models/unet/block_graph.ts";
 import { blockSpec, type UNetBlock, unetBlockTable } from "../models/unet/block_table.ts";
-import { timeEmbeddingGraph, timestepEmbedding } from "../models/unet/time_embedding.ts";
+import { timeEmbeddingGraph } from "../models/unet/time_embedding.ts";
 import { Weights } from "../models/weights.ts";
-import { checkFinite, checkTensor } from "../tensor/check.ts";
-import { f32, type F32Tensor, type Tensor } from "../tensor/tensor.ts";
+import { checkFinite } from "../tensor/check.ts";
+import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import { blockInputs } from "./block_inputs.ts";
 import type {
+  AddedCond,
   Expert,
   ExpertDescription,
   ExpertSession,
   ForwardResult,
   SessionConfig,
   StatelessForward,
+  TextDescription,
   TextEncoding,
 } from "./expert.ts";
 import { numericsFingerprint } from "./fingerprint.ts";
 import { GraphRunner } from "./graph_runner.ts";
 import { LocalSession } from "./local_session.ts";
+import { chooseEncoder, type TextEncoder, textEncoder } from "./text_encoders.ts";
+import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 
 export interface LocalExpertOptions {
   /** Diffusers folder or single `.safetensors` file. */
@@ -59,13 +62,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     }
   }
   const checkpoint = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
-  const { unet, text } = checkpoint;
-  if (text.config.hiddenSize !== unet.config.crossAttentionDim) {
-    throw new ShapeError(
-      `Text encoder of "${model}" must be as wide as the U-Net's cross attention ` +
-        `${unet.config.crossAttentionDim}: current width is ${text.config.hiddenSize}`,
-    );
-  }
+  const { unet, text, text2 } = checkpoint;
   const blocks = unetBlockTable(unet.config);
   const unetWeights = Weights.of(unet.weights);
   const unetGraphs = [
@@ -73,14 +70,16 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...blocks.map((block) => unetBlockGraph(block, unet.config, unetWeights)),
   ];
   unetWeights.check(`U-Net of "${model}"`);
-  const textWeights = Weights.of(text.weights);
-  const textGraph = clipTextGraph(text.config, textWeights);
-  textWeights.check(`Text encoder of "${model}"`);
+  const parts = [text, text2].filter((part) => part !== undefined);
+  const encoders = parts.map((part, index) => textEncoder(part, index, model));
+  const texts = encoders.map(({ description }) => description);
+  checkTextFits(model, unet.config, texts);
 
-  const graphs = [...unetGraphs, textGraph];
+  const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
+  const tables = [unet.weights, ...parts.map((part) => part.weights)];
   const description: ExpertDescription = {
     name: options.name ?? checkpoint.name,
-    modelHash: await modelHash(weightPaths(unet.weights, text.weights)),
+    modelHash: await modelHash(weightPaths(...tables)),
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
     latentChannels: unet.config.inChannels,
@@ -88,26 +87,50 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     timeEmbedDim: timeEmbedDim(unet.config),
     crossAttentionDim: unet.config.crossAttentionDim,
     blocks: blocks.map(blockSpec),
-    text: { ...text.config },
+    texts,
+    pooledPromptDim: pooledPromptDim(unet.config),
     fingerprint: await numericsFingerprint(graphs, { device, threads }),
   };
-  return new LocalExpert(
-    description,
-    unet.config,
-    new GraphRunner(graphs, { device, threads, lanes }),
-  );
+  const runner = new GraphRunner(graphs, { device, threads, lanes });
+  return new LocalExpert(description, unet.config, encoders, runner);
+}
+
+/** The states of all encoders side by side are as wide as the U-Net's cross attention. */
+function checkTextFits(model: string, config: UNetConfig, texts: readonly TextDescription[]): void {
+  if (texts.length === 0) return;
+  const width = texts.reduce((sum, { hiddenSize }) => sum + hiddenSize, 0);
+  if (width !== config.crossAttentionDim) {
+    throw new ShapeError(
+      `Text encoders of "${model}" must be as wide as the U-Net's cross attention ` +
+        `${config.crossAttentionDim}: current width is ${width}`,
+    );
+  }
+  const wanted = pooledPromptDim(config);
+  const pooled = texts.at(-1)!.pooledDim;
+  if (wanted > 0 && pooled !== wanted) {
+    throw new ShapeError(
+      `Pooled text states of "${model}" must be ${wanted} wide: current width is ${pooled}`,
+    );
+  }
 }
 
 export class LocalExpert implements Expert {
   readonly description: ExpertDescription;
   readonly #config: UNetConfig;
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;
+  readonly #encoders: readonly TextEncoder[];
   readonly #runner: GraphRunner;
 
-  constructor(description: ExpertDescription, config: UNetConfig, runner: GraphRunner) {
+  constructor(
+    description: ExpertDescription,
+    config: UNetConfig,
+    encoders: readonly TextEncoder[],
+    runner: GraphRunner,
+  ) {
     this.description = description;
     this.#config = config;
     this.#blocks = new Map(unetBlockTable(config).map((block) => [block.id, block]));
+    this.#encoders = encoders;
     this.#runner = runner;
   }
 
@@ -117,37 +140,26 @@ export class LocalExpert implements Expert {
   }
 
   async encodeText(inputIds: Tensor<"int64">): Promise<TextEncoding> {
-    const { maxLength, hiddenSize, vocabSize, eosTokenId } = this.description.text;
-    const batch = inputIds.shape[0] ?? 0;
-    checkTensor("input_ids", inputIds, "int64", [batch, maxLength]);
-    const bad = inputIds.data.find((id) => id < 0n || id >= BigInt(vocabSize));
-    if (bad !== undefined) {
-      throw new ShapeError(`input_ids must lie in 0..${vocabSize - 1}: current value is ${bad}`);
-    }
-    const type = { dtype: "float32", shape: [batch, maxLength, hiddenSize] } as const;
-    const { outputs } = await this.#runner.run("text_encoder", { input_ids: inputIds }, {
-      last_hidden_state: type,
-      penultimate_hidden_state: type,
-    });
-    const lastHiddenState = outputs.last_hidden_state as F32Tensor;
-    return {
-      lastHiddenState,
-      penultimateHiddenState: outputs.penultimate_hidden_state as F32Tensor,
-      pooled: poolAtFirstEos(inputIds, lastHiddenState, eosTokenId),
-    };
+    return await chooseEncoder(this.#encoders, 0, this.description.name).encode(
+      this.#runner,
+      inputIds,
+    );
   }
 
-  async embedTimesteps(timesteps: readonly number[]): Promise<F32Tensor> {
+  async embedTimesteps(
+    timesteps: readonly number[],
+    _signal?: AbortSignal,
+    addedCond?: AddedCond,
+  ): Promise<F32Tensor> {
     const odd = timesteps.find((t) => !Number.isFinite(t));
     if (timesteps.length === 0 || odd !== undefined) {
       throw new ShapeError(
         `timesteps must be one or more finite numbers: current value is ${odd ?? "none"}`,
       );
     }
-    const width = this.#config.blockOutChannels[0]!;
-    const time_proj = timestepEmbedding(timesteps, width, this.#config);
-    const shape = [timesteps.length, this.description.timeEmbedDim];
-    const { outputs } = await this.#runner.run("time_embedding", { time_proj }, {
+    const inputs = timeEmbeddingInputs(this.#config, timesteps, addedCond);
+    const shape = [inputs.time_proj.shape[0]!, this.description.timeEmbedDim];
+    const { outputs } = await this.#runner.run("time_embedding", inputs, {
       temb: { dtype: "float32", shape },
     });
     return outputs.temb as F32Tensor;
@@ -182,27 +194,4 @@ export class LocalExpert implements Expert {
     this.#runner[Symbol.dispose]();
     return Promise.resolve();
   }
-}
-
-/** The hidden state of each row's first end token; f32 `[B, D]`. */
-function poolAtFirstEos(
-  inputIds: Tensor<"int64">,
-  hidden: F32Tensor,
-  eosTokenId: number,
-): F32Tensor {
-  const [batch = 0, length = 0, width = 0] = hidden.shape;
-  const pooled = f32([batch, width]);
-  for (let row = 0; row < batch; row++) {
-    const position = inputIds.data.subarray(row * length, (row + 1) * length).indexOf(
-      BigInt(eosTokenId),
-    );
-    if (position < 0) {
-      throw new ShapeError(
-        `input_ids must hold the end token ${eosTokenId} in every row: row ${row} does not`,
-      );
-    }
-    const start = (row * length + position) * width;
-    pooled.data.set(hidden.data.subarray(start, start + width), row * width);
-  }
-  return pooled;
 }

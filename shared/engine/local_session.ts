@@ -20,7 +20,7 @@ import type {
 export class LocalSession implements ExpertSession {
   readonly #expert: Expert;
   readonly #config: SessionConfig;
-  /** Dt-wide rows, one per timestep. */
+  /** Dt-wide rows: one per timestep, or with added conditioning one per timestep and row of the batch. */
   readonly #tembs: F32Tensor;
   /** Outputs of IN blocks (as the ensemble aggregated them) that an OUT block of this step still wants. */
   readonly #residuals = new Map<BlockId, F32Tensor>();
@@ -47,7 +47,8 @@ export class LocalSession implements ExpertSession {
     const tokens = Math.max(1, encoderHiddenStates.shape[1] ?? 0);
     const shape = [batch, tokens, expert.description.crossAttentionDim];
     checkTensor("encoder_hidden_states", encoderHiddenStates, "float32", shape);
-    return new LocalSession(expert, config, await expert.embedTimesteps(timesteps));
+    const tembs = await expert.embedTimesteps(timesteps, undefined, config.addedCond);
+    return new LocalSession(expert, config, tembs);
   }
 
   async forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
@@ -80,7 +81,7 @@ export class LocalSession implements ExpertSession {
     // A range that fails half-way cannot be continued: only a new step may follow.
     this.#position = 0;
 
-    const temb = repeatRows(sliceRows(this.#tembs, range.stepIndex, range.stepIndex + 1), batch);
+    const temb = this.#tembOf(range.stepIndex);
     let hiddenStates = range.hiddenStates;
     let computeMs = 0, queueMs = 0;
     for (let index = first; index <= last; index++) {
@@ -155,6 +156,13 @@ export class LocalSession implements ExpertSession {
       );
     }
     return { first: from, last: to };
+  }
+
+  /** f32 `[B, Dt]` */
+  #tembOf(stepIndex: number): F32Tensor {
+    const { batch, addedCond } = this.#config;
+    if (addedCond) return sliceRows(this.#tembs, stepIndex * batch, (stepIndex + 1) * batch);
+    return repeatRows(sliceRows(this.#tembs, stepIndex, stepIndex + 1), batch);
   }
 
   #inputShape(block: BlockSpec): readonly number[] {

@@ -47,6 +47,9 @@ async function handle(request: LaneRequest): Promise<void> {
     case "run": {
       const session = sessions.get(request.graph);
       if (!session) throw new Error(`Graph "${request.graph}" is not loaded in this lane`);
+      // ONNX Runtime passes over names that the graph has not: an output of that name would stay zero.
+      checkNames("input", request.feeds, session.inputNames);
+      checkNames("output", request.fetches, session.outputNames);
       // With pre-allocated fetches the results land in the caller's memory.
       await session.run(mapRefs(request.feeds), mapRefs(request.fetches));
       return;
@@ -79,6 +82,16 @@ function createSession(
       },
     },
   });
+}
+
+function checkNames(
+  kind: string,
+  refs: Readonly<Record<string, TensorRef>>,
+  known: readonly string[],
+): void {
+  const odd = Object.keys(refs).find((name) => !known.includes(name));
+  if (odd === undefined) return;
+  throw new Error(`The graph has no ${kind} "${odd}": it has ${known.join(", ")}`);
 }
 
 function mapRefs(refs: Readonly<Record<string, TensorRef>>): Record<string, ort.Tensor> {

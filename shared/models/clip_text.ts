@@ -7,6 +7,7 @@
 
 import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
 import { Add, Gelu } from "../onnx/ops/elementwise.ts";
+import { MatMul } from "../onnx/ops/linalg.ts";
 import { Gather } from "../onnx/ops/movement.ts";
 import { f32 } from "../tensor/tensor.ts";
 import type { ClipTextConfig } from "./config/clip_config.ts";
@@ -19,8 +20,12 @@ import type { Weights } from "./weights.ts";
  * Input: `input_ids` int64 `[B, L]`, L the config's `max_position_embeddings`. Outputs, f32 `[B, L, D]`:
  * `last_hidden_state` after the final layer norm, `penultimate_hidden_state` before the last layer, without it.
  */
-export function clipTextGraph(config: ClipTextConfig, weights: Weights): Graph {
-  const g = new GraphBuilder("text_encoder");
+export function clipTextGraph(
+  config: ClipTextConfig,
+  weights: Weights,
+  name = "text_encoder",
+): Graph {
+  const g = new GraphBuilder(name);
   const { hiddenSize, maxLength, vocabSize, layerNormEps } = config;
   const text = weights.scope("text_model");
   const embeddings = text.scope("embeddings");
@@ -41,6 +46,22 @@ export function clipTextGraph(config: ClipTextConfig, weights: Weights): Graph {
   }
   g.output("penultimate_hidden_state", penultimate);
   g.output("last_hidden_state", layerNorm(g, text.scope("final_layer_norm"), h, layerNormEps));
+  return g.build();
+}
+
+/**
+ * The projection of the pooled state of SDXL's second encoder (transformers
+ * `CLIPTextModelWithProjection`). Input: `pooled` f32 `[B, D]`. Output: `text_embeds` f32 `[B, P]`.
+ */
+export function textProjectionGraph(config: ClipTextConfig, weights: Weights): Graph {
+  const g = new GraphBuilder("text_projection");
+  const { hiddenSize, projectionDim = hiddenSize } = config;
+  const pooled = g.input("pooled", "float32", ["B", hiddenSize]);
+  // OpenCLIP stores the matrix that is multiplied from the right, transformers its transpose.
+  const textEmbeds = weights.has("text_projection")
+    ? MatMul(g, pooled, weights.tensor(g, "text_projection", [hiddenSize, projectionDim]))
+    : linear(g, weights.scope("text_projection"), pooled, projectionDim, { bias: false });
+  g.output("text_embeds", textEmbeds);
   return g.build();
 }
 

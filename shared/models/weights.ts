@@ -36,6 +36,7 @@ const LISTED_KEYS = 12;
 
 interface Ledger {
   readonly table: WeightTable;
+  readonly demanded: Map<string, Shape>;
   readonly used: Set<string>;
   readonly missing: Set<string>;
   readonly misshaped: Set<string>;
@@ -53,6 +54,7 @@ export class Weights {
   static of(table: WeightTable): Weights {
     const ledger = {
       table,
+      demanded: new Map<string, Shape>(),
       used: new Set<string>(),
       missing: new Set<string>(),
       misshaped: new Set<string>(),
@@ -63,6 +65,14 @@ export class Weights {
   /** The tensors below `path`: `weights.scope("down_blocks", 1, "resnets", 0)`. */
   scope(...path: readonly (string | number)[]): Weights {
     return new Weights(this.#ledger, `${this.#prefix}${path.join(".")}.`);
+  }
+
+  /**
+   * Every tensor that a graph asked for so far, with the shape that it must have: over an empty table, the list of what
+   * an architecture consists of.
+   */
+  get demanded(): ReadonlyMap<string, Shape> {
+    return this.#ledger.demanded;
   }
 
   has(key: string): boolean {
@@ -77,6 +87,7 @@ export class Weights {
    */
   tensor(g: GraphBuilder, key: string, shape: Shape, viewAs: Shape = shape): Value {
     const name = this.#prefix + key;
+    this.#ledger.demanded.set(name, shape);
     const location = this.#ledger.table.get(name);
     const { dtype, ...external } = location ??
       { dtype: "float32" as const, path: "", offset: 0, length: 0 };

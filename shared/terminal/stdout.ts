@@ -2,10 +2,14 @@
 
 const encoder = new TextEncoder();
 
-export function printLine(text: string): void {
-  const bytes = encoder.encode(`${text}\n`);
+export function printText(text: string): void {
+  const bytes = encoder.encode(text);
   let offset = 0;
   while (offset < bytes.length) offset += Deno.stdout.writeSync(bytes.subarray(offset));
+}
+
+export function printLine(text: string): void {
+  printText(`${text}\n`);
 }
 
 /** One object a line. Large whole numbers (seeds) that JSON readers would round become strings. */

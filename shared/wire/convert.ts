@@ -7,6 +7,7 @@
  */
 
 import type {
+  AddedCond,
   ForwardRange,
   ForwardResult,
   SessionConfig,
@@ -56,15 +57,43 @@ export function textEncodingFromMessage(message: unknown): TextEncoding {
 
 // EmbedTimesteps
 
-export function embedTimestepsToMessage(timesteps: readonly number[], modelHash: string): Message {
-  return { modelHash, timesteps };
+export function embedTimestepsToMessage(
+  timesteps: readonly number[],
+  modelHash: string,
+  addedCond?: AddedCond,
+): Message {
+  return { modelHash, timesteps, ...addedCondToMessage(addedCond) };
 }
 
-export function embedTimestepsFromMessage(message: unknown): number[] {
-  return new Fields(message, "EmbedTimestepsRequest").numbers("timesteps", MAX_LIST);
+export function embedTimestepsFromMessage(
+  message: unknown,
+): { readonly timesteps: number[]; readonly addedCond?: AddedCond } {
+  const fields = new Fields(message, "EmbedTimestepsRequest");
+  const addedCond = addedCondFromFields(fields);
+  return { timesteps: fields.numbers("timesteps", MAX_LIST), ...(addedCond && { addedCond }) };
 }
 
-/** @param temb f32 `[T, Dt]` */
+function addedCondToMessage(addedCond: AddedCond | undefined): Message {
+  if (!addedCond) return {};
+  const { pooledPromptEmbeds, timeIds } = addedCond;
+  return {
+    addedCond: {
+      pooledPromptEmbeds: tensorToMessage(pooledPromptEmbeds),
+      timeIds: tensorToMessage(timeIds),
+    },
+  };
+}
+
+function addedCondFromFields(fields: Fields): AddedCond | undefined {
+  if ((fields.get("addedCond") ?? undefined) === undefined) return undefined;
+  const message = fields.message("addedCond");
+  return {
+    pooledPromptEmbeds: tensorField(message, "pooledPromptEmbeds", "float32"),
+    timeIds: tensorField(message, "timeIds", "float32"),
+  };
+}
+
+/** @param temb f32 `[T, Dt]`, or `[T B, Dt]` */
 export function timeEmbeddingToMessage(temb: F32Tensor): Message {
   return { temb: tensorToMessage(temb) };
 }
@@ -136,8 +165,9 @@ export type SessionCommand =
   | { readonly kind: "close" };
 
 /** An open command whose sizes are read and whose tensor is not: admission comes between. */
-export interface OpenCommand extends Omit<SessionConfig, "encoderHiddenStates"> {
+export interface OpenCommand extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond"> {
   readonly modelHash: string;
+  addedCond(): AddedCond | undefined;
   /** @returns f32 `[B, L, D]` */
   encoderHiddenStates(): F32Tensor;
 }
@@ -151,6 +181,7 @@ export function openToMessage(config: SessionConfig, modelHash: string): Message
       width: uint32("width", config.width),
       timesteps: config.timesteps,
       encoderHiddenStates: tensorToMessage(config.encoderHiddenStates),
+      ...addedCondToMessage(config.addedCond),
     },
   };
 }
@@ -201,6 +232,7 @@ function openFromFields(fields: Fields): OpenCommand {
     width: fields.whole("width", 1),
     timesteps: fields.numbers("timesteps", MAX_LIST),
     encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
+    addedCond: () => addedCondFromFields(fields),
   };
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ExpertDescription } from "../engine/expert.ts";
+import type { ExpertDescription, TextDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
 import { Fields, type Message } from "./fields.ts";
@@ -32,18 +32,19 @@ export interface Versions {
 /** More blocks than any U-Net has, prefixes than any block has. */
 const MAX_BLOCKS = 256;
 const MAX_LOCATIONS = 64;
+const MAX_TEXT_ENCODERS = 2;
 const FAMILIES = ["sd15", "sdxl"] as const;
 const PREDICTION_TYPES = ["epsilon", "v_prediction"] as const;
 
 export function descriptionToMessage(worker: WorkerDescription): Message {
   const { expert } = worker;
-  const { blocks, text, ...scalars } = expert;
+  const { blocks, texts, ...scalars } = expert;
   return {
     ...scalars,
     versions: versionsToMessage(worker.versions),
     configJson: worker.configJson,
     blocks: blocks.map((block) => blockToMessage(block, expert.sampleSize)),
-    textEncoder: text,
+    textEncoders: texts,
     limits: worker.limits,
   };
 }
@@ -57,7 +58,6 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
   const fields = new Fields(message, "DescribeResponse");
   const modelHash = fields.text("modelHash");
   if (!/^[0-9a-f]{64}$/.test(modelHash)) fields.fail("modelHash", "64 hexadecimal digits");
-  const text = fields.message("textEncoder");
   const fingerprint = fields.message("fingerprint");
   return {
     versions: versionsFromFields(fields.message("versions")),
@@ -73,14 +73,8 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       timeEmbedDim: fields.whole("timeEmbedDim", 1),
       crossAttentionDim: fields.whole("crossAttentionDim", 1),
       blocks: blocksFromFields(fields),
-      text: {
-        vocabSize: text.whole("vocabSize", 1),
-        maxLength: text.whole("maxLength", 1),
-        hiddenSize: text.whole("hiddenSize", 1),
-        bosTokenId: text.whole("bosTokenId", 0),
-        eosTokenId: text.whole("eosTokenId", 0),
-        padTokenId: text.whole("padTokenId", 0),
-      },
+      texts: fields.list("textEncoders", MAX_TEXT_ENCODERS).map(textFromMessage),
+      pooledPromptDim: fields.whole("pooledPromptDim", 0),
       fingerprint: {
         runtime: fingerprint.text("runtime"),
         device: fingerprint.text("device"),
@@ -89,6 +83,19 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
         graphHash: fingerprint.text("graphHash"),
       },
     },
+  };
+}
+
+function textFromMessage(message: unknown): TextDescription {
+  const text = new Fields(message, "TextEncoderDescription");
+  return {
+    vocabSize: text.whole("vocabSize", 1),
+    maxLength: text.whole("maxLength", 1),
+    hiddenSize: text.whole("hiddenSize", 1),
+    bosTokenId: text.whole("bosTokenId", 0),
+    eosTokenId: text.whole("eosTokenId", 0),
+    padTokenId: text.whole("padTokenId", 0),
+    pooledDim: text.whole("pooledDim", 1),
   };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { blockInputs } from "../../shared/engine/block_inputs.ts";
+import { firstText } from "../../shared/engine/first_text.ts";
 import type {
   Expert,
   ExpertDescription,
@@ -77,14 +78,16 @@ export class AffineExpert implements Expert {
       timeEmbedDim: 16,
       crossAttentionDim: CONFIG.crossAttentionDim,
       blocks: BLOCKS.map(blockSpec),
-      text: {
+      texts: [{
         vocabSize: 100,
         maxLength: 7,
         hiddenSize: CONFIG.crossAttentionDim,
         bosTokenId: 98,
         eosTokenId: 99,
         padTokenId: 99,
-      },
+        pooledDim: CONFIG.crossAttentionDim,
+      }],
+      pooledPromptDim: 0,
       fingerprint: {
         runtime: "affine 1",
         device: "cpu",
@@ -97,7 +100,8 @@ export class AffineExpert implements Expert {
   }
 
   encodeText(inputIds: Tensor<"int64">): Promise<TextEncoding> {
-    const { text, crossAttentionDim: dim } = this.description;
+    const { crossAttentionDim: dim } = this.description;
+    const text = firstText(this.description);
     const rows = inputIds.shape[0] ?? 0;
     checkTensor("input_ids", inputIds, "int64", [rows, text.maxLength]);
     const state = (scale: number) =>

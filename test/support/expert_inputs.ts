@@ -4,6 +4,7 @@
  * @module
  */
 
+import { firstText } from "../../shared/engine/first_text.ts";
 import type { Expert, ExpertDescription, SessionConfig } from "../../shared/engine/expert.ts";
 import { f32, type F32Tensor, i64, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
 
@@ -19,8 +20,8 @@ export function randomTensor(shape: Shape, seed: number): F32Tensor {
 }
 
 /** Two prompts as ids: a guidance batch. */
-export function promptIds({ text }: ExpertDescription): Tensor<"int64"> {
-  const { maxLength, bosTokenId, eosTokenId, padTokenId } = text;
+export function promptIds(description: ExpertDescription): Tensor<"int64"> {
+  const { maxLength, bosTokenId, eosTokenId, padTokenId } = firstText(description);
   const row = (words: readonly number[]) =>
     [bosTokenId, ...words, eosTokenId, ...new Array(maxLength).fill(padTokenId)]
       .slice(0, maxLength);

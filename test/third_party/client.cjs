@@ -47,7 +47,7 @@ async function main() {
   const block = expert.blocks[0];
   const [channels, height, width] = block.input_shape;
   const { temb } = await call("EmbedTimesteps", { timesteps: [981] });
-  const tokens = expert.text_encoder.max_length;
+  const tokens = expert.text_encoders[0].max_length;
   const { hidden_states: output } = await call("ForwardBlock", {
     model_hash: expert.model_hash,
     block: block.id,

@@ -28,7 +28,7 @@ Deno.test({
     assert.ok(success, new TextDecoder().decode(stderr));
     const { mean, ...answer } = JSON.parse(new TextDecoder().decode(stdout));
 
-    const { name, modelHash, blocks, latentChannels, sampleSize, text, crossAttentionDim } =
+    const { name, modelHash, blocks, latentChannels, sampleSize, texts, crossAttentionDim } =
       expert.description;
     const shape = [1, blocks[0]!.outChannels, sampleSize, sampleSize];
     assert.deepEqual(answer, {
@@ -44,7 +44,7 @@ Deno.test({
       block: "IN00",
       hiddenStates: f32(inputShape, Array.from({ length: count }, (_, i) => Math.sin(i))),
       temb: await expert.embedTimesteps([981]),
-      encoderHiddenStates: f32([1, text.maxLength, crossAttentionDim]),
+      encoderHiddenStates: f32([1, texts[0]!.maxLength, crossAttentionDim]),
     });
     const sum = hiddenStates.data.reduce((total, value) => total + value, 0);
     assert.equal(mean, sum / hiddenStates.data.length);

@@ -70,9 +70,13 @@ export function checkInputIds(
   inputIds: Tensor,
 ): void {
   const [rows = 0, tokens] = inputIds.shape;
-  if (inputIds.shape.length !== 2 || rows < 1 || tokens !== expert.text.maxLength) {
+  const [text] = expert.texts;
+  if (!text) {
+    throw new TuttiError("FAILED_PRECONDITION", `Expert "${expert.name}" has no text encoder`);
+  }
+  if (inputIds.shape.length !== 2 || rows < 1 || tokens !== text.maxLength) {
     throw new ShapeError(
-      `input_ids must be ${formatType("int64", ["B", expert.text.maxLength])}: ` +
+      `input_ids must be ${formatType("int64", ["B", text.maxLength])}: ` +
         `current shape is [${inputIds.shape.join(", ")}]`,
       { details: { field: "input_ids" } },
     );
@@ -140,7 +144,7 @@ function checkResultFits(limits: WorkerLimits, block: string, bytes: number): vo
   );
 }
 
-function atMost(field: string, value: number, limit: number): void {
+export function atMost(field: string, value: number, limit: number): void {
   if (value <= limit) return;
   throw new TuttiError(
     "INVALID_ARGUMENT",

@@ -19,6 +19,7 @@ import { descriptionToMessage } from "../../shared/wire/convert_description.ts";
 import { sessionsToMessage, statusToMessage } from "../../shared/wire/convert_status.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import {
+  atMost,
   checkForwardBlock,
   checkInputIds,
   checkModelHash,
@@ -42,9 +43,10 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
   const embedTimesteps: AnswerUnary = async (request, signal) => {
     const { expert } = host;
     checkModelHash(expert.description, modelHashFromMessage(request));
-    const timesteps = embedTimestepsFromMessage(request);
+    const { timesteps, addedCond } = embedTimestepsFromMessage(request);
     checkTimesteps(limits, timesteps);
-    const temb = await host.load.call(() => expert.embedTimesteps(timesteps, signal));
+    atMost("batch", addedCond?.timeIds.shape[0] ?? 1, limits.maxBatch);
+    const temb = await host.load.call(() => expert.embedTimesteps(timesteps, signal, addedCond));
     return timeEmbeddingToMessage(temb);
   };
 

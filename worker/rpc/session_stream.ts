@@ -104,11 +104,22 @@ class SessionStream {
     checkTextStates(expert.description, limits, encoderHiddenStates, open.batch);
     const { batch, height, width, timesteps } = open;
     const tokens = encoderHiddenStates.shape[1] ?? 0;
-    const size = { batch, height, width, tokens, timesteps: timesteps.length };
+    const addedCond = open.addedCond();
+    // With added conditioning the time embeddings of a step differ between rows.
+    const embeddings = timesteps.length * (addedCond ? batch : 1);
+    const size = { batch, height, width, tokens, timesteps: embeddings };
     const arenaBytes = sessionBytes(expert.description, size);
-    const ticket = sessions.admit({ ...size, peer: this.#peer, arenaBytes });
+    const ticket = sessions.admit({
+      ...size,
+      timesteps: timesteps.length,
+      peer: this.#peer,
+      arenaBytes,
+    });
     try {
-      const config = { batch, height, width, timesteps, encoderHiddenStates };
+      const config = {
+        ...{ batch, height, width, timesteps, encoderHiddenStates },
+        ...(addedCond && { addedCond }),
+      };
       const session = await load.sessionCommand(() =>
         expert.openSession(config, this.#stream.gone)
       );

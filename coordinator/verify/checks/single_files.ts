@@ -5,6 +5,8 @@
  * @module
  */
 
+import { dirname, join } from "node:path";
+import { exists } from "../../../shared/checkpoint/exists.ts";
 import { openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
 import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import type { WeightLocation, WeightTable } from "../../../shared/models/weights.ts";
@@ -18,14 +20,16 @@ export async function checkSingleFile(
   spec: SingleFile,
 ): Promise<Comparison[]> {
   const file = context.path(spec.file);
-  const folder = context.path(spec.same_weights_as);
+  const folder = await modelFolder(context.path(spec.same_weights_as));
+  const configFrom = await modelFolder(context.path(spec.config_from));
   const [single, parts] = await Promise.all([
-    openCheckpoint(file, { configFrom: context.path(spec.config_from) }),
+    openCheckpoint(file, { configFrom }),
     openCheckpoint(folder),
   ]);
   const comparisons = [
     ...await compareTables("unet", single.unet.weights, parts.unet.weights),
-    ...await compareTables("text_encoder", single.text.weights, parts.text.weights),
+    ...await compareTables("text_encoder", single.text?.weights, parts.text?.weights),
+    ...await compareTables("text_encoder_2", single.text2?.weights, parts.text2?.weights),
   ];
   if (spec.vae !== undefined) {
     const vaeFolder = context.path(spec.vae);
@@ -35,11 +39,16 @@ export async function checkSingleFile(
   return comparisons;
 }
 
+/** A manifest may name a model's folder, or its `unet/` where there is nothing else. */
+async function modelFolder(folder: string): Promise<string> {
+  return await exists(join(folder, "config.json")) ? dirname(folder) : folder;
+}
+
 /** Keys that only one side has are infinitely different. */
 async function compareTables(
   part: string,
-  actual: WeightTable,
-  expected: WeightTable,
+  actual: WeightTable = new Map(),
+  expected: WeightTable = new Map(),
 ): Promise<Comparison[]> {
   const comparisons: Comparison[] = [];
   for (const key of new Set([...actual.keys(), ...expected.keys()])) {

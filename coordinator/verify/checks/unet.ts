@@ -1,8 +1,9 @@
 /** One expert alone: time embedding, every block's output, the noise; through a session, block by block. @module */
 
+import type { AddedCond } from "../../../shared/engine/expert.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { compare, type Comparison } from "../check.ts";
-import type { FamilyContext } from "../context.ts";
+import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
 import { repeatRows } from "../rows.ts";
 
@@ -14,15 +15,18 @@ export async function checkUNet(context: FamilyContext, spec: CheckSpec): Promis
     golden.f32("ctx"),
     golden.numbers("timestep"),
   ]);
+  const addedCond = await readAddedCond(golden, spec);
   const [batch = 0, , height = 0, width = 0] = x.shape;
   const computed = new Map<string, F32Tensor>();
-  computed.set("temb", repeatRows(await expert.embedTimesteps(timesteps), batch));
+  const temb = await expert.embedTimesteps(timesteps, undefined, addedCond);
+  computed.set("temb", addedCond ? temb : repeatRows(temb, batch));
   const session = await expert.openSession({
     batch,
     height,
     width,
     encoderHiddenStates,
     timesteps,
+    ...(addedCond && { addedCond }),
   });
   try {
     let hiddenStates = x;
@@ -37,6 +41,19 @@ export async function checkUNet(context: FamilyContext, spec: CheckSpec): Promis
   }
   const names = golden.matching(spec.expect ?? ["eps"]);
   return await Promise.all(
-    names.map(async (name) => compare(name, computed.get(name)!, await golden.f32(name))),
+    names.map(async (name) => compare(name, computed.get(name), await golden.f32(name))),
   );
+}
+
+/** SDXL's goldens bring pooled text states and sizes. */
+async function readAddedCond(
+  golden: Golden,
+  { inputs = [] }: CheckSpec,
+): Promise<AddedCond | undefined> {
+  if (!inputs.includes("time_ids")) return undefined;
+  const [pooledPromptEmbeds, timeIds] = await Promise.all([
+    golden.f32("text_embeds"),
+    golden.f32("time_ids"),
+  ]);
+  return { pooledPromptEmbeds, timeIds };
 }

@@ -20,3 +20,18 @@ export function renameFirst(key: string, rules: readonly RenameRule[]): string |
   }
   return undefined;
 }
+
+/** One rule per prefix. */
+export function prefixRules(prefixes: Readonly<Record<string, string>>): RenameRule[] {
+  return Object.entries(prefixes).map(([from, to]) => [new RegExp(`^${escaped(from)}`), to]);
+}
+
+/** A name as a pattern that matches it alone. */
+export function escaped(name: string): string {
+  return name.replaceAll(".", "\\.");
+}
+
+/** The table read from right to left. */
+export function invert(table: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(table).map(([from, to]) => [to, from]));
+}

@@ -1,13 +1,27 @@
 /**
- * U-Net keys of single-file checkpoints (the names of the LDM code, SPEC 2.2 and 2.3) to diffusers keys.
+ * U-Net keys of single-file checkpoints (the names of the LDM code, SPEC 2.2 and 2.3) to diffusers keys,
+ * and back.
  *
  * @module
  */
 
-import { renameFirst, type RenameRule } from "./rename.ts";
+import type { UNetConfig } from "../../models/config/unet_config.ts";
+import { escaped, invert, prefixRules, renameFirst, type RenameRule } from "./rename.ts";
 
 /** Prefix of a single file's U-Net tensors. */
 export const UNET_PREFIX = "model.diffusion_model.";
+
+/** Prefixes that are the same for every config. */
+const FIXED: Readonly<Record<string, string>> = {
+  "time_embed.0.": "time_embedding.linear_1.",
+  "time_embed.2.": "time_embedding.linear_2.",
+  "label_emb.0.0.": "add_embedding.linear_1.",
+  "label_emb.0.2.": "add_embedding.linear_2.",
+  "out.0.": "conv_norm_out.",
+  "out.2.": "conv_out.",
+  "input_blocks.0.0.": "conv_in.",
+  "middle_block.1.": "mid_block.attentions.0.",
+};
 
 /** Names inside one residual block. */
 const RESNET: Readonly<Record<string, string>> = {
@@ -18,7 +32,9 @@ const RESNET: Readonly<Record<string, string>> = {
   "out_layers.3": "conv2",
   "skip_connection": "conv_shortcut",
 };
-const RESNET_LAYER = Object.keys(RESNET).map((name) => name.replace(".", "\\.")).join("|");
+const RESNET_LAYER = Object.keys(RESNET).map(escaped).join("|");
+const DIFFUSERS_RESNET = invert(RESNET);
+const DIFFUSERS_RESNET_LAYER = Object.values(RESNET).join("|");
 
 function rules(layersPerBlock: number): readonly RenameRule[] {
   const downStride = layersPerBlock + 1;
@@ -31,19 +47,16 @@ function rules(layersPerBlock: number): readonly RenameRule[] {
     layer: Number(n) % downStride,
   });
   return [
-    [/^time_embed\.0\./, "time_embedding.linear_1."],
-    [/^time_embed\.2\./, "time_embedding.linear_2."],
-    [/^label_emb\.0\.0\./, "add_embedding.linear_1."],
-    [/^label_emb\.0\.2\./, "add_embedding.linear_2."],
-    [/^out\.0\./, "conv_norm_out."],
-    [/^out\.2\./, "conv_out."],
-    [/^input_blocks\.0\.0\./, "conv_in."],
-    [/^input_blocks\.(\d+)\.0\.op\./, (n) => `down_blocks.${down(n!).block}.downsamplers.0.conv.`],
-    [new RegExp(`^input_blocks\\.(\\d+)\\.0\\.(${RESNET_LAYER})\\.`), (n, layer) => {
+    ...prefixRules(FIXED),
+    [
+      /^input_blocks\.([1-9]\d*)\.0\.op\./,
+      (n) => `down_blocks.${down(n!).block}.downsamplers.0.conv.`,
+    ],
+    [new RegExp(`^input_blocks\\.([1-9]\\d*)\\.0\\.(${RESNET_LAYER})\\.`), (n, layer) => {
       const at = down(n!);
       return `down_blocks.${at.block}.resnets.${at.layer}.${RESNET[layer!]}.`;
     }],
-    [/^input_blocks\.(\d+)\.1\./, (n) => {
+    [/^input_blocks\.([1-9]\d*)\.1\./, (n) => {
       const at = down(n!);
       return `down_blocks.${at.block}.attentions.${at.layer}.`;
     }],
@@ -51,7 +64,6 @@ function rules(layersPerBlock: number): readonly RenameRule[] {
       new RegExp(`^middle_block\\.0\\.(${RESNET_LAYER})\\.`),
       (layer) => `mid_block.resnets.0.${RESNET[layer!]}.`,
     ],
-    [/^middle_block\.1\./, "mid_block.attentions.0."],
     [
       new RegExp(`^middle_block\\.2\\.(${RESNET_LAYER})\\.`),
       (layer) => `mid_block.resnets.1.${RESNET[layer!]}.`,
@@ -74,5 +86,45 @@ function rules(layersPerBlock: number): readonly RenameRule[] {
  */
 export function unetKeyMap(layersPerBlock: number): (key: string) => string | undefined {
   const table = rules(layersPerBlock);
+  return (key) => renameFirst(key, table);
+}
+
+/**
+ * The inverse of `unetKeyMap()`.
+ *
+ * @param config which levels have attention decides where an up-sampling stands
+ * @returns a function from a diffusers key to its key without `UNET_PREFIX`, or `undefined` for a key that no U-Net has
+ */
+export function unetSingleFileKey(
+  { layersPerBlock, upAttention }: Pick<UNetConfig, "layersPerBlock" | "upAttention">,
+): (key: string) => string | undefined {
+  const stride = layersPerBlock + 1;
+  const input = (block: string, layer: string | number) =>
+    `input_blocks.${1 + Number(block) * stride + Number(layer)}`;
+  const output = (block: string, layer: string | number) =>
+    `output_blocks.${Number(block) * stride + Number(layer)}`;
+  const resnet = (location: string) => new RegExp(`^${location}\\.(${DIFFUSERS_RESNET_LAYER})\\.`);
+  const table: readonly RenameRule[] = [
+    ...prefixRules(invert(FIXED)),
+    [/^down_blocks\.(\d+)\.downsamplers\.0\.conv\./, (b) => `${input(b!, layersPerBlock)}.0.op.`],
+    [
+      resnet(String.raw`down_blocks\.(\d+)\.resnets\.(\d+)`),
+      (b, l, name) => `${input(b!, l!)}.0.${DIFFUSERS_RESNET[name!]}.`,
+    ],
+    [/^down_blocks\.(\d+)\.attentions\.(\d+)\./, (b, l) => `${input(b!, l!)}.1.`],
+    [
+      resnet(String.raw`mid_block\.resnets\.([01])`),
+      (l, name) => `middle_block.${2 * Number(l)}.${DIFFUSERS_RESNET[name!]}.`,
+    ],
+    [
+      /^up_blocks\.(\d+)\.upsamplers\.0\.conv\./,
+      (b) => `${output(b!, layersPerBlock)}.${upAttention[Number(b)] ? 2 : 1}.conv.`,
+    ],
+    [
+      resnet(String.raw`up_blocks\.(\d+)\.resnets\.(\d+)`),
+      (b, l, name) => `${output(b!, l!)}.0.${DIFFUSERS_RESNET[name!]}.`,
+    ],
+    [/^up_blocks\.(\d+)\.attentions\.(\d+)\./, (b, l) => `${output(b!, l!)}.1.`],
+  ];
   return (key) => renameFirst(key, table);
 }

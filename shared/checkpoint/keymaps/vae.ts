@@ -1,11 +1,12 @@
 /**
- * VAE keys: single-file names (SPEC 2.4) to diffusers keys, and the attention names of old diffusers
- * exports to today's.
+ * VAE keys: single-file names (SPEC 2.4) to diffusers keys and back, and the attention names of old
+ * diffusers exports to today's.
  *
  * @module
  */
 
-import { renameFirst, type RenameRule } from "./rename.ts";
+import type { Shape } from "../../tensor/tensor.ts";
+import { escaped, invert, prefixRules, renameFirst, type RenameRule } from "./rename.ts";
 
 /** Prefixes of a single file's VAE tensors; a VAE on its own may come without any. */
 export const VAE_PREFIXES = ["first_stage_model.", "vae."] as const;
@@ -16,6 +17,24 @@ const ATTENTION: Readonly<Record<string, string>> = {
   k: "to_k",
   v: "to_v",
   proj_out: "to_out.0",
+};
+
+const DIFFUSERS_ATTENTION = invert(ATTENTION);
+const DIFFUSERS_ATTENTION_NAME = Object.values(ATTENTION).map(escaped).join("|");
+
+/** Prefixes that are the same for every config. */
+const FIXED: Readonly<Record<string, string>> = {
+  "quant_conv.": "quant_conv.",
+  "post_quant_conv.": "post_quant_conv.",
+  ...Object.fromEntries(
+    ["encoder", "decoder"].flatMap((side) => [
+      [`${side}.conv_in.`, `${side}.conv_in.`],
+      [`${side}.conv_out.`, `${side}.conv_out.`],
+      [`${side}.norm_out.`, `${side}.conv_norm_out.`],
+      [`${side}.mid.block_1.`, `${side}.mid_block.resnets.0.`],
+      [`${side}.mid.block_2.`, `${side}.mid_block.resnets.1.`],
+    ]),
+  ),
 };
 
 /** Old diffusers exports. */
@@ -30,11 +49,7 @@ function rules(levels: number): readonly RenameRule[] {
   // The single file counts decoder levels from the finest, diffusers from the coarsest.
   const up = (level: string) => levels - 1 - Number(level);
   return [
-    [/^((?:post_)?quant_conv\.)/, "$1"],
-    [/^(encoder|decoder)\.(conv_in|conv_out)\./, "$1.$2."],
-    [/^(encoder|decoder)\.norm_out\./, "$1.conv_norm_out."],
-    [/^(encoder|decoder)\.mid\.block_1\./, "$1.mid_block.resnets.0."],
-    [/^(encoder|decoder)\.mid\.block_2\./, "$1.mid_block.resnets.1."],
+    ...prefixRules(FIXED),
     [
       /^(encoder|decoder)\.mid\.attn_1\.(norm|q|k|v|proj_out)\./,
       (side, name) => `${side}.mid_block.attentions.0.${ATTENTION[name!]}.`,
@@ -53,6 +68,36 @@ function rules(levels: number): readonly RenameRule[] {
 export function vaeKeyMap(levels: number): (key: string) => string | undefined {
   const table = rules(levels);
   return (key) => renameFirst(key, table)?.replace(".nin_shortcut.", ".conv_shortcut.");
+}
+
+/**
+ * The inverse of `vaeKeyMap()`.
+ *
+ * @returns a function from a diffusers key to its key without prefix, or `undefined` for a key that no VAE has
+ */
+export function vaeSingleFileKey(levels: number): (key: string) => string | undefined {
+  const up = (block: string) => levels - 1 - Number(block);
+  const table: readonly RenameRule[] = [
+    ...prefixRules(invert(FIXED)),
+    [
+      new RegExp(
+        `^(encoder|decoder)\\.mid_block\\.attentions\\.0\\.(${DIFFUSERS_ATTENTION_NAME})\\.`,
+      ),
+      (side, name) => `${side}.mid.attn_1.${DIFFUSERS_ATTENTION[name!]}.`,
+    ],
+    [/^encoder\.down_blocks\.(\d+)\.resnets\.(\d+)\./, "encoder.down.$1.block.$2."],
+    [/^encoder\.down_blocks\.(\d+)\.downsamplers\.0\./, "encoder.down.$1.downsample."],
+    [/^decoder\.up_blocks\.(\d+)\.resnets\.(\d+)\./, (i, j) => `decoder.up.${up(i!)}.block.${j}.`],
+    [/^decoder\.up_blocks\.(\d+)\.upsamplers\.0\./, (i) => `decoder.up.${up(i!)}.upsample.`],
+  ];
+  return (key) => renameFirst(key, table)?.replace(".conv_shortcut.", ".nin_shortcut.");
+}
+
+/** A tensor's shape in single files, which keep the attention's matrices as 1x1 convolutions. */
+export function vaeSingleFileShape(key: string, shape: Shape): Shape {
+  return /\.mid_block\.attentions\.\d+\./.test(key) && shape.length === 2
+    ? [...shape, 1, 1]
+    : shape;
 }
 
 /** Today's diffusers name of a diffusers VAE key that may be an old one. */

@@ -16,6 +16,8 @@ export interface ClipTextConfig {
   readonly bosTokenId: number;
   readonly eosTokenId: number;
   readonly padTokenId: number;
+  /** Width of the pooled output's projection; encoders without one may name it, too. */
+  readonly projectionDim?: number;
 }
 
 /**
@@ -44,6 +46,7 @@ export function parseClipTextConfig(fields: ConfigFields): ClipTextConfig {
     bosTokenId: bos === 0 && eos === LEGACY_EOS_TOKEN_ID ? vocabSize - 2 : bos,
     eosTokenId,
     padTokenId: eos === LEGACY_EOS_TOKEN_ID ? eosTokenId : pad,
+    ...(fields.has("projection_dim") && { projectionDim: fields.count("projection_dim") }),
   };
   if (config.hiddenSize % config.numHeads !== 0) {
     throw new FormatError(

@@ -27,15 +27,15 @@ Deno.test("checkCompatible() accepts experts that differ in weights, names and s
 });
 
 Deno.test("checkCompatible() refuses a difference, naming field, both values and both workers", () => {
-  const text = { ...BASE.text };
+  const text = { ...BASE.texts[0]! };
   const cases: [Partial<ExpertDescription>, string, string, string][] = [
     [{ family: "sdxl" }, "family", '"sd15"', '"sdxl"'],
     [{ predictionType: "v_prediction" }, "predictionType", '"epsilon"', '"v_prediction"'],
     [{ latentChannels: 16 }, "latentChannels", "4", "16"],
     [{ timeEmbedDim: 1280 }, "timeEmbedDim", "16", "1280"],
     [{ crossAttentionDim: 768 }, "crossAttentionDim", "6", "768"],
-    [{ text: { ...text, vocabSize: 49408 } }, "text.vocabSize", "100", "49408"],
-    [{ text: { ...text, maxLength: 77 } }, "text.maxLength", "7", "77"],
+    [{ texts: [{ ...text, vocabSize: 49408 }] }, "texts[0].vocabSize", "100", "49408"],
+    [{ texts: [{ ...text, maxLength: 77 }] }, "texts[0].maxLength", "7", "77"],
     [{ blocks: withBlock("IN04", { outChannels: 9 }) }, "blocks.IN04.outChannels", "8", "9"],
     [
       { blocks: withBlock("OUT00", { skipFrom: "IN10" }) },

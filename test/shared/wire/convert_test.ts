@@ -99,7 +99,16 @@ Deno.test("requests come through unchanged", () => {
 
   const timesteps = [999, 1 / 3, 0];
   const embed = travel("EmbedTimesteps", "request", embedTimestepsToMessage(timesteps, "hash"));
-  assert.deepEqual(embedTimestepsFromMessage(embed), timesteps);
+  assert.deepEqual(embedTimestepsFromMessage(embed), { timesteps });
+  const addedCond = {
+    pooledPromptEmbeds: randomTensor([2, 5], 8),
+    timeIds: randomTensor([2, 6], 9),
+  };
+  const conditioned = embedTimestepsToMessage(timesteps, "hash", addedCond);
+  assert.deepEqual(embedTimestepsFromMessage(travel("EmbedTimesteps", "request", conditioned)), {
+    timesteps,
+    addedCond,
+  });
 
   const minimal: StatelessForward = {
     block: "IN00",

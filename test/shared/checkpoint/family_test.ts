@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
+import { detectFamily } from "../../../shared/checkpoint/family.ts";
+import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
+import { f32, type Shape } from "../../../shared/tensor/tensor.ts";
+import { readKeyTable } from "../models/key_tables.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
+
+const UNET = "model.diffusion_model.";
+const SD15_MARK = `${UNET}output_blocks.11.0.skip_connection.weight`;
+const CONV_IN = `${UNET}input_blocks.0.0.weight`;
+const SD2_WIDTH = `${UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight`;
+
+const entries = (shapes: Readonly<Record<string, Shape>>) =>
+  new Map(Object.entries(shapes).map(([key, shape]) => [key, { shape }]));
+
+Deno.test("detectFamily() knows the published SD1.5 and SDXL files", async () => {
+  for (const [table, family] of [["sd15_unet", "sd15"], ["sdxl_unet", "sdxl"]] as const) {
+    const rows = await readKeyTable(table);
+    const shapes = new Map(rows.map(({ singleFileKey, shape }) => [singleFileKey, { shape }]));
+    assert.equal(detectFamily(shapes, "a.safetensors"), family);
+  }
+  assert.equal(
+    detectFamily(
+      entries({ "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias": [1280] }),
+      "a.safetensors",
+    ),
+    "sdxl",
+  );
+});
+
+const REFUSED: readonly (readonly [what: RegExp, shapes: Readonly<Record<string, Shape>>])[] = [
+  [/an inpainting model \(9 input channels\)/, { [SD15_MARK]: [1], [CONV_IN]: [4, 9, 1, 1] }],
+  [/an instruct-pix2pix model \(8 input channels\)/, {
+    [SD15_MARK]: [1],
+    [CONV_IN]: [4, 8, 1, 1],
+  }],
+  [/a Stable Diffusion 2 model/, { [SD15_MARK]: [1], [SD2_WIDTH]: [2, 1024] }],
+  [/a FLUX model/, { "double_blocks.0.img_attn.qkv.weight": [2] }],
+  [/a FLUX model/, { [`${UNET}double_blocks.0.img_attn.qkv.weight`]: [2] }],
+  [/a Stable Diffusion 3 model/, { [`${UNET}joint_blocks.0.x_block.attn.qkv.weight`]: [2] }],
+  [/a LoRA, not a checkpoint/, {
+    "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": [2],
+  }],
+  [/a LoRA, not a checkpoint/, { "unet.up_blocks.0.attn.processor.to_q_lora.up.weight": [2] }],
+  [/a LoRA, not a checkpoint/, { "unet.down_blocks.0.attentions.0.to_q.lora_A.weight": [2] }],
+  // A LoRA for FLUX names FLUX's layers, and is a LoRA all the same.
+  [/a LoRA, not a checkpoint/, { "transformer.double_blocks.0.img_attn.lora_A.weight": [2] }],
+  [/a ControlNet/, { "control_model.input_blocks.0.0.weight": [2] }],
+  [/no model that its keys tell/, { "fc.weight": [2], "floral.weight": [1] }],
+  [/no model that its keys tell/, {}],
+];
+
+Deno.test("a single file of another family is refused, saying what it is", async () => {
+  await using folder = await tempFolder();
+  for (const [index, [what, shapes]] of REFUSED.entries()) {
+    const path = folder.join(`${index}.safetensors`);
+    const tensors = Object.entries(shapes).map(([key, shape]) => [key, f32(shape)]);
+    await writeSafetensors(path, Object.fromEntries(tensors));
+    await assert.rejects(openCheckpoint(path), (error: Error) => {
+      assert.equal(error.name, "FormatError");
+      assert.match(error.message, what);
+      assert.match(error.message, /^Checkpoint ".*\d\.safetensors" is not supported: this is /);
+      return true;
+    });
+  }
+});

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { Lane, type OutputTypes } from "../../../shared/lane/lane.ts";
+import { encodeModel } from "../../../shared/onnx/encode.ts";
+import { GraphBuilder } from "../../../shared/onnx/graph.ts";
+import { Add } from "../../../shared/onnx/ops/elementwise.ts";
+import { f32, i64, type Tensor } from "../../../shared/tensor/tensor.ts";
+import { HEAVY_OUTPUT, heavyGraph, heavyInput } from "./heavy_graph.ts";
+
+const CPU = { device: "cpu", threads: 1 } as const;
+
+/** `sum = a + a`, a f32 `[B, 2]`. */
+function doubling() {
+  const g = new GraphBuilder("doubling");
+  const a = g.input("a", "float32", ["B", 2]);
+  g.output("sum", Add(g, a, a));
+  return encodeModel(g.build());
+}
+
+const outputOf = (rows: number): OutputTypes => ({ sum: { dtype: "float32", shape: [rows, 2] } });
+const numbers = (tensor: Tensor | undefined) => Array.from(tensor!.data as Float32Array);
+
+Deno.test("Lane.run() does not block this thread: a timer keeps ticking during a heavy run", async () => {
+  using lane = new Lane(CPU);
+  await lane.loadGraph("heavy", encodeModel(heavyGraph(40)));
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 10);
+  try {
+    const { outputs, computeMs } = await lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
+    assert.ok(Math.abs((outputs.y!.data as Float32Array)[0]! - 1 / 512) < 1e-6);
+    assert.ok(computeMs > 50, `the run must be long enough to tell: ${computeMs} ms`);
+    // A quarter of what an idle machine has, as this one may be busy; a blocked thread has none.
+    assert.ok(ticks > computeMs / 10 / 4, `${ticks} ticks in ${computeMs} ms`);
+  } finally {
+    clearInterval(timer);
+  }
+});
+
+Deno.test("Lane.run() tells computing from waiting, and load counts both", async () => {
+  using lane = new Lane(CPU);
+  await lane.loadGraph("heavy", encodeModel(heavyGraph(10)));
+  assert.equal(lane.load, 0);
+  const runs = [1, 2].map(() => lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT));
+  assert.equal(lane.load, 2);
+  const [first, second] = await Promise.all(runs);
+  assert.equal(lane.load, 0);
+  assert.ok(
+    second!.queueMs >= 0.9 * first!.computeMs,
+    `the second waited ${second!.queueMs} ms for the first's ${first!.computeMs}`,
+  );
+  assert.ok(first!.queueMs < second!.queueMs);
+});
+
+Deno.test("Lane.run() reads inputs where they lie: views, small tensors, no rows at all", async () => {
+  using lane = new Lane(CPU);
+  await lane.loadGraph("doubling", doubling());
+  const buffer = Float32Array.from({ length: 20 }, (_, i) => i);
+  for (let offset = 0; offset < 16; offset++) {
+    const a = f32([2, 2], buffer.subarray(offset, offset + 4));
+    const { outputs } = await lane.run("doubling", { a }, outputOf(2));
+    assert.deepEqual(numbers(outputs.sum), [...a.data].map((value) => 2 * value));
+  }
+  const { outputs } = await lane.run("doubling", { a: f32([0, 2]) }, outputOf(0));
+  assert.deepEqual(outputs.sum!.shape, [0, 2]);
+});
+
+Deno.test("errors of ONNX Runtime are typed, and the next good run works", async () => {
+  using lane = new Lane(CPU);
+  const broken = { bytes: new Uint8Array([1, 2, 3]), weightsFolder: undefined };
+  await assert.rejects(lane.loadGraph("broken", broken), {
+    name: "TuttiError",
+    code: "INTERNAL",
+    message: /^ONNX Runtime failed: /,
+  });
+  await lane.loadGraph("doubling", doubling());
+  const a = f32([1, 2], [3, 4]);
+  const bad: readonly (readonly [string, string, Record<string, Tensor>, OutputTypes])[] = [
+    ["a graph that is not loaded", "absent", { a }, outputOf(1)],
+    ["no input", "doubling", {}, outputOf(1)],
+    ["an input of another width", "doubling", { a: f32([1, 3]) }, outputOf(1)],
+    ["an input of another rank", "doubling", { a: f32([2]) }, outputOf(1)],
+    ["an input of another dtype", "doubling", { a: i64([1, 2], [3, 4]) }, outputOf(1)],
+    ["an input that there is not", "doubling", { a, b: a }, outputOf(1)],
+    ["an output of another shape", "doubling", { a }, outputOf(2)],
+    ["an output of another dtype", "doubling", { a }, { sum: { dtype: "int64", shape: [1, 2] } }],
+    ["an output that there is not", "doubling", { a }, { other: outputOf(1).sum! }],
+  ];
+  for (const [what, graph, inputs, outputs] of bad) {
+    await assert.rejects(lane.run(graph, inputs, outputs), {
+      name: "TuttiError",
+      code: "INTERNAL",
+      message: /^ONNX Runtime failed: ./,
+    }, what);
+    const good = await lane.run("doubling", { a }, outputOf(1));
+    assert.deepEqual(numbers(good.outputs.sum), [6, 8], `after ${what}`);
+  }
+});
+
+Deno.test("Lane.releaseGraph() forgets a graph, which may then be loaded again", async () => {
+  using lane = new Lane(CPU);
+  const a = f32([1, 2], [1, 2]);
+  await lane.loadGraph("doubling", doubling());
+  await lane.releaseGraph("doubling");
+  await assert.rejects(lane.run("doubling", { a }, outputOf(1)), /"doubling" is not loaded/);
+  await lane.releaseGraph("doubling");
+  await lane.loadGraph("doubling", doubling());
+  assert.deepEqual(numbers((await lane.run("doubling", { a }, outputOf(1))).outputs.sum), [2, 4]);
+});
+
+Deno.test("closing a lane rejects the call that runs, those that wait and those that come", async () => {
+  const lane = new Lane(CPU);
+  await lane.loadGraph("heavy", encodeModel(heavyGraph(20)));
+  const calls = [
+    lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT),
+    lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT),
+    lane.loadGraph("more", doubling()),
+  ];
+  lane[Symbol.dispose]();
+  const closed = { name: "TuttiError", code: "UNAVAILABLE", message: "The compute lane is closed" };
+  for (const call of calls) await assert.rejects(call, closed);
+  await assert.rejects(lane.loadGraph("late", doubling()), closed);
+  assert.equal(lane.load, 0);
+  lane[Symbol.dispose]();
+});
+
+Deno.test("a lane that cannot start says why, to every call", async () => {
+  // Without the right to call native code ONNX Runtime cannot be loaded, so the lane ends at once.
+  const laneModule = new URL("../../../shared/lane/lane.ts", import.meta.url).href;
+  const script = `
+    import { Lane } from ${JSON.stringify(laneModule)};
+    using lane = new Lane({ device: "cpu", threads: 1 });
+    for (const graph of ["first", "second"]) {
+      try {
+        await lane.loadGraph(graph, { bytes: new Uint8Array(1), weightsFolder: undefined });
+      } catch (error) {
+        console.log(error.code, error.message);
+      }
+    }`;
+  const root = fileURLToPath(new URL("../../..", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-read", "--allow-env", "--deny-ffi", "--no-prompt", "--no-check", "-"],
+    cwd: root,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(script));
+  await writer.close();
+  const { stdout } = await child.output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assert.equal(lines.length, 2, "both calls were answered");
+  for (const line of lines) assert.match(line, /^INTERNAL A compute lane stopped: .*ffi/);
+});
