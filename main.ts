@@ -44,6 +44,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "ask one worker whether it is healthy; the exit code tells",
     load: async () => (await import("./coordinator/cli/health.ts")).healthCommand(),
   },
+  zoo: {
+    summary: "make models",
+    load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),
+  },
   verify: {
     summary: "compare this build and machine with reference numbers",
     load: async () => (await import("./coordinator/cli/verify.ts")).verifyCommand(),
@@ -94,6 +98,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Errors are thrown, hints are given, and a reader that goes away is no crash. */
 function behaved(command: Command): Command {
+  command.commands.forEach(behaved);
   return command.exitOverride().showSuggestionAfterError().configureOutput({ writeOut: printText });
 }
 

@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { ShapeError, UsageError } from "../../shared/errors.ts";
-import { firstText } from "../../shared/engine/first_text.ts";
+import { firstText } from "../../shared/engine/choose_text.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";

@@ -14,7 +14,9 @@ import type {
   SessionConfig,
   StatelessForward,
   TextEncoding,
+  TextOptions,
 } from "../../shared/engine/expert.ts";
+import { chooseText } from "../../shared/engine/choose_text.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
@@ -87,18 +89,24 @@ export class RemoteExpert implements Expert {
     this.configJson = worker.configJson;
   }
 
-  encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding> {
-    const { modelHash, texts: [text] } = this.description;
+  // Async, so that a refusal is a rejection whoever refuses.
+  async encodeText(
+    inputIds: Tensor<"int64">,
+    { encoder = 0, clipSkip = 1 }: TextOptions = {},
+    signal?: AbortSignal,
+  ): Promise<TextEncoding> {
+    const { hiddenSize, pooledDim } = chooseText(this.description, encoder);
     this.#checkSize("The text", inputIds.data.byteLength);
-    const message = encodeTextToMessage(inputIds, modelHash);
+    const request = { inputIds, encoder, clipSkip };
+    const message = encodeTextToMessage(request, this.description.modelHash);
     const context = { doing: "encoding text", deadlineMs: SMALL_WORK_DEADLINE_MS };
-    return this.#unary("EncodeText", message, context, signal, (response) => {
+    return await this.#unary("EncodeText", message, context, signal, (response) => {
       const encoding = textEncodingFromMessage(response);
       const [rows = 0, tokens = 0] = inputIds.shape;
-      const states = [rows, tokens, text?.hiddenSize ?? 0];
+      const states = [rows, tokens, hiddenSize];
       expectShape("last_hidden_state", encoding.lastHiddenState, states);
       expectShape("penultimate_hidden_state", encoding.penultimateHiddenState, states);
-      expectShape("pooled", encoding.pooled, [rows, text?.pooledDim ?? 0]);
+      expectShape("pooled", encoding.pooled, [rows, pooledDim]);
       return encoding;
     });
   }

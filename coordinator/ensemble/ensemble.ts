@@ -8,7 +8,7 @@
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
-import { firstText } from "../../shared/engine/first_text.ts";
+import { firstText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { checkCompatible } from "../cluster/handshake.ts";

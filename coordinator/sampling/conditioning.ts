@@ -53,7 +53,7 @@ async function encodeRows(
 ): Promise<F32Tensor> {
   const distinct = [...new Map(rows.map((ids) => [ids.join(), ids])).values()];
   const inputIds = i64([distinct.length, distinct[0]!.length], distinct.flat());
-  const { lastHiddenState } = await expert.encodeText(inputIds, signal);
+  const { lastHiddenState } = await expert.encodeText(inputIds, {}, signal);
   const indexOf = new Map(distinct.map((ids, index) => [ids.join(), index]));
   return concatRows(rows.map((ids) => {
     const index = indexOf.get(ids.join())!;

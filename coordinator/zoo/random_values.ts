@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { DType } from "../../shared/tensor/dtype.ts";
+import { type DType, DTYPES } from "../../shared/tensor/dtype.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../shared/tensor/half.ts";
 import {
   elementCount,
@@ -52,13 +52,12 @@ export class RandomValues {
     let left = elementCount(shape);
     for (let tile = 0; left > 0; tile++) {
       const offset = this.#offset(key, tile);
-      for (const start of [offset, 0]) {
-        const end = Math.min(start === 0 ? offset || BLOCK_LENGTH : BLOCK_LENGTH, start + left);
-        if (end === start) continue;
-        const data = block.data.subarray(start, end);
+      // From the offset to the block's end, then from its start up to the offset.
+      for (const [start, end] of [[offset, BLOCK_LENGTH], [0, offset]] as const) {
+        const data = block.data.subarray(start, Math.min(end, start + left));
+        if (data.length === 0) continue;
         left -= data.length;
         yield { dtype: this.#dtype, shape: [data.length], data } as Tensor;
-        if (offset === 0) break;
       }
     }
   }
@@ -66,20 +65,23 @@ export class RandomValues {
   /** The transpose of a matrix, as one piece. */
   transposed(key: string, shape: Shape): Tensor {
     const [rows = 0, columns = 0] = shape;
-    const { array } = { array: this.#dtype === "float32" ? Float32Array : Uint16Array };
-    const matrix = new array(rows * columns);
+    const matrix = this.#allocate(rows * columns);
     let filled = 0;
     for (const { data } of this.pieces(key, shape)) {
       matrix.set(data as Float32Array, filled);
       filled += data.length;
     }
-    const result = new array(rows * columns);
+    const result = this.#allocate(rows * columns);
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         result[column * rows + row] = matrix[row * columns + column]!;
       }
     }
-    return makeTensor(this.#dtype, [columns, rows], result as Float32Array & Uint16Array);
+    return { dtype: this.#dtype, shape: [columns, rows], data: result } as Tensor;
+  }
+
+  #allocate(count: number): Float32Array | Uint16Array {
+    return new DTYPES[this.#dtype].array(count);
   }
 
   #block({ mean, std }: Distribution): Tensor {
@@ -107,8 +109,6 @@ function distribution(key: string, shape: Shape): Distribution {
 
 function encode(values: Tensor<"float32">, dtype: FloatDType): Tensor {
   if (dtype === "float32") return values;
-  const bits = dtype === "float16"
-    ? float32ToFloat16(values.data)
-    : float32ToBfloat16(values.data);
+  const bits = dtype === "float16" ? float32ToFloat16(values.data) : float32ToBfloat16(values.data);
   return makeTensor(dtype, values.shape, bits);
 }

@@ -33,6 +33,7 @@ export const SD15_TEXT: ClipTextConfig = parseClipTextConfig(fields({
   intermediate_size: 3072,
   num_hidden_layers: 12,
   num_attention_heads: 12,
+  projection_dim: 768,
 }, "SD1.5 text encoder"));
 
 const KL_F8 = {

@@ -66,12 +66,26 @@ export interface NumericsFingerprint {
   readonly graphHash: string;
 }
 
+/** How a text encoder is to be run. */
+export interface TextOptions {
+  /** 0, or 1 for SDXL's second encoder. @default 0 */
+  readonly encoder?: 0 | 1;
+  /**
+   * Layers from the end, as stable-diffusion-webui counts them: 1 takes the last layer, 2 the last but one (in
+   * diffusers `clip_skip=1`), up to the number of layers. @default 1
+   */
+  readonly clipSkip?: number;
+}
+
 export interface TextEncoding {
-  /** After the final layer norm, f32 `[B, L, D]`. */
+  /** Output of the layer that `clipSkip` names, after the final layer norm, f32 `[B, L, D]`. */
   readonly lastHiddenState: F32Tensor;
   /** Before the last layer, without final layer norm, f32 `[B, L, D]`. */
   readonly penultimateHiddenState: F32Tensor;
-  /** `lastHiddenState` at each row's first end token, projected where the encoder has a projection; f32 `[B, pooledDim]`. */
+  /**
+   * Output of the last layer (whatever `clipSkip` is), after the final layer norm, at each row's first end token;
+   * projected where the encoder has a projection; f32 `[B, pooledDim]`.
+   */
   readonly pooled: F32Tensor;
 }
 
@@ -139,8 +153,16 @@ export interface StatelessForward {
 
 export interface Expert {
   readonly description: ExpertDescription;
-  /** @param inputIds int64 `[B, L]`, padded to the encoder's `maxLength` */
-  encodeText(inputIds: Tensor<"int64">, signal?: AbortSignal): Promise<TextEncoding>;
+  /**
+   * @param inputIds int64 `[B, L]`, padded to the encoder's `maxLength`
+   * @throws {TuttiError} FAILED_PRECONDITION if the expert has no such encoder, INVALID_ARGUMENT on wrong ids or
+   * a `clipSkip` beyond its layers
+   */
+  encodeText(
+    inputIds: Tensor<"int64">,
+    options?: TextOptions,
+    signal?: AbortSignal,
+  ): Promise<TextEncoding>;
   /**
    * Time embeddings after the MLP, f32 `[T, Dt]`; with `addedCond` they differ between rows and are f32 `[T B, Dt]`,
    * all rows of the first timestep first.

@@ -13,7 +13,7 @@ import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 export class GraphRunner implements Disposable {
-  readonly #graphs: ReadonlyMap<string, Graph>;
+  readonly #graphs: Map<string, Graph>;
   readonly #lanes: readonly { readonly lane: Lane; readonly loaded: Map<string, Promise<void>> }[];
 
   constructor(graphs: readonly Graph[], options: LaneOptions & { readonly lanes: number }) {
@@ -27,6 +27,11 @@ export class GraphRunner implements Disposable {
   /** Calls that wait or run in each lane. */
   get loads(): readonly number[] {
     return this.#lanes.map(({ lane }) => lane.load);
+  }
+
+  /** Brings in a graph that only some calls need; one that is there already stays. */
+  add(name: string, build: () => Graph): void {
+    if (!this.#graphs.has(name)) this.#graphs.set(name, build());
   }
 
   /**

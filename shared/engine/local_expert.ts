@@ -17,6 +17,7 @@ import { Weights } from "../models/weights.ts";
 import { checkFinite } from "../tensor/check.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import { blockInputs } from "./block_inputs.ts";
+import { chooseText } from "./choose_text.ts";
 import type {
   AddedCond,
   Expert,
@@ -27,11 +28,12 @@ import type {
   StatelessForward,
   TextDescription,
   TextEncoding,
+  TextOptions,
 } from "./expert.ts";
 import { numericsFingerprint } from "./fingerprint.ts";
 import { GraphRunner } from "./graph_runner.ts";
 import { LocalSession } from "./local_session.ts";
-import { chooseEncoder, type TextEncoder, textEncoder } from "./text_encoders.ts";
+import { type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 
 export interface LocalExpertOptions {
@@ -139,11 +141,12 @@ export class LocalExpert implements Expert {
     return this.#runner.loads;
   }
 
-  async encodeText(inputIds: Tensor<"int64">): Promise<TextEncoding> {
-    return await chooseEncoder(this.#encoders, 0, this.description.name).encode(
-      this.#runner,
-      inputIds,
-    );
+  async encodeText(
+    inputIds: Tensor<"int64">,
+    { encoder = 0, clipSkip = 1 }: TextOptions = {},
+  ): Promise<TextEncoding> {
+    chooseText(this.description, encoder);
+    return await this.#encoders[encoder]!.encode(this.#runner, inputIds, clipSkip);
   }
 
   async embedTimesteps(

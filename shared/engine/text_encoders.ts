@@ -6,20 +6,21 @@
  */
 
 import type { Part } from "../checkpoint/checkpoint.ts";
-import { ShapeError, TuttiError } from "../errors.ts";
+import { ShapeError } from "../errors.ts";
 import { clipTextGraph, textProjectionGraph } from "../models/clip_text.ts";
 import type { ClipTextConfig } from "../models/config/clip_config.ts";
 import { Weights } from "../models/weights.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { checkTensor } from "../tensor/check.ts";
 import { f32, type F32Tensor, type Tensor } from "../tensor/tensor.ts";
+import { checkClipSkip, skippedHiddenState } from "./clip_skip.ts";
 import type { TextDescription, TextEncoding } from "./expert.ts";
 import type { GraphRunner } from "./graph_runner.ts";
 
 export interface TextEncoder {
   readonly description: TextDescription;
   readonly graphs: readonly Graph[];
-  encode(runner: GraphRunner, inputIds: Tensor<"int64">): Promise<TextEncoding>;
+  encode(runner: GraphRunner, inputIds: Tensor<"int64">, clipSkip: number): Promise<TextEncoding>;
 }
 
 const PROJECTION_KEYS = ["text_projection", "text_projection.weight"];
@@ -64,32 +65,23 @@ export function textEncoder(
   return {
     description,
     graphs,
-    encode: async (runner, inputIds) => {
-      const { lastHiddenState, penultimateHiddenState } = await hiddenStates(
+    encode: async (runner, inputIds, clipSkip) => {
+      checkClipSkip(clipSkip, config.numLayers);
+      const states = await hiddenStates(runner, name, description, inputIds);
+      const pooled = await project(
         runner,
-        name,
-        description,
-        inputIds,
+        poolAtFirstEos(inputIds, states.lastHiddenState, eosTokenId),
       );
-      const pooled = poolAtFirstEos(inputIds, lastHiddenState, description.eosTokenId);
-      return { lastHiddenState, penultimateHiddenState, pooled: await project(runner, pooled) };
+      if (clipSkip === 1) return { ...states, pooled };
+      const { penultimateHiddenState } = states;
+      const lastHiddenState = await skippedHiddenState(
+        runner,
+        { config, table, name },
+        { inputIds, penultimateHiddenState, clipSkip },
+      );
+      return { lastHiddenState, penultimateHiddenState, pooled };
     },
   };
-}
-
-/** @throws {TuttiError} FAILED_PRECONDITION if the expert has no such encoder */
-export function chooseEncoder(
-  encoders: readonly TextEncoder[],
-  index: number,
-  expert: string,
-): TextEncoder {
-  const encoder = encoders[index];
-  if (encoder) return encoder;
-  throw new TuttiError(
-    "FAILED_PRECONDITION",
-    `Expert "${expert}" must have text encoder ${index + 1}: it has ${encoders.length}`,
-    { details: { field: "encoder" } },
-  );
 }
 
 async function hiddenStates(

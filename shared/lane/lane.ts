@@ -9,6 +9,7 @@ import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape, Tensor } from "../tensor/tensor.ts";
 import { addressOf, alignedTensor, toAligned } from "./aligned_memory.ts";
+import { shareHeap } from "./shared_heap.ts";
 import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 /** What a run is to give back: ONNX Runtime writes into memory that is allocated for these. */
@@ -48,6 +49,7 @@ export class Lane implements Disposable {
   #end: TuttiError | undefined;
 
   constructor(options: LaneOptions) {
+    shareHeap();
     this.#worker = new Worker(new URL("./lane_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = (event: MessageEvent<LaneReply>) => this.#settle(event.data);
     this.#worker.onerror = (event) => {

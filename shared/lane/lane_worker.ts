@@ -9,6 +9,7 @@
 import * as ort from "onnxruntime-node";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
+import { trimHeap } from "./shared_heap.ts";
 import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
@@ -42,6 +43,7 @@ async function handle(request: LaneRequest): Promise<void> {
     case "load": {
       const session = await createSession(request.model, request.weightsFolder);
       sessions.set(request.graph, session);
+      trimHeap();
       return;
     }
     case "run": {

@@ -26,7 +26,58 @@ export function clipTextGraph(
   name = "text_encoder",
 ): Graph {
   const g = new GraphBuilder(name);
-  const { hiddenSize, maxLength, vocabSize, layerNormEps } = config;
+  const { last, penultimate } = encoderLayers(g, config, weights, config.numLayers);
+  g.output("penultimate_hidden_state", penultimate);
+  g.output("last_hidden_state", finalLayerNorm(g, config, weights, last));
+  return g.build();
+}
+
+/**
+ * The encoder without its last layers, for `clipSkip` > 1. Input as `clipTextGraph()`. Output: `hidden_state` f32
+ * `[B, L, D]`, without the final layer norm.
+ *
+ * @param numLayers that are run
+ */
+export function shortClipTextGraph(
+  config: ClipTextConfig,
+  weights: Weights,
+  name: string,
+  numLayers: number,
+): Graph {
+  const g = new GraphBuilder(name);
+  g.output("hidden_state", encoderLayers(g, config, weights, numLayers).last);
+  return g.build();
+}
+
+/** The final layer norm alone. Input: `hidden_state` f32 `[B, L, D]`. Output: `last_hidden_state` f32 `[B, L, D]`. */
+export function finalLayerNormGraph(
+  config: ClipTextConfig,
+  weights: Weights,
+  name: string,
+): Graph {
+  const g = new GraphBuilder(name);
+  const x = g.input("hidden_state", "float32", ["B", config.maxLength, config.hiddenSize]);
+  g.output("last_hidden_state", finalLayerNorm(g, config, weights, x));
+  return g.build();
+}
+
+function finalLayerNorm(
+  g: GraphBuilder,
+  config: ClipTextConfig,
+  weights: Weights,
+  x: Value,
+): Value {
+  return layerNorm(g, weights.scope("text_model", "final_layer_norm"), x, config.layerNormEps);
+}
+
+/** Embeddings and the first `numLayers` layers: their output, and the input of the last one of them. */
+function encoderLayers(
+  g: GraphBuilder,
+  config: ClipTextConfig,
+  weights: Weights,
+  numLayers: number,
+): { readonly last: Value; readonly penultimate: Value } {
+  const { hiddenSize, maxLength, vocabSize } = config;
   const text = weights.scope("text_model");
   const embeddings = text.scope("embeddings");
   const inputIds = g.input("input_ids", "int64", ["B", maxLength]);
@@ -38,15 +89,13 @@ export function clipTextGraph(
   const positions = embeddings.tensor(g, "position_embedding.weight", [maxLength, hiddenSize]);
   const mask = causalMask(g, maxLength);
 
-  let h = Add(g, tokens, positions);
-  let penultimate = h;
-  for (let i = 0; i < config.numLayers; i++) {
-    penultimate = h;
-    h = encoderLayer(g, text.scope("encoder", "layers", i), h, mask, config);
+  let last = Add(g, tokens, positions);
+  let penultimate = last;
+  for (let i = 0; i < numLayers; i++) {
+    penultimate = last;
+    last = encoderLayer(g, text.scope("encoder", "layers", i), last, mask, config);
   }
-  g.output("penultimate_hidden_state", penultimate);
-  g.output("last_hidden_state", layerNorm(g, text.scope("final_layer_norm"), h, layerNormEps));
-  return g.build();
+  return { last, penultimate };
 }
 
 /**

@@ -11,6 +11,7 @@ import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { Cast } from "../onnx/ops/elementwise.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
+import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
 
 /** Where one tensor lies. */
 export interface WeightLocation {
@@ -20,6 +21,8 @@ export interface WeightLocation {
   readonly path: string;
   readonly offset: number;
   readonly length: number;
+  /** What LoRAs add to it, in this order. */
+  readonly updates?: readonly LowRankUpdate[];
 }
 
 /** Diffusers key -> location, of one part (U-Net, text encoder, VAE, one aggregator). */
@@ -29,16 +32,23 @@ export type WeightTable = ReadonlyMap<string, WeightLocation>;
 const IGNORED = /(^|\.)(position_ids|logit_scale)$/;
 
 /** What a weight may be stored as. Whole numbers are codes of some quantisation, not values. */
-const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
+export const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
 
 /** Shown of a long list of keys. */
 const LISTED_KEYS = 12;
+
+/** Which elements of a weight a graph wants, and in which shape. */
+export interface WeightView {
+  /** First row, and one past the last. */
+  readonly rows?: readonly [number, number];
+  /** Same elements, same order: `[C, 1, 1]` for a bias. */
+  readonly shape?: Shape;
+}
 
 interface Ledger {
   readonly table: WeightTable;
   readonly demanded: Map<string, Shape>;
   readonly used: Set<string>;
-  readonly missing: Set<string>;
   readonly misshaped: Set<string>;
 }
 
@@ -56,7 +66,6 @@ export class Weights {
       table,
       demanded: new Map<string, Shape>(),
       used: new Set<string>(),
-      missing: new Set<string>(),
       misshaped: new Set<string>(),
     };
     return new Weights(ledger, "");
@@ -83,41 +92,38 @@ export class Weights {
    * A weight as an f32 value of the graph. 16-bit weights get a Cast, which ONNX Runtime folds at load.
    *
    * @param shape what the architecture demands
-   * @param viewAs another shape over the same elements, where a graph wants one (`[C, 1, 1]` for a bias)
+   * @param view other rows or another shape of the same elements, where a graph wants that; no bytes are copied
    */
-  tensor(g: GraphBuilder, key: string, shape: Shape, viewAs: Shape = shape): Value {
+  tensor(g: GraphBuilder, key: string, shape: Shape, view: WeightView = {}): Value {
     const name = this.#prefix + key;
-    this.#ledger.demanded.set(name, shape);
-    const location = this.#ledger.table.get(name);
-    const { dtype, ...external } = location ??
-      { dtype: "float32" as const, path: "", offset: 0, length: 0 };
-    if (location === undefined) this.#ledger.missing.add(`${name} [${shape}]`);
-    else if (!isSameShape(location.shape, shape)) {
-      this.#ledger.misshaped.add(
-        `${name} must be [${shape}]: current shape is [${location.shape}]`,
-      );
-    } else if (!FLOATS.includes(dtype)) {
-      this.#ledger.misshaped.add(
-        `${name} must be of ${FLOATS.join(", ")}: current type is ${dtype}`,
-      );
-    } else {
-      this.#ledger.used.add(name);
-      const suffix = viewAs === shape ? "" : `:${viewAs.join("x")}`;
-      const value = g.weight(name + suffix, dtype, viewAs, {
-        path: external.path,
-        offset: external.offset,
-        length: external.length,
-      });
-      return Cast(g, value, "float32", DTYPES.float32.onnx);
+    const { table, demanded, used } = this.#ledger;
+    demanded.set(name, shape);
+    used.add(name);
+    const location = table.get(name);
+    if (!location || !this.#fits(name, location, shape)) return placeholder(g, name, shape, view);
+    const { dtype, path, offset, length } = location;
+    const [first, end] = view.rows ?? [0, shape[0]!];
+    if (location.updates) {
+      return updatedWeight(g, name, location, [first, end], viewShape(shape, view));
     }
-    this.#ledger.used.add(name);
-    // Stands in until check() reports it; such a graph is never encoded.
-    const length = elementCount(viewAs) * DTYPES.float32.bytes;
-    return g.weight(`${name}?${viewAs.join("x")}`, "float32", viewAs, {
-      path: "",
-      offset: 0,
-      length,
+    const rowBytes = length / (shape[0] ?? 1);
+    const value = g.weight(name + viewSuffix(view), dtype, viewShape(shape, view), {
+      path,
+      offset: offset + first * rowBytes,
+      length: view.rows ? (end - first) * rowBytes : length,
     });
+    return Cast(g, value, "float32", DTYPES.float32.onnx);
+  }
+
+  /** Notes what is wrong with a tensor, for `check()`. */
+  #fits(name: string, { dtype, shape: actual }: WeightLocation, shape: Shape): boolean {
+    const { misshaped } = this.#ledger;
+    if (!isSameShape(actual, shape)) {
+      misshaped.add(`${name} must be [${shape}]: current shape is [${actual}]`);
+    } else if (!FLOATS.includes(dtype)) {
+      misshaped.add(`${name} must be of ${FLOATS.join(", ")}: current type is ${dtype}`);
+    } else return true;
+    return false;
   }
 
   /**
@@ -127,17 +133,18 @@ export class Weights {
    * @throws {FormatError} that lists missing, mis-shaped and unused keys
    */
   check(part: string): void {
-    const { table, used, missing, misshaped } = this.#ledger;
+    const { table, demanded, used, misshaped } = this.#ledger;
+    const missing = [...demanded].filter(([name]) => !table.has(name));
     const unused = [...table.keys()].filter((key) => !used.has(key) && !IGNORED.test(key));
     const problems = [
-      listKeys("missing", [...missing]),
+      listKeys("missing", missing.map(([name, shape]) => `${name} [${shape}]`)),
       listKeys("mis-shaped", [...misshaped]),
       listKeys("unused", unused),
     ].filter((line) => line !== "");
     if (problems.length > 0) {
       throw new FormatError(`${part} does not fit its config: ${problems.join("; ")}`, {
         details: {
-          missing: String(missing.size),
+          missing: String(missing.length),
           misshaped: String(misshaped.size),
           unused: String(unused.length),
         },
@@ -146,13 +153,33 @@ export class Weights {
   }
 }
 
+function viewShape(shape: Shape, { rows, shape: as }: WeightView): Shape {
+  return as ?? (rows ? [rows[1] - rows[0], ...shape.slice(1)] : shape);
+}
+
+function viewSuffix({ rows, shape }: WeightView): string {
+  return `${rows ? `:rows ${rows.join("-")}` : ""}${shape ? `:${shape.join("x")}` : ""}`;
+}
+
+/** Stands in for a tensor that `check()` will report; such a graph is never encoded. */
+function placeholder(g: GraphBuilder, name: string, shape: Shape, view: WeightView): Value {
+  const wanted = viewShape(shape, view);
+  const length = elementCount(wanted) * DTYPES.float32.bytes;
+  return g.weight(`${name}${viewSuffix(view)}?`, "float32", wanted, {
+    path: "",
+    offset: 0,
+    length,
+  });
+}
+
 /** Equal, or a 1x1 convolution's weight `[M, C, 1, 1]` where a matrix `[M, C]` is wanted: same elements, same order. */
 function isSameShape(actual: Shape, wanted: Shape): boolean {
   if (actual.join() === wanted.join()) return true;
   return wanted.length === 2 && actual.join() === [...wanted, 1, 1].join();
 }
 
-function listKeys(kind: string, keys: readonly string[]): string {
+/** `3 missing (a, b, c)`; empty for no keys. */
+export function listKeys(kind: string, keys: readonly string[]): string {
   if (keys.length === 0) return "";
   const more = keys.length > LISTED_KEYS ? `, and ${keys.length - LISTED_KEYS} more` : "";
   return `${keys.length} ${kind} (${keys.slice(0, LISTED_KEYS).join(", ")}${more})`;

@@ -10,6 +10,7 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FormatError } from "../errors.ts";
 import { DTYPES } from "../tensor/dtype.ts";
+import { readEmbedded } from "./embedded_bytes.ts";
 import type { AttributeValue, Graph, Initializer, Node, Value } from "./graph.ts";
 
 /** The operator set whose definitions `ops/` follows. */
@@ -33,7 +34,9 @@ export interface EncodedModel {
  */
 export function encodeModel(graph: Graph): EncodedModel {
   const folders = new Set(
-    graph.initializers.flatMap((i) => "external" in i ? [dirname(i.external.path)] : []),
+    graph.initializers.flatMap((i) =>
+      "external" in i && !i.external.embed ? [dirname(i.external.path)] : []
+    ),
   );
   if (folders.size > 1) {
     throw new FormatError(
@@ -85,6 +88,9 @@ function encodeInitializer(initializer: Initializer): unknown {
   const { name, dtype, shape } = initializer;
   const common = { name, dataType: DTYPES[dtype].onnx, dims: shape };
   if ("bytes" in initializer) return { ...common, rawData: initializer.bytes };
+  if (initializer.external.embed) {
+    return { ...common, rawData: readEmbedded(initializer.external) };
+  }
   const { path, offset, length } = initializer.external;
   return {
     ...common,

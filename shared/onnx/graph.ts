@@ -41,6 +41,8 @@ export interface ExternalBytes {
   readonly path: string;
   readonly offset: number;
   readonly length: number;
+  /** The bytes go into the encoded model, because their file lies in another folder than the others. */
+  readonly embed?: true;
 }
 
 export type Initializer =
@@ -53,6 +55,8 @@ export interface Graph {
   readonly outputs: readonly Value[];
   readonly initializers: readonly Initializer[];
   readonly nodes: readonly Node[];
+  /** Every tensor of the graph by name, with its dtype and shape. */
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 export interface NodeOptions {
@@ -68,7 +72,7 @@ export class GraphBuilder {
   readonly #weights = new Map<string, Value>();
   readonly #counters = new Map<string, number>();
   readonly #nodes: Node[] = [];
-  readonly #names = new Set<string>();
+  readonly #values = new Map<string, Value>();
 
   constructor(name: string) {
     this.#name = name;
@@ -76,7 +80,7 @@ export class GraphBuilder {
 
   /** Declares a graph input. Symbols in the shape are bound by each run. */
   input(name: string, dtype: DType, shape: GraphShape): Value {
-    const value = { name: this.#claim(name), dtype, shape };
+    const value = this.#define(name, dtype, shape);
     this.#inputs.push(value);
     return value;
   }
@@ -103,7 +107,7 @@ export class GraphBuilder {
           `bytes: current length is ${external.length}`,
       );
     }
-    const value = { name: this.#claim(name), dtype, shape };
+    const value = { ...this.#define(name, dtype, shape), shape };
     this.#initializers.push({ ...value, external });
     this.#weights.set(name, value);
     return value;
@@ -111,7 +115,8 @@ export class GraphBuilder {
 
   /** A constant that is part of the graph itself. */
   constant(tensor: Tensor, hint = "constant"): Value {
-    const value = { name: this.#fresh(hint), dtype: tensor.dtype, shape: tensor.shape };
+    const { dtype, shape } = tensor;
+    const value = { ...this.#define(this.#fresh(hint), dtype, shape), shape };
     this.#initializers.push({ ...value, bytes: bytesOf(tensor) });
     return value;
   }
@@ -124,11 +129,9 @@ export class GraphBuilder {
     options: NodeOptions = {},
     outputName?: string,
   ): Value[] {
-    const values = outputs.map(({ dtype, shape }) => ({
-      name: outputName === undefined ? this.#fresh(op.toLowerCase()) : this.#claim(outputName),
-      dtype,
-      shape,
-    }));
+    const values = outputs.map(({ dtype, shape }) =>
+      this.#define(outputName ?? this.#fresh(op.toLowerCase()), dtype, shape)
+    );
     this.#nodes.push({
       op,
       domain: options.domain ?? "",
@@ -146,18 +149,20 @@ export class GraphBuilder {
       outputs: this.#outputs,
       initializers: this.#initializers,
       nodes: this.#nodes,
+      values: this.#values,
     };
   }
 
-  #claim(name: string): string {
-    if (this.#names.has(name)) throw new ShapeError(`Graph value "${name}" is already defined`);
-    this.#names.add(name);
-    return name;
+  #define(name: string, dtype: DType, shape: GraphShape): Value {
+    if (this.#values.has(name)) throw new ShapeError(`Graph value "${name}" is already defined`);
+    const value = { name, dtype, shape };
+    this.#values.set(name, value);
+    return value;
   }
 
   #fresh(hint: string): string {
     const index = this.#counters.get(hint) ?? 0;
     this.#counters.set(hint, index + 1);
-    return this.#claim(`${hint}_${index}`);
+    return `${hint}_${index}`;
   }
 }

@@ -28,7 +28,7 @@ const MAX_WEIGHT = 1000;
 
 /** An escape, a weight with its closing bracket, a bracket, a colon, or a run of anything else. */
 const TOKEN =
-  /\\(?<literal>[\\()[\]]?)|:\s*(?<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)|[()[\]:]|[^\\()[\]:]+/gu;
+  /\\(?<literal>[\\()[\]]?)|:\s*(?<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\)|[()[\]:]|[^\\()[\]:]+/gu;
 
 const BREAK = /\s*(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u;
 

@@ -15,13 +15,14 @@ export interface KnownPrompt {
 }
 
 /** `<lora:name:0.8>`, `<hypernet:name:1>`: not text for the encoder, but files to load. */
-const TAG = /<(\w+):[^>]+>/g;
+const TAG = /<(\w+):[^<>]+>/g;
 
 /** Kinds of tags whose files `--lora` takes. */
 const LORA_KINDS: readonly string[] = ["lora", "lyco"];
 
 /** `[from:to:when]`, `[to:when]`: another text after some steps. `[a|b]`: another one every step. */
-const EDITING = /(?<!\\)\[(?:[^[\]]*:\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*|[^[\]|]*\|[^[\]]*)(?<!\\)\]/;
+const EDITING =
+  /(?<!\\)\[(?:[^[\]]*:\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)\s*|[^[\]|]*\|[^[\]]*)(?<!\\)\]/;
 
 const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
 

@@ -13,6 +13,7 @@ import type {
   SessionConfig,
   StatelessForward,
   TextEncoding,
+  TextOptions,
 } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
@@ -29,13 +30,32 @@ export function modelHashFromMessage(message: unknown): string {
 
 // EncodeText
 
-export function encodeTextToMessage(inputIds: Tensor<"int64">, modelHash: string): Message {
-  return { modelHash, inputIds: tensorToMessage(inputIds) };
+/** What an EncodeText asks. */
+export interface TextRequest extends Required<TextOptions> {
+  /** int64 `[B, L]` */
+  readonly inputIds: Tensor<"int64">;
 }
 
-/** @returns input ids, int64 `[B, L]` */
-export function encodeTextFromMessage(message: unknown): Tensor<"int64"> {
-  return tensorField(new Fields(message, "EncodeTextRequest"), "inputIds", "int64");
+export function encodeTextToMessage(
+  { inputIds, encoder, clipSkip }: TextRequest,
+  modelHash: string,
+): Message {
+  return {
+    modelHash,
+    inputIds: tensorToMessage(inputIds),
+    encoder,
+    clipSkip: uint32("clip_skip", clipSkip),
+  };
+}
+
+export function encodeTextFromMessage(message: unknown): TextRequest {
+  const fields = new Fields(message, "EncodeTextRequest");
+  return {
+    inputIds: tensorField(fields, "inputIds", "int64"),
+    encoder: fields.whole("encoder", 0, 1) as 0 | 1,
+    // 0 is what a client sends that does not know the field.
+    clipSkip: Math.max(1, fields.whole("clipSkip", 0)),
+  };
 }
 
 export function textEncodingToMessage(encoding: TextEncoding): Message {

@@ -19,11 +19,11 @@ function farthest(a: PngImage, b: PngImage): number {
 testTutti("tutti sample obeys its flags", async (home, t) => {
   await home.expect(0, ["up"]);
 
-  /** Draws one picture in three steps. */
+  /** Draws one picture in two steps. */
   let count = 0;
   async function draw(...flags: string[]): Promise<PngImage> {
     const out = `picture-${++count}.png`;
-    await home.expect(0, ["sample", PROMPT, "--steps", "3", "--out", out, ...flags]);
+    await home.expect(0, ["sample", PROMPT, "--steps", "2", "--out", out, ...flags]);
     return await readPng(home.file(out));
   }
   const five = await draw("--seed", "5");
@@ -37,7 +37,7 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
   await t.step("--batch 2 draws the pictures of this seed and the next", async () => {
     const { stdout } = await home.expect(
       0,
-      ["sample", PROMPT, "--steps", "3", "--seed", "5", "--batch", "2"],
+      ["sample", PROMPT, "--steps", "2", "--seed", "5", "--batch", "2"],
     );
     assert.equal(stdout, "out/tutti-5.png (seed 5)\nout/tutti-6.png (seed 6)\n");
     const batch = [

@@ -6,7 +6,7 @@
  */
 
 import { blockInputs } from "../../shared/engine/block_inputs.ts";
-import { firstText } from "../../shared/engine/first_text.ts";
+import { firstText } from "../../shared/engine/choose_text.ts";
 import type {
   Expert,
   ExpertDescription,

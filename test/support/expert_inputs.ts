@@ -4,7 +4,7 @@
  * @module
  */
 
-import { firstText } from "../../shared/engine/first_text.ts";
+import { firstText } from "../../shared/engine/choose_text.ts";
 import type { Expert, ExpertDescription, SessionConfig } from "../../shared/engine/expert.ts";
 import { f32, type F32Tensor, i64, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
 

@@ -187,7 +187,7 @@ export class TuttiProcess {
   readonly result: Promise<TuttiResult>;
   readonly #child: Deno.ChildProcess;
   readonly #printed = { stdout: "", stderr: "" };
-  #watch: () => void = () => {};
+  readonly #watchers = new Set<() => void>();
 
   constructor(child: Deno.ChildProcess, name: string, signal?: AbortSignal) {
     this.#child = child;
@@ -206,17 +206,24 @@ export class TuttiProcess {
     assert.ok(success, `the process group ${this.pid} cannot be signalled`);
   }
 
-  /** Settles when standard error matches; fails if the process ends before. */
-  async saysOnStderr(pattern: RegExp): Promise<void> {
+  /** Settles when what the process printed matches; fails if it ends before. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
     let ended = false;
-    this.result.finally(() => {
+    this.result.catch(() => {}).finally(() => {
       ended = true;
-      this.#watch();
-    }).catch(() => {});
-    while (!pattern.test(this.#printed.stderr)) {
-      assert.ok(!ended, `it ended without ${pattern}: ${this.#printed.stderr}`);
-      await new Promise<void>((resolve) => this.#watch = resolve);
+      this.#wake();
+    });
+    for (;;) {
+      const match = pattern.exec(this.#printed.stdout) ?? pattern.exec(this.#printed.stderr);
+      if (match) return match;
+      assert.ok(!ended, `it ended without ${pattern}: ${Object.values(this.#printed).join("")}`);
+      await new Promise<void>((resolve) => this.#watchers.add(resolve));
     }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#watchers) resolve();
+    this.#watchers.clear();
   }
 
   async #wait(name: string, signal: AbortSignal | undefined): Promise<TuttiResult> {
@@ -242,7 +249,7 @@ export class TuttiProcess {
   async #collect(stream: "stdout" | "stderr"): Promise<void> {
     for await (const text of this.#child[stream].pipeThrough(new TextDecoderStream())) {
       this.#printed[stream] += text;
-      this.#watch();
+      this.#wake();
     }
   }
 }

@@ -5,7 +5,11 @@
  * @module
  */
 
-import type { ExpertDescription, StatelessForward } from "../../shared/engine/expert.ts";
+import type {
+  ExpertDescription,
+  StatelessForward,
+  TextDescription,
+} from "../../shared/engine/expert.ts";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import { byteLength, formatType, type Tensor } from "../../shared/tensor/tensor.ts";
@@ -65,15 +69,11 @@ export function checkTextStates(
 
 /** @param inputIds int64 `[B, L]` */
 export function checkInputIds(
-  expert: ExpertDescription,
+  text: TextDescription,
   limits: WorkerLimits,
   inputIds: Tensor,
 ): void {
   const [rows = 0, tokens] = inputIds.shape;
-  const [text] = expert.texts;
-  if (!text) {
-    throw new TuttiError("FAILED_PRECONDITION", `Expert "${expert.name}" has no text encoder`);
-  }
   if (inputIds.shape.length !== 2 || rows < 1 || tokens !== text.maxLength) {
     throw new ShapeError(
       `input_ids must be ${formatType("int64", ["B", text.maxLength])}: ` +

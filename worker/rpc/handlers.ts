@@ -6,6 +6,7 @@
  */
 
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import { chooseText } from "../../shared/engine/choose_text.ts";
 import {
   embedTimestepsFromMessage,
   encodeTextFromMessage,
@@ -34,9 +35,11 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
   const encodeText: AnswerUnary = async (request, signal) => {
     const { expert } = host;
     checkModelHash(expert.description, modelHashFromMessage(request));
-    const inputIds = encodeTextFromMessage(request);
-    checkInputIds(expert.description, limits, inputIds);
-    const encoding = await host.load.call(() => expert.encodeText(inputIds, signal));
+    const { inputIds, encoder, clipSkip } = encodeTextFromMessage(request);
+    checkInputIds(chooseText(expert.description, encoder), limits, inputIds);
+    const encoding = await host.load.call(() =>
+      expert.encodeText(inputIds, { encoder, clipSkip }, signal)
+    );
     return textEncodingToMessage(encoding);
   };
 

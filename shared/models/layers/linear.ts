@@ -1,14 +1,22 @@
 /** Linear layers and activations. @module */
 
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
-import { Add, Mul, Sigmoid } from "../../onnx/ops/elementwise.ts";
-import { MatMul } from "../../onnx/ops/linalg.ts";
-import { Transpose } from "../../onnx/ops/movement.ts";
+import { Mul, Sigmoid } from "../../onnx/ops/elementwise.ts";
+import { Gemm } from "../../onnx/ops/linalg.ts";
+import { FlattenRows, UnflattenRows } from "../../onnx/ops/movement.ts";
 import { f32 } from "../../tensor/tensor.ts";
 import type { Weights } from "../weights.ts";
 
+export interface LinearOptions {
+  /** @default true */
+  readonly bias?: boolean;
+  /** The layer is a run of rows of a taller one, which has `of` rows and of which it begins at `first`. */
+  readonly rows?: { readonly first: number; readonly of: number };
+}
+
 /**
- * `x W^T + b` over the last axis (torch.nn.Linear).
+ * `x W^T + b` over the last axis (torch.nn.Linear). One matrix product over all rows: it takes the weight as torch
+ * stores it and adds the bias on the way.
  *
  * @param x f32 `[..., inFeatures]`
  * @returns f32 `[..., outFeatures]`
@@ -18,13 +26,14 @@ export function linear(
   weights: Weights,
   x: Value,
   outFeatures: number,
-  options: { readonly bias?: boolean } = {},
+  { bias = true, rows }: LinearOptions = {},
 ): Value {
   const inFeatures = x.shape.at(-1) as number;
-  const weight = weights.tensor(g, "weight", [outFeatures, inFeatures]);
-  const product = MatMul(g, x, Transpose(g, weight, [1, 0]));
-  if (options.bias === false) return product;
-  return Add(g, product, weights.tensor(g, "bias", [outFeatures]));
+  const of = rows?.of ?? outFeatures;
+  const view = rows ? { rows: [rows.first, rows.first + outFeatures] as const } : {};
+  const weight = weights.tensor(g, "weight", [of, inFeatures], view);
+  const shift = bias ? weights.tensor(g, "bias", [of], view) : undefined;
+  return UnflattenRows(g, Gemm(g, FlattenRows(g, x), weight, shift), x);
 }
 
 /** `x sigmoid(x)` */

@@ -24,8 +24,8 @@ export function groupNorm(
   const zeros = g.constant(f32([groups]), "zeros");
   const grouped = Reshape(g, x, [0, groups, -1]);
   const normalized = ReshapeLike(g, InstanceNormalization(g, grouped, ones, zeros, epsilon), x);
-  const scale = weights.tensor(g, "weight", [channels], [channels, 1, 1]);
-  const shift = weights.tensor(g, "bias", [channels], [channels, 1, 1]);
+  const scale = weights.tensor(g, "weight", [channels], { shape: [channels, 1, 1] });
+  const shift = weights.tensor(g, "bias", [channels], { shape: [channels, 1, 1] });
   return Add(g, Mul(g, normalized, scale), shift);
 }
 

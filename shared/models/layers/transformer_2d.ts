@@ -7,7 +7,7 @@
 
 import type { GraphBuilder, Value } from "../../onnx/graph.ts";
 import { Add, Gelu, Mul } from "../../onnx/ops/elementwise.ts";
-import { Reshape, ReshapeLike, Split, Transpose } from "../../onnx/ops/movement.ts";
+import { Reshape, ReshapeLike, Transpose } from "../../onnx/ops/movement.ts";
 import type { Weights } from "../weights.ts";
 import { attention, type Lowering } from "./attention.ts";
 import { conv1x1 } from "./conv.ts";
@@ -103,7 +103,10 @@ function attentionLayer(
 /** GEGLU: `W2 (value gelu(gate))`, value and gate the halves of `W1 x`, four times as wide as x. */
 function feedForward(g: GraphBuilder, weights: Weights, x: Value): Value {
   const width = x.shape[2] as number;
-  const expanded = linear(g, weights.scope("net", 0, "proj"), x, 8 * width);
-  const [value, gate] = Split(g, expanded, -1, 2);
-  return linear(g, weights.scope("net", 2), Mul(g, value!, Gelu(g, gate!)), width);
+  const inner = 4 * width;
+  // The halves as products of their own: the product of both would be written, then copied apart.
+  const half = (first: number) =>
+    linear(g, weights.scope("net", 0, "proj"), x, inner, { rows: { first, of: 2 * inner } });
+  const gated = Mul(g, half(0), Gelu(g, half(inner)));
+  return linear(g, weights.scope("net", 2), gated, width);
 }

@@ -44,6 +44,34 @@ export function Gemm(g: GraphBuilder, x: Value, weight: Value, bias?: Value): Va
 }
 
 /**
+ * `sum + scale a b`, in one pass over the sum.
+ *
+ * @param sum f32 `[M, N]`
+ * @param a f32 `[M, K]`
+ * @param b f32 `[K, N]`
+ * @throws {ShapeError} if sizes or dtypes differ
+ */
+export function AddScaledMatMul(
+  g: GraphBuilder,
+  sum: Value,
+  a: Value,
+  b: Value,
+  scale: number,
+): Value {
+  checkOneDtype("Gemm", sum, a, b);
+  const product = [a.shape[0], b.shape[1]];
+  if (
+    a.shape.length !== 2 || b.shape.length !== 2 || a.shape[1] !== b.shape[0] ||
+    sum.shape.join() !== product.join()
+  ) {
+    throw new ShapeError(`Cannot add [${a.shape}] times [${b.shape}] to [${sum.shape}]`);
+  }
+  return g.node("Gemm", [a, b, sum], [{ dtype: sum.dtype, shape: sum.shape }], {
+    attributes: { alpha: { float: scale } },
+  })[0]!;
+}
+
+/**
  * Scaled dot-product attention, all heads at once, without materialising the attention matrix
  * (`com.microsoft`). Scale is headDim^-0.5.
  *

@@ -33,6 +33,27 @@ export function ReshapeLike(g: GraphBuilder, x: Value, like: Value): Value {
   return g.node("Reshape", [x, ShapeOf(g, like)], output)[0]!;
 }
 
+/** All axes but the last merged: `[..., K]` -> `[M, K]`. A matrix stays as it is. */
+export function FlattenRows(g: GraphBuilder, x: Value): Value {
+  return x.shape.length === 2 ? x : Reshape(g, x, [-1, x.shape.at(-1) as number]);
+}
+
+/** The rows of a matrix `[M, N]` in the axes that `like` has before its last: `[..., N]`. */
+export function UnflattenRows(g: GraphBuilder, matrix: Value, like: Value): Value {
+  const width = matrix.shape[1] as number;
+  const axes = like.shape.slice(0, -1);
+  if (like.shape.length === 2) return matrix;
+  if (divDims(axes, [matrix.shape[0]!]) !== 1) {
+    throw new ShapeError(`Cannot give [${matrix.shape}] the rows of [${like.shape}]`);
+  }
+  const lead = Slice(g, ShapeOf(g, like), 0, 0, axes.length);
+  const target = Concat(g, [lead, g.constant(i64([1], [width]), "width")], 0);
+  return g.node("Reshape", [matrix, target], [{
+    dtype: matrix.dtype,
+    shape: [...axes, width],
+  }])[0]!;
+}
+
 /** The shape of x as an int64 vector. ONNX's `Shape`; our name avoids the type's. */
 export function ShapeOf(g: GraphBuilder, x: Value): Value {
   return g.node("Shape", [x], [{ dtype: "int64", shape: [x.shape.length] }])[0]!;

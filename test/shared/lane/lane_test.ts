@@ -45,7 +45,7 @@ Deno.test("Lane.run() tells computing from waiting, and load counts both", async
   const [first, second] = await Promise.all(runs);
   assert.equal(lane.load, 0);
   assert.ok(
-    second!.queueMs >= 0.9 * first!.computeMs,
+    second!.queueMs > 0.5 * first!.computeMs,
     `the second waited ${second!.queueMs} ms for the first's ${first!.computeMs}`,
   );
   assert.ok(first!.queueMs < second!.queueMs);

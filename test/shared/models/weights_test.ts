@@ -30,8 +30,8 @@ Deno.test("Weights.check() lists missing, mis-shaped and unused keys in one erro
   const conv = weights.scope("conv");
   conv.tensor(g, "weight", [4, 2, 3, 3]);
   conv.tensor(g, "bias", [4]);
-  weights.scope("norm").tensor(g, "weight", [4], [4, 1, 1]);
-  weights.scope("norm").tensor(g, "bias", [4], [4, 1, 1]);
+  weights.scope("norm").tensor(g, "weight", [4], { shape: [4, 1, 1] });
+  weights.scope("norm").tensor(g, "bias", [4], { shape: [4, 1, 1] });
   assert.throws(() => weights.check('U-Net of "a"'), (error: FormatError) => {
     assert.ok(error instanceof FormatError);
     assert.equal(
@@ -84,7 +84,7 @@ Deno.test("Weights: one tensor seen in two shapes lies in the same bytes", () =>
   const g = new GraphBuilder("g");
   const norm = weights.scope("norm");
   assert.deepEqual(norm.tensor(g, "weight", [4]).shape, [4]);
-  assert.deepEqual(norm.tensor(g, "weight", [4], [4, 1, 1]).shape, [4, 1, 1]);
+  assert.deepEqual(norm.tensor(g, "weight", [4], { shape: [4, 1, 1] }).shape, [4, 1, 1]);
   weights.check("the model");
   const [plain, viewed] = g.build().initializers;
   assert.ok("external" in plain! && "external" in viewed!);

@@ -93,8 +93,9 @@ Deno.test("status and sessions come through unchanged", () => {
 
 Deno.test("requests come through unchanged", () => {
   const ids = i64([1, 3], [49406, 0, 2 ** 40]);
-  const text = travel("EncodeText", "request", encodeTextToMessage(ids, "hash"));
-  assert.deepEqual(encodeTextFromMessage(text), ids);
+  const request = { inputIds: ids, encoder: 1, clipSkip: 7 } as const;
+  const text = travel("EncodeText", "request", encodeTextToMessage(request, "hash"));
+  assert.deepEqual(encodeTextFromMessage(text), request);
   assert.equal(modelHashFromMessage(text), "hash");
 
   const timesteps = [999, 1 / 3, 0];

@@ -1,0 +1,150 @@
+/** `tutti zoo`: makes models. @module */
+
+import { Command, Option } from "commander";
+import { basename, dirname, join } from "node:path";
+import type { Family } from "../../shared/checkpoint/family.ts";
+import { UsageError } from "../../shared/errors.ts";
+import { parameterCount } from "../../shared/models/parameters.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
+import { isPublishedSize, modelConfigs } from "../zoo/model_configs.ts";
+import { modelParts } from "../zoo/model_parts.ts";
+import { weightBytes, writeConfigs, writeRandomCheckpoint } from "../zoo/random_checkpoint.ts";
+import type { FloatDType } from "../zoo/random_values.ts";
+import { finiteNumber, seed, wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+
+interface RandomFlags {
+  readonly family: Family;
+  readonly dtype: keyof typeof DTYPE_NAMES;
+  readonly layout?: "single" | "diffusers";
+  readonly seed: bigint;
+  readonly scale?: number;
+  readonly depth?: number;
+  readonly json: boolean;
+}
+
+const DTYPE_NAMES = {
+  f32: "float32",
+  f16: "float16",
+  bf16: "bfloat16",
+} as const satisfies Record<string, FloatDType>;
+
+const BYTES_PER_MB = 1_000_000;
+
+const EXAMPLES = `
+The values follow from the seed alone: equal in both layouts, rounded to the dtype. A single file of other widths or
+depths than the published model's gets a folder with its config.json's beside it, for --config.
+
+Examples:
+  tutti zoo random --family sd15 /tmp/sd15.safetensors
+  tutti zoo random --family sdxl --dtype bf16 --layout diffusers /tmp/sdxl
+  tutti zoo random --family sdxl --depth 1 --seed 7 /tmp/shallow.safetensors`;
+
+export function zooCommand(): Command {
+  return new Command("zoo").summary("make models").description("Makes models.")
+    .addCommand(randomCommand());
+}
+
+function randomCommand(): Command {
+  return new Command("random")
+    .summary("write a checkpoint of full size with random weights")
+    .description(
+      "Writes a checkpoint of full size with random weights (U-Net, text encoders, VAE): it draws noise, and takes the " +
+        "time and memory of a real one.",
+    )
+    .argument("<out>", "file, or folder of the diffusers layout, to write; must not exist")
+    .addOption(
+      new Option("--family <family>", "architecture").choices(["sd15", "sdxl"])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--dtype <dtype>", "what values are stored as").choices(Object.keys(DTYPE_NAMES))
+        .default("f16"),
+    )
+    .addOption(
+      new Option("--layout <layout>", "default: single if <out> ends in .safetensors")
+        .choices(["single", "diffusers"]),
+    )
+    .option("--seed <n>", "seed of the values", seed("--seed"), 0n)
+    .option("--scale <factor>", "factor on all widths, above 0 to 1", finiteNumber("--scale"))
+    .option(
+      "--depth <n>",
+      "most transformer blocks per attention and layers per text encoder",
+      wholeNumber("--depth"),
+    )
+    .option("--json", "print one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
+    .action((out: string, flags: RandomFlags) => runRandom(out, flags));
+}
+
+async function runRandom(out: string, flags: RandomFlags): Promise<void> {
+  const start = performance.now();
+  const { family, dtype, json } = flags;
+  const layout = flags.layout ?? (out.endsWith(".safetensors") ? "single" : "diffusers");
+  if (layout === "single" && !out.endsWith(".safetensors")) {
+    throw new UsageError(
+      `<out> must end in ".safetensors" for a single file: current value is "${out}"`,
+    );
+  }
+  const size = {
+    ...(flags.scale !== undefined && { scale: flags.scale }),
+    ...(flags.depth !== undefined && { depth: flags.depth }),
+  };
+  const parts = modelParts(modelConfigs(family, size));
+  const sizeBytes = weightBytes(parts, DTYPE_NAMES[dtype]);
+  using interrupt = onInterrupt();
+  using progress = new Progress({
+    label: `Writing ${basename(out)} (MB)`,
+    total: Math.floor(sizeBytes / BYTES_PER_MB),
+    terminal: stderrTerminal(),
+    now: () => performance.now(),
+    isSilent: json,
+  });
+  await writeRandomCheckpoint({
+    path: out,
+    layout,
+    family,
+    parts,
+    dtype: DTYPE_NAMES[dtype],
+    seed: flags.seed,
+    signal: interrupt.signal,
+    onProgress: (written) => progress.update(Math.floor(written / BYTES_PER_MB)),
+  });
+  progress.stop();
+  const configFolder = layout === "single" && !isPublishedSize(size)
+    ? configsBeside(out)
+    : undefined;
+  if (configFolder !== undefined) await writeConfigs(configFolder, parts);
+  const parameters = parameterCount(parts.flatMap((part) => [...part.parameters.values()]));
+  const elapsedMs = performance.now() - start;
+  if (json) {
+    printJson({
+      path: out,
+      family,
+      layout,
+      dtype,
+      seed: flags.seed,
+      parameters,
+      sizeBytes,
+      configFolder,
+      elapsedMs,
+    });
+  } else {
+    printLine(
+      `${out}: ${family} with ${parameters} random parameters, ${
+        formatBytes(sizeBytes)
+      } of ${dtype}, seed ${flags.seed}, ` +
+        `in ${formatDuration(elapsedMs)}`,
+    );
+    if (configFolder !== undefined) {
+      printLine(`Its configs: ${configFolder} (open it with --config ${configFolder})`);
+    }
+  }
+}
+
+function configsBeside(file: string): string {
+  return join(dirname(file), `${basename(file, ".safetensors")}.config`);
+}

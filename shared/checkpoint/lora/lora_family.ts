@@ -1,0 +1,98 @@
+/**
+ * For which family of models a LoRA was trained, as far as its names, widths and metadata tell. Needed to refuse a LoRA
+ * by name: layers of one family partly exist in another, under the same names and in the same shapes.
+ *
+ * @module
+ */
+
+import { FormatError } from "../../errors.ts";
+import { show } from "../../show.ts";
+import type { Family } from "../family.ts";
+import type { LoraFile, LoraLayer } from "./lora_file.ts";
+import type { LoraLayerName } from "./lora_keys.ts";
+
+const FAMILY_NAMES: Readonly<Record<Family, string>> = { sd15: "SD1.5", sdxl: "SDXL" };
+
+/** Beginnings and parts of keys that only other families' LoRAs have, the most telling first. */
+const FOREIGN_KEYS: readonly (readonly [RegExp, string])[] = [
+  [/(^|[._])(double_blocks|single_blocks|single_transformer_blocks)[._]/, "FLUX"],
+  [/(^|[._])joint_(transformer_)?blocks[._]/, "Stable Diffusion 3"],
+  [/^(lora_)?transformer[._]/, "a diffusion transformer"],
+  [/^lora_prior_/, "Stable Cascade"],
+];
+
+const SD2 = "Stable Diffusion 2";
+const SD2_TEXT_WIDTH = 1024;
+/** Width of the text states that cross attention reads. */
+const CROSS_ATTENTION_WIDTHS: ReadonlyMap<number, string> = new Map([
+  [768, FAMILY_NAMES.sd15],
+  [SD2_TEXT_WIDTH, SD2],
+  [2048, FAMILY_NAMES.sdxl],
+]);
+
+/** What trainers write as `ss_base_model_version` (kohya) and `modelspec.architecture`. */
+const METADATA_KEYS = ["ss_base_model_version", "modelspec.architecture"] as const;
+const METADATA_FAMILIES: readonly (readonly [RegExp, string])[] = [
+  [/^(sdxl|stable-diffusion-xl)/, FAMILY_NAMES.sdxl],
+  [/^(sd_v1|stable-diffusion-v1)/, FAMILY_NAMES.sd15],
+  [/^(sd_v2|stable-diffusion-v2)/, SD2],
+  [/^(sd3|stable-diffusion-3)/, "Stable Diffusion 3"],
+  [/^flux/, "FLUX"],
+];
+
+export type NamedLayer = readonly [LoraLayerName, LoraLayer];
+
+/**
+ * @param crossAttentionDim the model's own: layers of this width tell nothing
+ * @throws {FormatError} if the LoRA is for another family than the model's
+ */
+export function checkLoraFamily(
+  { path, metadata }: Pick<LoraFile, "path" | "metadata">,
+  layers: readonly NamedLayer[],
+  { name, family, crossAttentionDim }: {
+    readonly name: string;
+    readonly family: Family;
+    readonly crossAttentionDim: number;
+  },
+): void {
+  const own = FAMILY_NAMES[family];
+  for (const [found, sign] of familySigns(metadata, layers, crossAttentionDim)) {
+    if (found === own) continue;
+    throw new FormatError(
+      `LoRA ${show(path)} does not fit "${name}", which is ${own}: ` +
+        `this LoRA is for ${found} (${sign})`,
+    );
+  }
+}
+
+/** Families and what tells them, the surest first. */
+function* familySigns(
+  metadata: LoraFile["metadata"],
+  layers: readonly NamedLayer[],
+  crossAttentionDim: number,
+): Generator<readonly [family: string, sign: string]> {
+  for (const [, { path }] of layers) {
+    const foreign = FOREIGN_KEYS.find(([pattern]) => pattern.test(path));
+    if (foreign) yield [foreign[1], `layer ${show(path)}`];
+  }
+  for (const [{ part, name }, { path, down }] of layers) {
+    const width = down.shape[1]!;
+    const isCrossAttention = part === "unet" && /_attn2_to_[kv]$/.test(name);
+    if (isCrossAttention && width !== crossAttentionDim && CROSS_ATTENTION_WIDTHS.has(width)) {
+      yield [CROSS_ATTENTION_WIDTHS.get(width)!, `${show(path)} is ${width} wide`];
+    }
+    const isSdxl = part === "text2" || /^add_embedding_/.test(name) ||
+      (part === "unet" && /_transformer_blocks_[1-9]/.test(name));
+    if (isSdxl) yield [FAMILY_NAMES.sdxl, `layer ${show(path)}`];
+    // With two encoders kohya's names count them from 1.
+    if (/^lora_te_.*_q_proj$/.test(path)) {
+      const found = width === SD2_TEXT_WIDTH ? SD2 : FAMILY_NAMES.sd15;
+      yield [found, `layer ${show(path)}`];
+    }
+  }
+  for (const key of METADATA_KEYS) {
+    const value = Object.hasOwn(metadata, key) ? metadata[key]! : "";
+    const known = METADATA_FAMILIES.find(([pattern]) => pattern.test(value));
+    if (known) yield [known[1], `metadata ${key} is ${show(value)}`];
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * A weight plus low-rank updates (LoRA, https://arxiv.org/abs/2106.09685), as nodes over initializers: ONNX Runtime
+ * computes them once, when it loads the graph, and runs the graph as if the file had held the sum.
+ *
+ * @module
+ */
+
+import type { ExternalBytes, GraphBuilder, Value } from "../onnx/graph.ts";
+import { Cast } from "../onnx/ops/elementwise.ts";
+import { AddScaledMatMul } from "../onnx/ops/linalg.ts";
+import { Reshape } from "../onnx/ops/movement.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import { elementCount, type Shape } from "../tensor/tensor.ts";
+import type { WeightLocation } from "./weights.ts";
+
+/** Adds `scale up down`. */
+export interface LowRankUpdate {
+  /** `[M, r]`; convolutions `[M, r, 1, 1]` */
+  readonly up: WeightLocation;
+  /** `[r, K]`; convolutions `[r, C, k, k]` */
+  readonly down: WeightLocation;
+  readonly scale: number;
+}
+
+/**
+ * Rows `first..end` of `W + sum_i scale_i up_i down_i` in f32.
+ *
+ * @param name of the weight, for the values of the graph
+ * @param shape of the value: same elements, same order
+ */
+export function updatedWeight(
+  g: GraphBuilder,
+  name: string,
+  weight: WeightLocation,
+  rows: readonly [number, number],
+  shape: Shape,
+): Value {
+  const part = `:rows ${rows.join("-")}`;
+  let sum = matrix(g, `${name}${part}:matrix`, rowsOf(weight, rows));
+  weight.updates?.forEach(({ up, down, scale }, i) => {
+    // Embedded: the runtime reads files of the checkpoint's folder only, and LoRAs lie elsewhere.
+    const factors = [
+      matrix(g, `${name}${part}:up${i}`, rowsOf(up, rows), { embed: true }),
+      matrix(g, `${name}:down${i}`, down, { embed: true }),
+    ] as const;
+    sum = AddScaledMatMul(g, sum, ...factors, scale);
+  });
+  return sum.shape.join() === shape.join() ? sum : Reshape(g, sum, shape);
+}
+
+function rowsOf(location: WeightLocation, [first, end]: readonly [number, number]): WeightLocation {
+  const [rows = 1, ...others] = location.shape;
+  const rowBytes = location.length / rows;
+  return {
+    ...location,
+    shape: [end - first, ...others],
+    offset: location.offset + first * rowBytes,
+    length: (end - first) * rowBytes,
+  };
+}
+
+/** A weight `[M, ...]` as f32 `[M, K]`. */
+function matrix(
+  g: GraphBuilder,
+  name: string,
+  { dtype, shape: [rows = 1, ...others], path, offset, length }: WeightLocation,
+  options: Pick<ExternalBytes, "embed"> = {},
+): Value {
+  const shape = [rows, elementCount(others)];
+  const value = g.weight(name, dtype, shape, { path, offset, length, ...options });
+  return Cast(g, value, "float32", DTYPES.float32.onnx);
+}

@@ -1,0 +1,25 @@
+/** Bytes of a weight that goes into the model itself, read when the model is encoded and not kept. @module */
+
+import { FormatError } from "../errors.ts";
+import { show } from "../show.ts";
+import type { ExternalBytes } from "./graph.ts";
+
+/** @throws {FormatError} if the file is gone or became shorter since it was opened */
+export function readEmbedded({ path, offset, length }: ExternalBytes): Uint8Array {
+  const bytes = new Uint8Array(length);
+  try {
+    using file = Deno.openSync(path, { read: true });
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let filled = 0; filled < length;) {
+      const count = file.readSync(bytes.subarray(filled));
+      if (count === null) throw new Error(`it ends at byte ${offset + filled}`);
+      filled += count;
+    }
+  } catch (cause) {
+    throw new FormatError(
+      `File ${show(path)} must not change while it is in use: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return bytes;
+}

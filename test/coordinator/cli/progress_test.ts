@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { MAIN_PROGRAM } from "../../../shared/project_files.ts";
+import { testTutti } from "../../support/run_tutti.ts";
+
+/** `script` gives a program a terminal of its own. */
+async function hasScript(): Promise<boolean> {
+  try {
+    const { stdout } = await new Deno.Command("script", { args: ["--version"] }).output();
+    return new TextDecoder().decode(stdout).includes("util-linux");
+  } catch {
+    return false;
+  }
+}
+
+const script = await hasScript();
+
+Deno.test({
+  name: "tutti sample needs script (util-linux) on the PATH to be seen on a terminal",
+  ignore: script,
+  fn() {},
+});
+if (script) {
+  testTutti(
+    "tutti sample redraws a bar with the time that is left on a terminal, and prints lines elsewhere",
+    async (home) => {
+      await home.expect(0, ["up"]);
+      const sample = ["sample", "x", "--steps", "8", "--size", "16", "--seed", "1"];
+      const command = [Deno.execPath(), "run", "-q", "-A", MAIN_PROGRAM, ...sample]
+        .map((part) => `'${part}'`).join(" ");
+      const args = ["-qec", `stty cols 70; ${command}`, "/dev/null"];
+      const onTerminal = await home.startProgram("script", args, { env: { TERM: "xterm" } }).result;
+      assert.equal(onTerminal.code, 0, onTerminal.stdout);
+      const line = onTerminal.stdout.split("\n").find((text) => text.includes("8/8"))!;
+      const bars = line.split("\r").filter((bar) => bar !== "");
+      assert.ok(bars.length > 3, line);
+      for (const bar of bars) assert.match(bar, /^Sampling [━─]{8,} +\d\/8 +\d+% +0:0\d.*\x1b\[K$/);
+      assert.match(bars.at(2)!, /0:0\d left/);
+      assert.match(bars.at(-1)!, /━ +8\/8 +100% +0:0\d\x1b\[K$/);
+      // A bar that wraps cannot be drawn over.
+      for (const bar of bars) assert.ok(bar.replace("\x1b[K", "").length < 70, bar);
+
+      const { stderr, stdout } = await home.expect(0, sample);
+      assert.doesNotMatch(stderr, /[\r\x1b━]/);
+      assert.match(stderr, /^Sampling 0\/8 0%, 0:00$/m);
+      assert.match(stderr, /^Sampling 8\/8 100%, 0:0\d$/m);
+      assert.match(stderr, /^Sampled in .*, all in .*$/m);
+      assert.equal(stdout, "out/tutti-1-2.png (seed 1)\n");
+      await home.expect(0, ["down"]);
+    },
+  );
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { jsonLines, testTutti } from "../../support/run_tutti.ts";
+import { inTurns } from "../../support/in_turns.ts";
+import { zooPath } from "../../support/zoo.ts";
+
+const FILES = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
+
+/** Command line and what standard error says; the exit code is 2. */
+const CASES: readonly (readonly [readonly string[], RegExp])[] = [
+  [["smaple", "x"], /unknown command 'smaple'\n\(Did you mean sample\?\)/],
+  [["--verbose"], /unknown option '--verbose'/],
+  [["sample"], /missing required argument 'prompt'/],
+  [["sample", "a", "castle"], /too many arguments for 'sample'/],
+  [["sample", "x", "--stpes", "3"], /unknown option '--stpes'\n\(Did you mean --steps\?\)/],
+  [["sample", "x", "--steps"], /option '--steps <n>' argument missing/],
+  [["sample", "x", "--steps", "0"], /--steps must be a whole number >= 1: current value is "0"/],
+  [["sample", "x", "--steps", "1.5"], /--steps must be .*: current value is "1\.5"/],
+  [["sample", "x", "--seed", "-1"], /--seed must be a whole number in 0\.\.\d+: .* "-1"/],
+  [["sample", "x", "--seed", String(2n ** 64n)], /in 0\.\.18446744073709551615: .*551616"/],
+  [["sample", "x", "--batch", "0"], /--batch must be a whole number >= 1: current value is "0"/],
+  [["sample", "x", "--guidance", "nan"], /--guidance must be a number: current value is "nan"/],
+  [["sample", "x", "--size", "64x"], /--size must be a size as 512 or 768x512: .* "64x"/],
+  [["sample", "x", "--ensemble", "a", "--workers", "b"], /--ensemble and --workers .* one of them/],
+  [["sample", "x", "--workers", "127.0.0.1:7070"], /--workers needs --vae and --tokenizer/],
+  [["sample", "x", "--workers", "127.0.0.1:7070", ...FILES.slice(2)], /--workers needs --vae/],
+  [["sample", "x", "--workers", "localhost", ...FILES], /the port is missing: localhost:7070/],
+  [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
+  [["sample", "x", "--init-latents", "a", "--batch", "2"], /--batch and --init-latents contradict/],
+  [["sample", "x", "--save-maps", "m"], /--save-maps needs trained aggregators \(--sabw FOLDER\)/],
+  [["up", "a", "b"], /too many arguments for 'up'/],
+  [["up", "--threads", "0"], /--threads must be a whole number >= 1/],
+  [["health"], /missing required argument 'address'/],
+  [["health", "127.0.0.1:70700"], /port from 1 to 65535: current value is "127\.0\.0\.1:70700"/],
+  [["ps", "--workers", "::1:7070"], /an IPv6 host needs brackets/],
+  [["verify", "--via", "post"], /Allowed choices are local, cluster/],
+];
+
+testTutti(
+  "wrong usage ends with 2 and a line that says what is right, before anything is started",
+  async (home) => {
+    await inTurns(CASES, async ([args, message]) => {
+      const { stdout, stderr } = await home.expect(2, args);
+      assert.match(stderr, message);
+      assert.match(stderr, /^error: /);
+      assert.doesNotMatch(stderr, /\n {4}at |Starting a worker/);
+      assert.equal(stdout, "");
+    });
+  },
+);
+
+testTutti("with --json an error is one line of JSON on standard output", async (home) => {
+  const cases = [
+    [["sample", "x", "--guidance", "nan"], /^--guidance must be a number: .* "nan"$/],
+    [["sample", "x", "--stpes", "3"], /^unknown option '--stpes' \(Did you mean --steps\?\)$/],
+    [["sample"], /^missing required argument 'prompt'$/],
+    [["ps", "--workers", "nowhere"], /^Address must be HOST:PORT/],
+  ] as const;
+  await inTurns(cases, async ([args, message]) => {
+    const { stdout } = await home.expect(2, [...args, "--json"]);
+    const lines = jsonLines(stdout);
+    assert.equal(lines.length, 1, stdout);
+    const { event, code, message: said } = lines[0]!;
+    assert.deepEqual([event, code], ["error", "INVALID_ARGUMENT"]);
+    assert.match(said as string, message);
+  });
+});
+
+testTutti(
+  "every command has help with an example, and tutti alone prints what there is",
+  async (home) => {
+    const { stdout } = await home.expect(0, []);
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1]!);
+    for (const name of ["sample", "worker", "up", "down", "ps", "health", "verify"]) {
+      assert.ok(names.includes(name), `${name} is missing: ${names}`);
+    }
+    assert.match(stdout, /^Exit codes: 0 done, .* 130 interrupted$/m);
+    assert.equal((await home.expect(0, ["--help"])).stdout, stdout);
+
+    await inTurns(names, async (name) => {
+      const help = await home.expect(0, ["help", name]);
+      assert.equal((await home.expect(0, [name, "--help"])).stdout, help.stdout);
+      assert.ok(help.stdout.startsWith(`Usage: tutti ${name} `), help.stdout);
+      const [, examples] = help.stdout.split("\nExamples:\n");
+      assert.ok(examples?.includes(`  tutti ${name}`), `${name} has no example`);
+      // What must be given stands in the usage line; every other flag says its default, or when it is not needed.
+      assert.match(help.stdout, /-h, --help/);
+    });
+  },
+);
+
+testTutti("tutti --version prints the version of deno.json", async (home) => {
+  const { default: project } = await import("../../../deno.json", { with: { type: "json" } });
+  for (const flag of ["--version", "-V"]) {
+    assert.equal((await home.expect(0, [flag])).stdout, `${project.version}\n`);
+  }
+});

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import {
+  classifierFreeGuidance,
+  duplicateForGuidance,
+  usesGuidance,
+} from "../../../coordinator/sampling/guidance.ts";
+import { f32 } from "../../../shared/tensor/tensor.ts";
+
+Deno.test("guidance: uncond + g (text - uncond), the first half of the batch being the unconditional", () => {
+  const noise = f32([4, 1], [1, 2, 3, 6]);
+  assert.deepEqual(classifierFreeGuidance(noise, 7.5), f32([2, 1], [16, 32]));
+  assert.deepEqual(classifierFreeGuidance(noise, 0), f32([2, 1], [1, 2]));
+  assert.deepEqual(classifierFreeGuidance(noise, -1), f32([2, 1], [-1, -2]));
+});
+
+Deno.test("guidance of 1 needs no unconditional half: nothing is doubled, nothing is mixed", () => {
+  const noise = f32([2, 1], [3, 6]);
+  assert.equal(usesGuidance(1), false);
+  assert.equal(duplicateForGuidance(noise, 1), noise);
+  assert.equal(classifierFreeGuidance(noise, 1), noise);
+});
+
+Deno.test("duplicateForGuidance() gives both halves the same latents", () => {
+  assert.deepEqual(
+    duplicateForGuidance(f32([2, 2], [1, 2, 3, 4]), 5),
+    f32([4, 2], [1, 2, 3, 4, 1, 2, 3, 4]),
+  );
+});

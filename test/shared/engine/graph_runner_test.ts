@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { GraphRunner } from "../../../shared/engine/graph_runner.ts";
+import { GraphBuilder } from "../../../shared/onnx/graph.ts";
+import { Add } from "../../../shared/onnx/ops/elementwise.ts";
+import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
+import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
+import { bitEqual } from "../../../shared/tensor/compare.ts";
+import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
+import { HEAVY_OUTPUT, heavyGraph, heavyInput } from "../lane/heavy_graph.ts";
+
+const CPU = { device: "cpu", threads: 1, lanes: 1 } as const;
+const OUTPUT = { y: { dtype: "float32", shape: [2] } } as const;
+
+/** `y = x + weight`, the weight in a file. */
+function addWeight(name: string, path: string, offset: number) {
+  const g = new GraphBuilder(name);
+  const weight = g.weight("weight", "float32", [2], { path, offset, length: 8 });
+  g.output("y", Add(g, g.input("x", "float32", [2]), weight));
+  return g.build();
+}
+
+Deno.test("GraphRunner spreads calls over its lanes, with the same bits from each", async () => {
+  using runner = new GraphRunner([heavyGraph(5)], { ...CPU, lanes: 2 });
+  assert.deepEqual(runner.loads, [0, 0]);
+  const run = () => runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
+  const calls = [run(), run()];
+  assert.deepEqual(runner.loads, [1, 1], "the second call goes to the lane that is idle");
+  const [a, b] = await Promise.all(calls);
+  assert.ok(bitEqual(a!.outputs.y!.data, b!.outputs.y!.data));
+  assert.deepEqual(runner.loads, [0, 0]);
+});
+
+Deno.test("GraphRunner names the graph in errors, and refuses one that it has not", async () => {
+  using runner = new GraphRunner([heavyGraph(1)], CPU);
+  await assert.rejects(runner.run("absent", {}, {}), {
+    name: "TuttiError",
+    code: "NOT_FOUND",
+    message: 'There is no graph "absent"',
+  });
+  await assert.rejects(runner.run("heavy", { x: f32([2, 2]) }, HEAVY_OUTPUT), {
+    name: "TuttiError",
+    code: "INTERNAL",
+    message: /^Cannot run "heavy": ONNX Runtime failed: /,
+    details: { graph: "heavy" },
+  });
+  const { outputs } = await runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
+  assert.ok(Math.abs((outputs.y as F32Tensor).data[0]! - 1 / 512) < 1e-6);
+});
+
+Deno.test("GraphRunner tries again to load a graph whose weights could not be read", async () => {
+  await using folder = await tempFolder();
+  const path = folder.join("weights.safetensors");
+  await writeSafetensors(path, { weight: f32([2], [10, 20]) });
+  const { begin } = (await SafetensorsFile.open(path)).entry("weight");
+  using runner = new GraphRunner([addWeight("add", path, begin)], CPU);
+  await Deno.rename(path, folder.join("away"));
+  await assert.rejects(runner.run("add", { x: f32([2]) }, OUTPUT), {
+    code: "INTERNAL",
+    message: /^Cannot run "add": ONNX Runtime failed: /,
+  });
+  await Deno.rename(folder.join("away"), path);
+  const { outputs } = await runner.run("add", { x: f32([2], [1, 2]) }, OUTPUT);
+  assert.deepEqual([...(outputs.y as F32Tensor).data], [11, 22]);
+});
+
+Deno.test("GraphRunner: a closed one refuses, and rejects what is under way", async () => {
+  const runner = new GraphRunner([heavyGraph(20)], CPU);
+  const call = runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
+  runner[Symbol.dispose]();
+  await assert.rejects(call, { code: "UNAVAILABLE", message: /^Cannot run "heavy": / });
+  await assert.rejects(runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT), {
+    code: "UNAVAILABLE",
+  });
+});
