@@ -44,9 +44,17 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "ask one worker whether it is healthy; the exit code tells",
     load: async () => (await import("./coordinator/cli/health.ts")).healthCommand(),
   },
+  inspect: {
+    summary: "tell what a model file or folder holds",
+    load: async () => (await import("./coordinator/cli/inspect.ts")).inspectCommand(),
+  },
   zoo: {
     summary: "make models",
     load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),
+  },
+  bench: {
+    summary: "measure time and memory on this machine",
+    load: async () => (await import("./coordinator/cli/bench.ts")).benchCommand(),
   },
   verify: {
     summary: "compare this build and machine with reference numbers",

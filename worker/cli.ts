@@ -6,6 +6,12 @@
 
 import { Command, Option } from "commander";
 import { join } from "node:path";
+import {
+  LORA_CHOICE_FORM,
+  type LoraChoice,
+  parseLoraChoice,
+} from "../shared/checkpoint/lora/lora_choice.ts";
+import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { UsageError } from "../shared/errors.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
@@ -25,6 +31,7 @@ interface WorkerFlags {
   readonly arenaBytes: number;
   readonly idleLimit: number;
   readonly config?: string;
+  readonly lora: readonly LoraChoice[];
   readonly stopWithStdin: boolean;
   readonly json: boolean;
 }
@@ -33,6 +40,7 @@ const EXAMPLES = `
 Examples:
   tutti worker --model models/dreamy
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
+  tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8`;
 
 export function workerCommand(): Command {
@@ -81,6 +89,12 @@ export function workerCommand(): Command {
       "diffusers folder with the config.json's of a single file of unusual sizes",
     )
     .option(
+      "--lora <file:weight>",
+      "merge a LoRA into the weights (kohya or diffusers names); several times for several",
+      collectLora,
+      [],
+    )
+    .option(
       "--stop-with-stdin",
       "stop when standard input closes: with the process that started this one",
       false,
@@ -104,6 +118,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     threads,
     ...(name !== undefined && { name }),
     ...(flags.config !== undefined && { configFrom: flags.config }),
+    loras: flags.lora,
   });
   // Whoever waits first reports it.
   opening.catch(() => {});
@@ -140,12 +155,14 @@ function unetConfigJson(model: string): Promise<string> {
 
 function readyLine(
   { address }: RunningWorker,
-  { name, modelHash }: { name: string; modelHash: string },
+  { name, modelHash, loras }: ExpertDescription,
   json: boolean,
 ): string {
   return json
-    ? JSON.stringify({ event: "ready", address, modelHash, name })
-    : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)}). Ctrl-C stops it`;
+    ? JSON.stringify({ event: "ready", address, modelHash, name, loras })
+    : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${
+      loras.map((lora) => ` with LoRA ${lora.name}:${lora.weight}`).join("")
+    }. Ctrl-C stops it`;
 }
 
 /**
@@ -171,6 +188,13 @@ function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; disp
       .then(onSignal, onSignal);
   }
   return { promise, dispose };
+}
+
+/** Collects a flag that may be given several times. */
+function collectLora(text: string, earlier: readonly LoraChoice[]): readonly LoraChoice[] {
+  const choice = parseLoraChoice(text);
+  if (choice !== undefined) return [...earlier, choice];
+  throw new UsageError(`--lora must be ${LORA_CHOICE_FORM}: current value is "${text}"`);
 }
 
 /** Parses a flag that counts something. */

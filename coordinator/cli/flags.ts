@@ -1,6 +1,7 @@
 /** Parsers of flag values that several commands share. @module */
 
 import { UsageError } from "../../shared/errors.ts";
+import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 
 /** A whole number >= `minimum`. */
 export function wholeNumber(flag: string, minimum = 1): (text: string) => number {
@@ -9,6 +10,18 @@ export function wholeNumber(flag: string, minimum = 1): (text: string) => number
     if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= minimum) return value;
     throw new UsageError(
       `${flag} must be a whole number >= ${minimum}: current value is "${text}"`,
+    );
+  };
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(flag: string, choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const value = choices.find((choice) => choice === text);
+    if (value !== undefined) return value;
+    throw new UsageError(
+      `${flag} must be one of ${choices.join(", ")}: current value is "${text}"` +
+        didYouMean(text, choices),
     );
   };
 }

@@ -1,5 +1,7 @@
 /** What is written into an image's PNG about how it was made. @module */
 
+import type { LoraDescription } from "../../shared/checkpoint/lora/merge_loras.ts";
+import type { PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import { TUTTI_VERSION } from "../../shared/wire/version.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { formatInfotext } from "../image/infotext.ts";
@@ -7,6 +9,8 @@ import { formatInfotext } from "../image/infotext.ts";
 export interface ImageFacts {
   readonly prompt: string;
   readonly negativePrompt: string;
+  readonly promptSyntax: PromptSyntax;
+  readonly clipSkip: number;
   readonly steps: number;
   readonly guidanceScale: number;
   readonly seed: bigint;
@@ -14,6 +18,8 @@ export interface ImageFacts {
   readonly height: number;
 }
 
+/** Of a LoRA's hash, in infotexts. */
+const LORA_DIGITS = 12;
 const shortHash = (hash: string) => hash.slice(0, 10);
 
 /**
@@ -25,6 +31,7 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
   const experts = members.map(({ name, expert }) => ({
     name,
     modelHash: expert.description.modelHash,
+    loras: expert.description.loras,
   }));
   const parameters = formatInfotext({
     prompt: facts.prompt,
@@ -38,7 +45,10 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
     modelName: `Tutti(${members.length})`,
     modelHash: experts[0]!.modelHash,
     vaeHash,
+    clipSkip: facts.clipSkip,
     extra: {
+      ...(ignoresEmphasis(facts) && { Emphasis: "None" }),
+      ...loraHashes(experts.flatMap(({ loras }) => loras)),
       RNG: "CPU",
       "Tutti models": experts.map(({ name, modelHash }) => `${name} ${shortHash(modelHash)}`).join(
         ", ",
@@ -58,4 +68,15 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
     vaeHash,
   };
   return { parameters, tutti: JSON.stringify(own) };
+}
+
+/** As stable-diffusion-webui writes them, each once, whichever experts have it. */
+function loraHashes(loras: readonly LoraDescription[]): Record<string, string> {
+  const shown = new Set(loras.map(({ name, hash }) => `${name}: ${hash.slice(0, LORA_DIGITS)}`));
+  return shown.size === 0 ? {} : { "Lora hashes": [...shown].join(", ") };
+}
+
+/** Whether other tools would read weights where there were none: they must be told. */
+function ignoresEmphasis({ promptSyntax, prompt, negativePrompt }: ImageFacts): boolean {
+  return promptSyntax === "plain" && /[([]/.test(prompt + negativePrompt);
 }

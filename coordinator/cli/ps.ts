@@ -3,7 +3,9 @@
 import { Command } from "commander";
 import { TuttiError } from "../../shared/errors.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { oneLine } from "../../shared/terminal/display_width.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import type { SessionSummary, WorkerStatus } from "../../shared/wire/convert_status.ts";
@@ -68,6 +70,10 @@ async function runPs(flags: PsFlags): Promise<void> {
     rows.map(statusCells),
   ));
   if (flags.sessions) printSessions(rows);
+  const terminal = stderrTerminal();
+  for (const row of rows) {
+    if ("error" in row) terminal.write(`warning: ${oneLine(row.error.message)}\n`);
+  }
 }
 
 async function addresses({ ensemble, workers }: PsFlags): Promise<string[]> {

@@ -2,30 +2,33 @@
 
 import { Command } from "commander";
 import { ShapeError, UsageError } from "../../shared/errors.ts";
-import { firstText } from "../../shared/engine/choose_text.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
+import { PROMPT_SYNTAXES, type PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import { encodePrompt } from "../../shared/tokenizer/prompt.ts";
 import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import { writePng } from "../image/pixels.ts";
 import { aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { initialLatents } from "../sampling/initial_latents.ts";
 import { sample } from "../sampling/sample.ts";
 import { DdimScheduler } from "../sampling/schedulers/ddim.ts";
-import { finiteNumber, imageSize, seed, wholeNumber } from "./flags.ts";
+import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
 import { imageMetadata } from "./image_metadata.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { outputPaths } from "./output_paths.ts";
+import { promptRows } from "./prompt_rows.ts";
 import { SampleStats } from "./sample_stats.ts";
 
 export interface SampleFlags extends EnsembleFlags {
   readonly negative: string;
+  readonly promptSyntax: PromptSyntax;
+  readonly clipSkip: number;
   readonly steps: number;
   readonly guidance: number;
   readonly seed?: bigint;
@@ -44,7 +47,9 @@ const EXAMPLES = `
 Examples:
   tutti sample "a green heart above a yellow square on a plain black background"
   tutti sample "a castle at dawn" --ensemble castles.toml --steps 30 --seed 7 --batch 4 --out pictures
-  tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae --tokenizer models/tokenizer
+  tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
+  tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
+  tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a red circle" --stats --json`;
 
 export function sampleCommand(): Command {
@@ -64,6 +69,18 @@ export function sampleCommand(): Command {
       'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
     )
     .option("--negative <prompt>", "what not to draw", "")
+    .option(
+      "--prompt-syntax <name>",
+      'a1111: (more), [less], (this:1.3), BREAK, prompts of any length, as in stable-diffusion-webui; "plain": all is text, and what is too long is cut',
+      oneOf("--prompt-syntax", PROMPT_SYNTAXES),
+      "a1111",
+    )
+    .option(
+      "--clip-skip <n>",
+      "text encoder layer to take, counted from the end as in stable-diffusion-webui: 1 is the last, 2 the last but one (clip_skip=1 in diffusers)",
+      wholeNumber("--clip-skip"),
+      1,
+    )
     .option("--steps <n>", "denoising steps", wholeNumber("--steps"), 50)
     .option(
       "--guidance <scale>",
@@ -84,13 +101,21 @@ export function sampleCommand(): Command {
     .option("--batch <n>", "images (default: 1)", wholeNumber("--batch"))
     .option("--out <path>", "a .png file, or a folder", "out")
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .option(
+      "--tokenizer <folder>",
+      "tokenizer (default: the ensemble's, else one beside a model or in the Hugging Face cache)",
+    )
     .option(
       "--init-latents <file>",
       "start from these unit Gaussian latents (safetensors) instead of a seed",
     )
     .option("--save-latents <file>", "write the final latents (safetensors)")
     .option("--save-maps <file>", "write SABW's attention maps of every step (safetensors)")
+    .option(
+      "--lora <expert=file:weight>",
+      "merge a LoRA into an expert whose worker this command starts; several times for several",
+      collectExpertLora,
+    )
     .option("--device <device>", "device of workers that this command starts", "cpu")
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
@@ -119,6 +144,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   });
   for (const warning of ensemble.warnings) warn(warning);
 
+  const rows = promptRows(ensemble, prompt, flags, warn);
   const { latents: noise, seeds } = await startingNoise(ensemble, flags);
   const [batch = 0, , height = 0, width = 0] = noise.shape;
   const { factor } = ensemble.vae;
@@ -139,10 +165,11 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     scheduler,
     guidanceScale: flags.guidance,
     initialLatents: noise,
-    promptIds: new Array(batch).fill(promptIds(ensemble, "Prompt", prompt, warn)),
-    negativePromptIds: new Array(batch).fill(
-      promptIds(ensemble, "Negative prompt", flags.negative, warn),
-    ),
+    promptIds: new Array(batch).fill(rows.prompt),
+    negativePromptIds: new Array(batch).fill(rows.negative),
+    clipSkip: flags.clipSkip,
+    imageSize: { height: height * factor, width: width * factor },
+    isNegativeGiven: flags.negative !== "",
     onSegment,
     signal,
   });
@@ -170,6 +197,8 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     const facts = {
       prompt,
       negativePrompt: flags.negative,
+      promptSyntax: flags.promptSyntax,
+      clipSkip: flags.clipSkip,
       steps: flags.steps,
       guidanceScale: flags.guidance,
       seed: seeds[index]!,
@@ -238,24 +267,6 @@ function seedsFrom(first: bigint, count: number): bigint[] {
 /** Below 2^32, as other tools draw them. */
 function randomSeed(): bigint {
   return BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!);
-}
-
-function promptIds(
-  { tokenizer, experts }: Ensemble,
-  name: string,
-  text: string,
-  warn: (text: string) => void,
-) {
-  const { maxLength } = firstText(experts[0]!.description);
-  const { inputIds, cutText } = encodePrompt(tokenizer, text, maxLength);
-  if (cutText !== "") {
-    warn(
-      `${name} is longer than the ${
-        maxLength - 2
-      } tokens that the text encoder takes: cut was "${cutText}"`,
-    );
-  }
-  return inputIds;
 }
 
 /** One image of a batch, f32 `[3, H, W]`. */

@@ -54,8 +54,10 @@ async function runUp(path: string, { device, threads, json }: UpFlags): Promise<
   const local = ensemble.experts.filter(isLocal);
   const perWorker = threads ??
     Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, local.length)));
-  const start = async ({ name, model, address }: LocalExpertEntry): Promise<WorkerRecord> => {
-    const running = await findRunningWorker(model);
+  const start = async (
+    { name, model, loras, address }: LocalExpertEntry,
+  ): Promise<WorkerRecord> => {
+    const running = await findRunningWorker(model, { name, ...(loras && { loras }) });
     if (running) return running;
     if (!json) terminal.write(`Starting a worker for ${name}\n`);
     return await startDetachedWorker({
@@ -65,6 +67,7 @@ async function runUp(path: string, { device, threads, json }: UpFlags): Promise<
         device,
         threads: perWorker,
         ensemble: ensemble.name,
+        ...(loras && { loras }),
         signal: interrupt.signal,
       },
       listen: address ? formatAddress(address) : "127.0.0.1:0",
@@ -76,7 +79,7 @@ async function runUp(path: string, { device, threads, json }: UpFlags): Promise<
   else {printLine(
       formatTable(
         ["name", "address", "pid", "model"],
-        records.map((r) => [r.name, r.address, r.pid, r.model]),
+        records.map((r) => [r.name, r.address, r.pid, [r.model, ...r.loras ?? []].join(" + ")]),
       ),
     );}
   // What did start stays: a second `up` goes on from there.

@@ -68,7 +68,10 @@ function randomCommand(): Command {
       new Option("--layout <layout>", "default: single if <out> ends in .safetensors")
         .choices(["single", "diffusers"]),
     )
-    .option("--seed <n>", "seed of the values", seed("--seed"), 0n)
+    .addOption(
+      // Told as text: help cannot print a bigint by itself.
+      new Option("--seed <n>", "seed of the values").argParser(seed("--seed")).default(0n, "0"),
+    )
     .option("--scale <factor>", "factor on all widths, above 0 to 1", finiteNumber("--scale"))
     .option(
       "--depth <n>",

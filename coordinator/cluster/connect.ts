@@ -87,7 +87,7 @@ async function askUntilLoaded(
 }
 
 /** Says what a failed first call means for someone who typed an address. */
-function connectFailed(error: TuttiError, worker: string, timeoutMs: number): TuttiError {
+export function connectFailed(error: TuttiError, worker: string, timeoutMs: number): TuttiError {
   // Without a status of gRPC's own, the worker itself spoke (it is stopping, say), or we cancelled.
   const grpcStatus = error instanceof WorkerError ? statusOf(error.cause) : undefined;
   if (grpcStatus === undefined) return error;
@@ -126,5 +126,5 @@ function statusOf(cause: unknown): number | undefined {
 function reasonOf(cause: unknown): string {
   const details = String((cause as { details?: unknown }).details ?? "no reason given");
   const last = /Last error: (?:Error: )?(.*)$/.exec(details)?.[1] ?? details;
-  return last.replace(/ \(\d{4}-\d\d-\d\dT[^)]*\).*$/, "");
+  return last.replace(/\. Resolution note: .*$/, "").replace(/ \(\d{4}-\d\d-\d\dT[^)]*\).*$/, "");
 }

@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
 import { delay } from "./delay.ts";
+import { recordedLoras } from "./expert_loras.ts";
 import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
 import {
   isWorkerProcess,
@@ -58,6 +59,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
         address: ready,
         name: options.name,
         model: await Deno.realPath(options.model),
+        ...(options.loras && { loras: await recordedLoras(options.loras) }),
         ensemble: options.ensemble,
         startedAt: new Date().toISOString(),
         log,

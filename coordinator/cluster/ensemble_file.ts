@@ -7,12 +7,13 @@
  * name = "shapes"
  * sabw = "uniform"        # plain averaging, or a folder with aggregator_0, aggregator_1, ...
  * vae = "vae"             # folder or single file
- * tokenizer = "tokenizer" # folder with vocab.json and merges.txt
+ * tokenizer = "tokenizer" # optional: folder with vocab.json and merges.txt
  * scheduler = "scheduler/scheduler_config.json" # optional
  *
  * [[experts]]
  * name = "round"
  * model = "round"         # weights, for workers started on this machine, and/or
+ * lora = ["ink.safetensors:0.8"] # optional: merged into those weights
  *
  * [[experts]]
  * name = "square"
@@ -25,6 +26,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
+import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { type Address, parseAddress } from "../../shared/wire/address.ts";
 import { TomlFields } from "./toml_fields.ts";
@@ -34,6 +36,8 @@ export interface EnsembleExpert {
   readonly name: string;
   /** Absolute path of its weights: a diffusers folder or a single file. */
   readonly model?: string;
+  /** LoRAs to merge into those weights; absolute paths. */
+  readonly loras?: readonly LoraChoice[];
   /** Where a worker serves it. */
   readonly address?: Address;
 }
@@ -49,7 +53,8 @@ export interface EnsembleFile {
   readonly name: string;
   readonly sabw: SabwChoice;
   readonly vae: string;
-  readonly tokenizer: string;
+  /** Without it one is looked for (`shared/tokenizer/find_tokenizer.ts`). */
+  readonly tokenizer?: string;
   readonly scheduler?: string;
   readonly experts: readonly EnsembleExpert[];
 }
@@ -57,7 +62,7 @@ export interface EnsembleFile {
 /** Far more than thousands of experts need. */
 const MAX_FILE_BYTES = 2 ** 20;
 const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts"] as const;
-const EXPERT_KEYS = ["name", "model", "address"] as const;
+const EXPERT_KEYS = ["name", "model", "lora", "address"] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
@@ -71,16 +76,16 @@ export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
   const file = resolve(path);
   const fields = new TomlFields(file, "", parseToml(file, await readText(file)));
   fields.refuseUnknown(FILE_KEYS);
-  const scheduler = fields.has("scheduler")
-    ? await existing(fields, "scheduler", "a file")
-    : undefined;
+  const optional = async (key: "tokenizer" | "scheduler", kind: "a file" | "a folder") =>
+    fields.has(key) ? { [key]: await existing(fields, key, kind) } : {};
+  const scheduler = await optional("scheduler", "a file");
   return {
     path: file,
     name: readName(fields),
     sabw: await readSabw(fields),
     vae: await existing(fields, "vae", "a folder or a file"),
-    tokenizer: await existing(fields, "tokenizer", "a folder"),
-    ...(scheduler === undefined ? {} : { scheduler }),
+    ...await optional("tokenizer", "a folder"),
+    ...scheduler,
     experts: await readExperts(fields),
   };
 }
@@ -164,13 +169,37 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
       { details: { file: fields.file, key: fields.where } },
     );
   }
+  if (fields.has("lora") && !fields.has("model")) {
+    throw new FormatError(
+      `${fields.file}: ${fields.where} ("${name}") must have "model" where it has "lora": a worker ` +
+        'that runs elsewhere gets its LoRAs there, with "tutti worker --lora"',
+      { details: { file: fields.file, key: fields.pathOf("lora") } },
+    );
+  }
   return {
     name,
+    ...(fields.has("lora") ? { loras: await readLoras(fields) } : {}),
     ...(fields.has("model")
       ? { model: await existing(fields, "model", "a folder or a file") }
       : {}),
     ...(fields.has("address") ? { address: readAddress(fields) } : {}),
   };
+}
+
+async function readLoras(fields: TomlFields): Promise<LoraChoice[]> {
+  const expected = `a list of "FILE:WEIGHT", each a file that exists and a finite number`;
+  const choices = fields.strings("lora", expected).map((text) => {
+    const choice = parseLoraChoice(text);
+    if (choice === undefined) throw fields.error("lora", expected);
+    return { ...choice, path: resolve(dirname(fields.file), choice.path) };
+  });
+  for (const { path } of choices) {
+    const found = await stat(path).catch((cause) => {
+      throw fields.error("lora", `${expected} ("${path}" does not exist)`, cause);
+    });
+    if (!found.isFile()) throw fields.error("lora", `${expected} ("${path}" is no file)`);
+  }
+  return choices;
 }
 
 function readAddress(fields: TomlFields): Address {

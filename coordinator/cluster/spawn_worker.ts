@@ -5,6 +5,7 @@
  * @module
  */
 
+import { formatLoraChoice, type LoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import {
   type ErrorDetails,
   EXIT,
@@ -24,6 +25,7 @@ export interface SpawnOptions {
   readonly threads: number;
   readonly device?: string;
   readonly configFrom?: string;
+  readonly loras?: readonly LoraChoice[];
   readonly signal?: AbortSignal;
 }
 
@@ -39,7 +41,7 @@ const STOP_GRACE_MS = 5_000;
 
 /** The command line of a worker, as this process would start it. */
 export function workerCommand(
-  { model, name, threads, device = "cpu", configFrom }: SpawnOptions,
+  { model, name, threads, device = "cpu", configFrom, loras = [] }: SpawnOptions,
 ): string[] {
   const config = configFrom === undefined ? [] : ["--config", configFrom];
   return [
@@ -54,6 +56,7 @@ export function workerCommand(
       "--threads",
       String(threads),
       ...config,
+      ...loras.flatMap((choice) => ["--lora", formatLoraChoice(choice)]),
     ],
   ];
 }

@@ -63,6 +63,13 @@ export class TomlFields {
     return value;
   }
 
+  /** @throws {FormatError} if the key is missing or no list of strings */
+  strings(key: string, expected: string): readonly string[] {
+    const value = this.has(key) ? this.table[key] : undefined;
+    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+    throw this.error(key, expected);
+  }
+
   /** The tables of an array of tables (`[[key]]`); empty if there is none. */
   tables(key: string): TomlFields[] {
     if (!this.has(key)) return [];

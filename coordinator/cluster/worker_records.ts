@@ -7,6 +7,8 @@
 
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
+import type { EnsembleExpert } from "./ensemble_file.ts";
+import { otherLoras, recordedLoras } from "./expert_loras.ts";
 
 export interface WorkerRecord {
   readonly pid: number;
@@ -15,6 +17,8 @@ export interface WorkerRecord {
   readonly name: string;
   /** Real path of the weights. */
   readonly model: string;
+  /** Merged into them, as `recordedLoras()` writes them. */
+  readonly loras?: readonly string[];
   /** Name of the ensemble that it was started for. */
   readonly ensemble: string;
   readonly startedAt: string;
@@ -66,15 +70,30 @@ export async function listRecords(): Promise<WorkerRecord[]> {
   return records.sort((a, b) => a.startedAt.localeCompare(b.startedAt));
 }
 
-/** A running worker that serves these weights, if `tutti up` left one. */
-export async function findRunningWorker(model: string): Promise<WorkerRecord | undefined> {
+/**
+ * A running worker that serves these weights with these LoRAs, if `tutti up` left one.
+ *
+ * @throws {TuttiError} FAILED_PRECONDITION if it left one for this expert that has other LoRAs
+ */
+export async function findRunningWorker(
+  model: string,
+  { name, loras = [] }: Partial<Pick<EnsembleExpert, "name" | "loras">> = {},
+): Promise<WorkerRecord | undefined> {
   let realPath: string;
   try {
     realPath = await Deno.realPath(model);
   } catch {
     return undefined; // Whoever opens the model says that it is not there.
   }
-  return (await listRecords()).find((record) => record.model === realPath);
+  const wanted = (await recordedLoras(loras)).join("\n");
+  const records = (await listRecords()).filter((record) => record.model === realPath);
+  const match = records.find((record) => (record.loras ?? []).join("\n") === wanted);
+  const other = records.find((record) => record.name === name);
+  if (match || !other) return match;
+  throw otherLoras(
+    { name: other.name, address: other.address, running: other.loras ?? [] },
+    `stop it with "tutti down ${other.ensemble}" first`,
+  );
 }
 
 async function readRecord(path: string): Promise<WorkerRecord | undefined> {

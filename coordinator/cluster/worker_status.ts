@@ -6,6 +6,7 @@
 
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
+import { TuttiError } from "../../shared/errors.ts";
 import {
   sessionsFromMessage,
   type SessionSummary,
@@ -14,6 +15,7 @@ import {
 } from "../../shared/wire/convert_status.ts";
 import type { Message } from "../../shared/wire/fields.ts";
 import { wrongAnswer } from "./call_errors.ts";
+import { connectFailed } from "./connect.ts";
 import { STATUS_DEADLINE_MS } from "./deadlines.ts";
 import { WorkerClient } from "./worker_client.ts";
 
@@ -71,7 +73,9 @@ async function ask<T>(
   const client = new WorkerClient(address, service);
   try {
     const settings = { deadlineMs: STATUS_DEADLINE_MS, signal, context: { doing } };
-    const response = await client.unary(method, request, settings);
+    const response = await client.unary(method, request, settings).catch((error) => {
+      throw connectFailed(TuttiError.from(error), client.address, STATUS_DEADLINE_MS);
+    });
     try {
       return read(response);
     } catch (error) {

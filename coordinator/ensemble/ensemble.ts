@@ -8,9 +8,10 @@
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
-import { firstText } from "../../shared/engine/choose_text.ts";
+import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
+import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
@@ -32,7 +33,8 @@ export interface Ensemble extends AsyncDisposable {
   readonly vae: Vae;
   /** SHA-256 of the VAE's file. */
   readonly vaeHash: string;
-  readonly tokenizer: ClipTokenizer;
+  /** One per text encoder of an expert. */
+  readonly tokenizers: readonly [ClipTokenizer, ...ClipTokenizer[]];
   readonly schedulerConfig: SchedulerConfig;
   /** What the user should know before the image is drawn. */
   readonly warnings: readonly string[];
@@ -56,7 +58,14 @@ export async function openEnsemble(
 ): Promise<Ensemble> {
   await using resources = new AsyncDisposableStack();
   // Files first: what is wrong with them should not wait for workers to start.
-  const tokenizer = await ClipTokenizer.load(plan.tokenizer);
+  const found = await findTokenizer({
+    models: plan.experts.flatMap(({ model }) => model ?? []),
+    ...(plan.tokenizer !== undefined && { named: plan.tokenizer }),
+  });
+  if (plan.tokenizer === undefined) {
+    options.onProgress?.(`Using the tokenizer in ${found.path}`);
+  }
+  const tokenizer = await ClipTokenizer.load(found.path);
   const vaePart = await openVae(plan.vae);
   const schedulerConfig = plan.scheduler === undefined
     ? DEFAULT_SCHEDULER_CONFIG
@@ -70,7 +79,11 @@ export async function openEnsemble(
   const { warnings } = checkCompatible(candidates);
 
   const { description } = members[0]!.expert;
-  checkTokenizer(tokenizer, plan.tokenizer, members);
+  const others = description.texts.length > 1 ? [await loadSecondTokenizer(found)] : [];
+  const tokenizers = [tokenizer, ...others] as const;
+  for (const [encoder, each] of tokenizers.entries()) {
+    checkTokenizer(each, encoder === 0 ? found.path : found.path2 ?? found.path, members, encoder);
+  }
   // The coordinator aggregates while its workers wait, so it may use what they leave.
   const laneOptions = { device: "cpu", threads: coordinatorThreads() } as const;
   const vae = resources.use(new Vae(vaePart, laneOptions));
@@ -95,7 +108,7 @@ export async function openEnsemble(
     aggregator,
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
-    tokenizer,
+    tokenizers,
     schedulerConfig,
     warnings,
   };
@@ -103,14 +116,22 @@ export async function openEnsemble(
   return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+/** SDXL's: its own, or the first one padded as its second text encoder was trained. */
+async function loadSecondTokenizer({ path, path2 }: FoundTokenizer): Promise<ClipTokenizer> {
+  return path2 === undefined
+    ? await ClipTokenizer.load(path, { padTokenId: 0 })
+    : await ClipTokenizer.load(path2);
+}
+
 /** A tokenizer of another vocabulary would give ids that mean other words. */
 function checkTokenizer(
   { vocabSize, eosTokenId }: ClipTokenizer,
   path: string,
   members: readonly ConnectedExpert[],
+  encoder: number,
 ): void {
   for (const { where, expert } of members) {
-    const text = firstText(expert.description);
+    const text = chooseText(expert.description, encoder);
     const refuse = (field: string, wanted: string, current: number) => {
       throw new FormatError(
         `Tokenizer "${path}" does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}`,

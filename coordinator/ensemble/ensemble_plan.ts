@@ -14,6 +14,7 @@ import {
   type EnsembleFile,
   loadEnsembleFile,
 } from "../cluster/ensemble_file.ts";
+import { type ExpertLora, withLoras } from "./lora_flags.ts";
 
 /** Everything that must be opened to sample. */
 export type EnsemblePlan = Omit<EnsembleFile, "path">;
@@ -26,6 +27,7 @@ export interface EnsembleFlags {
   readonly sabw?: string;
   readonly vae?: string;
   readonly tokenizer?: string;
+  readonly lora?: readonly ExpertLora[];
 }
 
 /**
@@ -46,20 +48,21 @@ export async function ensemblePlan(flags: EnsembleFlags): Promise<EnsemblePlan> 
     ...(flags.sabw !== undefined && { sabw: sabwChoice(flags.sabw) }),
     ...(flags.vae !== undefined && { vae: resolve(flags.vae) }),
     ...(flags.tokenizer !== undefined && { tokenizer: resolve(flags.tokenizer) }),
+    experts: withLoras(plan.experts, flags.lora ?? []),
   };
 }
 
-function planOfWorkers(workers: string, { vae, tokenizer }: EnsembleFlags): EnsemblePlan {
-  if (vae === undefined || tokenizer === undefined) {
+function planOfWorkers(workers: string, { vae }: EnsembleFlags): EnsemblePlan {
+  if (vae === undefined) {
     throw new UsageError(
-      "--workers needs --vae and --tokenizer: workers serve U-Nets and text encoders only",
+      "--workers needs --vae: workers serve U-Nets and text encoders only",
     );
   }
   const experts = workers.split(",").map((text): EnsembleExpert => {
     const address = parseAddress(text.trim());
     return { name: formatAddress(address), address };
   });
-  return { name: "workers", experts, sabw: { kind: "uniform" }, vae, tokenizer };
+  return { name: "workers", experts, sabw: { kind: "uniform" }, vae };
 }
 
 function sabwChoice(sabw: string): EnsemblePlan["sabw"] {

@@ -8,6 +8,7 @@
 import type { Expert } from "../../shared/engine/expert.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
+import { checkRunningLoras } from "../cluster/expert_loras.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
 import { findRunningWorker } from "../cluster/worker_records.ts";
@@ -42,19 +43,20 @@ export async function openExperts(
 }
 
 async function openExpert(
-  { name, model, address }: EnsembleExpert,
+  { name, model, loras, address }: EnsembleExpert,
   threads: number,
   { device, signal, onProgress }: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
   await using resources = new AsyncDisposableStack();
   let at = address === undefined ? undefined : formatAddress(address);
-  at ??= (await findRunningWorker(model!))?.address;
+  at ??= (await findRunningWorker(model!, { name, ...(loras && { loras }) }))?.address;
   if (at === undefined) {
     onProgress?.(`Starting a worker for ${name}`);
     const options = {
       model: model!,
       name,
       threads,
+      ...(loras && { loras }),
       ...(device && { device }),
       ...(signal && { signal }),
     };
@@ -63,6 +65,7 @@ async function openExpert(
   }
   const expert = await connectExpert(at, signal ? { signal } : {});
   resources.defer(() => expert.close());
+  if (loras) await checkRunningLoras(loras, expert.description.loras, { name, address: at });
   const owned = resources.move();
   return {
     name,

@@ -29,6 +29,8 @@ export interface Infotext {
   /** Hex digits of the weights' SHA-256; the first ten are written. */
   readonly modelHash: string;
   readonly vaeHash?: string;
+  /** Layers that the text encoder leaves out, plus 1: written if it is more than 1. */
+  readonly clipSkip?: number;
   /** Further fields in this order, after the standard ones. Readers ignore keys they do not know. */
   readonly extra: Readonly<Record<string, string>>;
 }
@@ -47,7 +49,7 @@ const KEY = String.raw`[\p{L}\p{N}_][\p{L}\p{N}_ \-/]{1,99}`;
 const PAIR = new RegExp(String.raw`(${KEY}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)`, "gu");
 const WHOLE_KEY = new RegExp(`^${KEY}$`, "u");
 const STANDARD_KEYS = new Set(
-  ["Steps", "Sampler", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash"],
+  ["Steps", "Sampler", "CFG scale", "Seed", "Size", "Model hash", "Model", "VAE hash", "Clip skip"],
 );
 
 /**
@@ -81,6 +83,7 @@ export function formatInfotext(info: Infotext): string {
     ["Model hash", info.modelHash.slice(0, HASH_DIGITS)],
     ["Model", info.modelName],
     ["VAE hash", info.vaeHash?.slice(0, HASH_DIGITS)],
+    ["Clip skip", (info.clipSkip ?? 1) > 1 ? info.clipSkip : undefined],
     ...Object.entries(info.extra),
   ];
   const line = fields.filter(([, value]) => value !== undefined)
@@ -120,6 +123,7 @@ export function parseInfotext(text: string): ParsedInfotext {
     modelHash: take("Model hash"),
     modelName: take("Model"),
     vaeHash: take("VAE hash"),
+    clipSkip: parseNumber("Clip skip", take("Clip skip")),
   };
   const found = Object.entries(known).filter(([, value]) => value !== undefined);
   return {

@@ -5,58 +5,77 @@
  * @module
  */
 
-import type { Expert } from "../../shared/engine/expert.ts";
+import type { AddedCond, Expert } from "../../shared/engine/expert.ts";
+import { ShapeError } from "../../shared/errors.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
-import { concatRows, type F32Tensor, i64, sliceRows } from "../../shared/tensor/tensor.ts";
+import { concatRows, f32, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { AggregationConditioning } from "./aggregation.ts";
+import { encodePrompts, type PromptEmbeds, type PromptEmbedsOptions } from "./prompt_embeds.ts";
+import type { PromptRow } from "./text_states.ts";
 
-/** Token ids of one row, padded to the text encoder's length. */
-export type InputIds = readonly number[];
+export interface ConditioningOptions extends Partial<PromptEmbedsOptions> {
+  /** Of the images in pixels; SDXL is conditioned on it. */
+  readonly imageSize?: { readonly height: number; readonly width: number };
+}
+
+/** What one expert's session is opened with. */
+export interface ExpertConditioning {
+  /** f32 `[B, L, D]`; L counts the tokens of all chunks of a row. */
+  readonly encoderHiddenStates: F32Tensor;
+  readonly addedCond?: AddedCond;
+}
 
 export interface Conditioning {
-  /** Per expert, f32 `[B, L, D]`, one row per input row. */
-  readonly encoderHiddenStates: readonly F32Tensor[];
+  /** Per expert, one row per input row. */
+  readonly experts: readonly ExpertConditioning[];
   /** Means over the experts for step `stepIndex`. */
   at(stepIndex: number): AggregationConditioning;
 }
 
 /**
- * @param rows one list of ids per row of the batch; equal neighbours are encoded once
+ * @param rows one prompt per row of the batch, all of equally many chunks
  * @param timesteps of all steps
  */
 export async function encodeConditioning(
   experts: readonly Expert[],
-  rows: readonly InputIds[],
+  rows: readonly PromptRow[],
   timesteps: readonly number[],
-  signal?: AbortSignal,
+  { clipSkip = 1, imageSize, ...options }: ConditioningOptions = {},
 ): Promise<Conditioning> {
-  const [encodings, tembs] = await Promise.all([
-    Promise.all(experts.map((expert) => encodeRows(expert, rows, signal))),
-    Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps, signal))),
-  ]);
-  const encoderHiddenStates = mean(encodings);
-  const temb = mean(tembs);
+  const conditionings = await Promise.all(experts.map(async (expert) => {
+    const embeds = await encodePrompts(expert, rows, { clipSkip, ...options });
+    const addedCond = addedCondOf(embeds, rows.length, imageSize);
+    const temb = await expert.embedTimesteps(timesteps, options.signal, addedCond);
+    return { encoderHiddenStates: embeds.promptEmbeds, temb, ...(addedCond && { addedCond }) };
+  }));
+  const encoderHiddenStates = mean(conditionings.map((c) => c.encoderHiddenStates));
+  const temb = mean(conditionings.map((c) => c.temb));
+  const differsByRow = conditionings[0]?.addedCond !== undefined;
   return {
-    encoderHiddenStates: encodings,
+    experts: conditionings,
     at: (stepIndex) => {
+      if (differsByRow) {
+        const first = stepIndex * rows.length;
+        return { temb: sliceRows(temb, first, first + rows.length), encoderHiddenStates };
+      }
       const row = sliceRows(temb, stepIndex, stepIndex + 1);
       return { temb: concatRows(rows.map(() => row)), encoderHiddenStates };
     },
   };
 }
 
-/** One expert's text states for all rows, f32 `[B, L, D]`; each different row is encoded once. */
-async function encodeRows(
-  expert: Expert,
-  rows: readonly InputIds[],
-  signal?: AbortSignal,
-): Promise<F32Tensor> {
-  const distinct = [...new Map(rows.map((ids) => [ids.join(), ids])).values()];
-  const inputIds = i64([distinct.length, distinct[0]!.length], distinct.flat());
-  const { lastHiddenState } = await expert.encodeText(inputIds, {}, signal);
-  const indexOf = new Map(distinct.map((ids, index) => [ids.join(), index]));
-  return concatRows(rows.map((ids) => {
-    const index = indexOf.get(ids.join())!;
-    return sliceRows(lastHiddenState, index, index + 1);
-  }));
+/** SDXL's sizes: the whole image, not cropped, at the size it is drawn. */
+function addedCondOf(
+  { pooledPromptEmbeds }: PromptEmbeds,
+  batch: number,
+  imageSize: ConditioningOptions["imageSize"],
+): AddedCond | undefined {
+  if (!pooledPromptEmbeds) return undefined;
+  if (!imageSize) throw new ShapeError("An SDXL ensemble needs the image's size");
+  const { height, width } = imageSize;
+  const timeIds = f32(
+    [batch, 6],
+    new Array(batch).fill([height, width, 0, 0, height, width]).flat(),
+  );
+  return { pooledPromptEmbeds, timeIds };
 }

@@ -8,8 +8,8 @@
 import { basename, join, resolve } from "node:path";
 import { readWeightTable } from "../../shared/checkpoint/weight_files.ts";
 import { GraphRunner } from "../../shared/engine/graph_runner.ts";
+import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError } from "../../shared/errors.ts";
-import type { LaneOptions } from "../../shared/lane/protocol.ts";
 import type { BlockId, BlockSpec } from "../../shared/models/blocks.ts";
 import { ConfigFields } from "../../shared/models/config/fields.ts";
 import { parseSabwConfig, type SabwConfig } from "../../shared/models/config/sabw_config.ts";
@@ -39,14 +39,14 @@ export class SabwAggregator implements Aggregator {
   static async open(
     folder: string,
     experts: SabwExperts,
-    options: LaneOptions,
+    options: ComputeOptions,
   ): Promise<SabwAggregator> {
     await checkAggregatorCount(folder, experts);
-    const graphs = await Promise.all(
-      experts.blocks.map((block, j) =>
-        readAggregator(join(folder, `aggregator_${j}`), block, experts)
-      ),
-    );
+    const graphs: Graph[] = [];
+    // One after another: what is wrong is reported for the first block that has it, and nothing is read after that.
+    for (const [j, block] of experts.blocks.entries()) {
+      graphs.push(await readAggregator(join(folder, `aggregator_${j}`), block, experts));
+    }
     return new SabwAggregator(
       basename(resolve(folder)),
       new GraphRunner(graphs, { ...options, lanes: 1 }),

@@ -11,10 +11,11 @@ import { lincomb } from "../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
-import { encodeConditioning, type InputIds } from "./conditioning.ts";
+import { encodeConditioning } from "./conditioning.ts";
 import { ensembleForward, type SegmentReport } from "./ensemble_forward.ts";
 import { classifierFreeGuidance, duplicateForGuidance, usesGuidance } from "./guidance.ts";
 import type { Scheduler } from "./schedulers/scheduler.ts";
+import type { PromptRow } from "./text_states.ts";
 
 export interface SampleRequest {
   readonly experts: readonly Expert[];
@@ -24,9 +25,15 @@ export interface SampleRequest {
   readonly guidanceScale: number;
   /** Unit Gaussian noise, f32 `[B, 4, H, W]`. */
   readonly initialLatents: F32Tensor;
-  /** One row per image. */
-  readonly promptIds: readonly InputIds[];
-  readonly negativePromptIds: readonly InputIds[];
+  /** One row per image; with guidance all rows of both must have equally many chunks. */
+  readonly promptIds: readonly PromptRow[];
+  readonly negativePromptIds: readonly PromptRow[];
+  /** The text encoders' layer, counted from the end: 1 is the last (`TextOptions`). @default 1 */
+  readonly clipSkip?: number;
+  /** Of the images in pixels; SDXL needs it. */
+  readonly imageSize?: { readonly height: number; readonly width: number };
+  /** Without a negative prompt SDXL's unconditional rows are zeros. @default true */
+  readonly isNegativeGiven?: boolean;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -57,12 +64,19 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     ? [...request.negativePromptIds, ...request.promptIds]
     : request.promptIds;
   const { timesteps } = scheduler;
-  const conditioning = await encodeConditioning(experts, rows, timesteps, signal);
+  const conditioning = await encodeConditioning(experts, rows, timesteps, {
+    ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
+    ...(request.imageSize && { imageSize: request.imageSize }),
+    ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
+    ...(signal && { signal }),
+  });
+  const addedConds = conditioning.experts.map(({ addedCond }) => addedCond);
   const sessions = await openSessions(experts, (index) => ({
     batch: rows.length,
     height,
     width,
-    encoderHiddenStates: conditioning.encoderHiddenStates[index]!,
+    encoderHiddenStates: conditioning.experts[index]!.encoderHiddenStates,
+    ...(addedConds[index] && { addedCond: addedConds[index] }),
     timesteps,
   }), signal);
   try {
@@ -89,6 +103,12 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
   } finally {
     await Promise.allSettled(sessions.map((session) => session.close()));
   }
+}
+
+/** The unconditional half. */
+function zeroRows(guidanceScale: number, batch: number): boolean[] {
+  const text = new Array<boolean>(batch).fill(false);
+  return usesGuidance(guidanceScale) ? [...new Array<boolean>(batch).fill(true), ...text] : text;
 }
 
 /** All sessions or none: if one expert refuses, those of the others are closed again. */

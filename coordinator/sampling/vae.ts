@@ -2,8 +2,8 @@
 
 import type { Part } from "../../shared/checkpoint/checkpoint.ts";
 import { GraphRunner } from "../../shared/engine/graph_runner.ts";
+import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { ShapeError } from "../../shared/errors.ts";
-import type { LaneOptions } from "../../shared/lane/protocol.ts";
 import { type VaeConfig, vaeFactor } from "../../shared/models/config/vae_config.ts";
 import { vaeDecoderGraph, vaeEncoderGraph } from "../../shared/models/vae.ts";
 import { Weights } from "../../shared/models/weights.ts";
@@ -18,7 +18,7 @@ export class Vae implements Disposable {
   readonly #runner: GraphRunner;
 
   /** @throws {FormatError} if the weights do not fit the config */
-  constructor({ config, weights: table }: Part<VaeConfig>, options: LaneOptions) {
+  constructor({ config, weights: table }: Part<VaeConfig>, options: ComputeOptions) {
     const weights = Weights.of(table);
     const graphs = [vaeDecoderGraph(config, weights), vaeEncoderGraph(config, weights)];
     weights.check("VAE");

@@ -7,7 +7,7 @@ import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig, type UNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
 import type { Checkpoint, Part } from "./checkpoint.ts";
-import type { Family } from "./family.ts";
+import { familyOfConfig, notSupported } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
 import { readPartWeights } from "./weight_files.ts";
@@ -17,13 +17,16 @@ type Parts = Omit<Checkpoint, "path" | "name">;
 /**
  * Opens `unet/` and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what the model predicts.
  *
- * @throws {FormatError} on a missing or damaged part
+ * @throws {FormatError} on a missing or damaged part, and on models that Tutti does not run
  */
 export async function openDiffusersFolder(path: string): Promise<Parts> {
+  if (await exists(join(path, "transformer")) && !await exists(join(path, "unet"))) {
+    throw notSupported(path, "a transformer model, as FLUX and Stable Diffusion 3 are");
+  }
   const unet = await openUNetFolder(join(path, "unet"));
   const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
-    family: familyOf(unet.config),
+    family: familyOfConfig(unet.config, path),
     predictionType: await readPredictionType(path),
     unet,
     ...(await exists(textFolder) && { text: await openTextFolder(textFolder) }),
@@ -53,11 +56,6 @@ export async function openVaeFolder(folder: string): Promise<Part<VaeConfig>> {
     config: parseVaeConfig(await ConfigFields.read(join(folder, "config.json"))),
     weights: await readPartWeights(folder, modernVaeKey),
   };
-}
-
-/** SDXL is the family with size conditioning. */
-export function familyOf(config: UNetConfig): Family {
-  return config.addition ? "sdxl" : "sd15";
 }
 
 async function readPredictionType(path: string): Promise<Parts["predictionType"]> {

@@ -6,6 +6,7 @@
  */
 
 import { FormatError } from "../errors.ts";
+import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { Shape } from "../tensor/tensor.ts";
 import { UNET_PREFIX } from "./keymaps/unet.ts";
 
@@ -14,6 +15,7 @@ export type Family = "sd15" | "sdxl";
 const SD15_MARK = `${UNET_PREFIX}output_blocks.11.0.skip_connection.weight`;
 const SD2_WIDTH_KEY = `${UNET_PREFIX}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight`;
 const SD2_CONTEXT_WIDTH = 1024;
+const SD2_NAME = "a Stable Diffusion 2 model";
 const SDXL_MARKS = [
   "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias",
   `${UNET_PREFIX}label_emb.0.0.weight`,
@@ -34,14 +36,12 @@ export function detectFamily(
   path: string,
 ): Family {
   const refuse = (what: string) => {
-    throw new FormatError(
-      `Checkpoint "${path}" is not supported: this is ${what}; Tutti runs SD1.5 and SDXL U-Nets`,
-    );
+    throw notSupported(path, what);
   };
   const editing = EDITING_CHANNELS[shapes.get(CONV_IN)?.shape[1] ?? 0];
   if (editing) refuse(editing);
   if (shapes.get(SD2_WIDTH_KEY)?.shape[1] === SD2_CONTEXT_WIDTH) {
-    refuse("a Stable Diffusion 2 model");
+    refuse(SD2_NAME);
   }
   if (SDXL_MARKS.some((key) => shapes.has(key))) return "sdxl";
   if (shapes.has(SD15_MARK)) return "sd15";
@@ -53,4 +53,27 @@ export function detectFamily(
     if (key.startsWith("control_model.")) refuse("a ControlNet");
   }
   return refuse("no model that its keys tell") as never;
+}
+
+/**
+ * The family of a diffusers folder's U-Net: SDXL is the one with size conditioning.
+ *
+ * @throws {FormatError} naming what the model is, if it is none of ours
+ */
+export function familyOfConfig(
+  { inChannels, crossAttentionDim, addition }: UNetConfig,
+  path: string,
+): Family {
+  const editing = EDITING_CHANNELS[inChannels];
+  if (editing) throw notSupported(path, editing);
+  if (addition) return "sdxl";
+  if (crossAttentionDim === SD2_CONTEXT_WIDTH) throw notSupported(path, SD2_NAME);
+  return "sd15";
+}
+
+/** The error for a model that Tutti does not run. */
+export function notSupported(path: string, what: string): FormatError {
+  return new FormatError(
+    `Checkpoint "${path}" is not supported: this is ${what}; Tutti runs SD1.5 and SDXL U-Nets`,
+  );
 }

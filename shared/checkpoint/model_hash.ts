@@ -19,16 +19,21 @@ export function weightPaths(...tables: readonly WeightTable[]): string[] {
 }
 
 /** SHA-256 of one file's bytes, hex; the hash that other tools show the first ten digits of. */
-export async function fileHash(path: string): Promise<string> {
+export function fileHash(path: string): Promise<string> {
+  return hashFrom(path, 0);
+}
+
+/** SHA-256 of a file's bytes from `start` on, hex: for LoRAs, other tools leave out the header, which they rewrite. */
+export async function hashFrom(path: string, start: number): Promise<string> {
   const realPath = await Deno.realPath(path);
   const { size, mtime, ctime, ino } = await Deno.stat(realPath);
   // Tools that copy set mtime back; nothing sets back ctime.
-  const identity = [realPath, size, mtime?.getTime(), ctime?.getTime(), ino];
+  const identity = [realPath, size, mtime?.getTime(), ctime?.getTime(), ino, start];
   const key = createHash("sha256").update(identity.join("\0")).digest("hex");
   const known = await readCache(key);
   if (known) return known;
   const hash = createHash("sha256");
-  for await (const chunk of createReadStream(realPath, { highWaterMark: CHUNK_BYTES })) {
+  for await (const chunk of createReadStream(realPath, { start, highWaterMark: CHUNK_BYTES })) {
     hash.update(chunk);
   }
   const digest = hash.digest("hex");

@@ -9,6 +9,7 @@
  * @module
  */
 
+import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 
@@ -18,6 +19,8 @@ export interface ExpertDescription {
   readonly name: string;
   /** SHA-256 over the weights' files, hex. */
   readonly modelHash: string;
+  /** What was merged into those weights; part of `modelHash`. */
+  readonly loras: readonly LoraDescription[];
   readonly family: "sd15" | "sdxl";
   readonly predictionType: "epsilon" | "v_prediction";
   /** Channels of the latents. */
@@ -60,6 +63,9 @@ export interface AddedCond {
 export interface NumericsFingerprint {
   readonly runtime: string;
   readonly device: string;
+  /** `f32` or `f16`: what is computed in. */
+  readonly precision: string;
+  /** Instruction sets of the processor, and the graphics adapter if there is one at work. */
   readonly isa: string;
   readonly threads: number;
   /** SHA-256 over the printed graphs of all blocks. */

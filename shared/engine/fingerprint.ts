@@ -7,10 +7,11 @@
 
 import { createHash } from "node:crypto";
 import * as ort from "onnxruntime-node";
-import type { LaneOptions } from "../lane/protocol.ts";
+import type { Backend } from "../device/backend.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { printGraph } from "../onnx/print.ts";
 import type { NumericsFingerprint } from "./expert.ts";
+import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
 
 /** Instruction sets that make ONNX Runtime choose other kernels. */
 const KERNEL_FLAGS = [
@@ -27,14 +28,17 @@ const KERNEL_FLAGS = [
 
 export async function numericsFingerprint(
   graphs: readonly Graph[],
-  { device, threads }: LaneOptions,
+  options: ComputeOptions & Partial<Pick<Backend, "adapter">>,
 ): Promise<NumericsFingerprint> {
+  const { device, adapter = "", lowering, threads } = options;
   const hash = createHash("sha256");
-  for (const graph of graphs) hash.update(printGraph(graph));
+  for (const graph of graphs) hash.update(printGraph(lowerGraph(graph, options)));
   return {
     runtime: `onnxruntime ${ort.env.versions.node ?? ort.env.versions.common}`,
     device,
-    isa: await instructionSets(),
+    precision: lowering?.precision ?? "f32",
+    // What the device cannot do the processor does, so both decide.
+    isa: [await instructionSets(), adapter].filter((part) => part !== "").join("; "),
     threads,
     graphHash: hash.digest("hex"),
   };

@@ -5,18 +5,21 @@
  * @module
  */
 
+import { isKnownProviderProblem, providerError } from "../device/provider_error.ts";
 import { TuttiError } from "../errors.ts";
 import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
-import type { LaneOptions } from "../lane/protocol.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
 
-export class GraphRunner implements Disposable {
+export class GraphRunner implements Disposable, AsyncDisposable {
+  readonly #options: ComputeOptions;
   readonly #graphs: Map<string, Graph>;
   readonly #lanes: readonly { readonly lane: Lane; readonly loaded: Map<string, Promise<void>> }[];
 
-  constructor(graphs: readonly Graph[], options: LaneOptions & { readonly lanes: number }) {
+  constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
+    this.#options = options;
     this.#graphs = new Map(graphs.map((graph) => [graph.name, graph]));
     this.#lanes = Array.from({ length: options.lanes }, () => ({
       lane: new Lane(options),
@@ -49,7 +52,7 @@ export class GraphRunner implements Disposable {
     );
     let loading = loaded.get(name);
     if (loading === undefined) {
-      loading = lane.loadGraph(name, encodeModel(this.#graph(name)));
+      loading = lane.loadGraph(name, encodeModel(lowerGraph(this.#graph(name), this.#options)));
       loaded.set(name, loading);
       loading.catch(() => loaded.delete(name)); // The next call tries again.
     }
@@ -57,12 +60,31 @@ export class GraphRunner implements Disposable {
       await loading;
       return await lane.run(name, inputs, outputs);
     } catch (cause) {
-      const { code, message } = TuttiError.from(cause, "INTERNAL");
+      const { code, message } = this.#explain(TuttiError.from(cause, "INTERNAL"));
       throw new TuttiError(code, `Cannot run "${name}": ${message}`, {
         cause,
         details: { graph: name },
       });
     }
+  }
+
+  /** Ends every session: its memory is free and its profile is written. A call that comes after creates it anew. */
+  async releaseGraphs(): Promise<void> {
+    for (const { lane, loaded } of this.#lanes) {
+      const graphs = [...loaded];
+      loaded.clear();
+      for (const [name, loading] of graphs) {
+        await loading.then(() => lane.releaseGraph(name), () => {/* Never loaded. */});
+      }
+    }
+  }
+
+  /** Says what can be done about a device that is full or away. */
+  #explain(error: TuttiError): TuttiError {
+    const { device } = this.#options;
+    return isKnownProviderProblem(device, error.message)
+      ? providerError(device, error.message)
+      : error;
   }
 
   #graph(name: string): Graph {
@@ -73,5 +95,10 @@ export class GraphRunner implements Disposable {
 
   [Symbol.dispose](): void {
     for (const { lane } of this.#lanes) lane[Symbol.dispose]();
+  }
+
+  /** The same, and settles when nothing of the lanes is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#lanes.map(({ lane }) => lane[Symbol.asyncDispose]()));
   }
 }

@@ -5,7 +5,10 @@
  */
 
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
+import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
+import { openBackend, type PrecisionChoice } from "../device/backend.ts";
 import { ShapeError, TuttiError, UsageError } from "../errors.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
@@ -40,6 +43,8 @@ export interface LocalExpertOptions {
   /** Diffusers folder or single `.safetensors` file. */
   readonly model: string;
   readonly device: Device;
+  /** `auto` takes f16 where the device computes it right. @default "f32" */
+  readonly precision?: PrecisionChoice;
   /** Threads that compute at the same time; each holds its own copy of the weights it ran. */
   readonly lanes: number;
   /** Threads inside one operation. */
@@ -48,6 +53,10 @@ export interface LocalExpertOptions {
   readonly name?: string;
   /** Folder with the `config.json`s of a single file of unusual sizes. */
   readonly configFrom?: string;
+  /** Where the time of every operation is written; see `LaneOptions`. */
+  readonly profileFolder?: string;
+  /** Merged into the weights while they are loaded. */
+  readonly loras?: readonly LoraChoice[];
 }
 
 /**
@@ -63,7 +72,11 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
       throw new UsageError(`--${flag} must be a whole number >= 1: current value is ${value}`);
     }
   }
-  const checkpoint = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
+  const backend = await openBackend(device, options.precision);
+  if (device === "webgpu" && lanes > 1) throw oneLaneError(lanes);
+  const opened = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
+  const { checkpoint, applied } = await mergeLoras(opened, options.loras ?? []);
+  const loras = await Promise.all(applied.map(({ file, weight }) => describeLora(file, weight)));
   const { unet, text, text2 } = checkpoint;
   const blocks = unetBlockTable(unet.config);
   const unetWeights = Weights.of(unet.weights);
@@ -80,8 +93,10 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
   const tables = [unet.weights, ...parts.map((part) => part.weights)];
   const description: ExpertDescription = {
-    name: options.name ?? checkpoint.name,
-    modelHash: await modelHash(weightPaths(...tables)),
+    name: options.name ??
+      [checkpoint.name, ...loras.map(({ name, weight }) => `${name}:${weight}`)].join(" + "),
+    modelHash: mergedModelHash(await modelHash(weightPaths(...tables)), applied),
+    loras,
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
     latentChannels: unet.config.inChannels,
@@ -91,10 +106,23 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     blocks: blocks.map(blockSpec),
     texts,
     pooledPromptDim: pooledPromptDim(unet.config),
-    fingerprint: await numericsFingerprint(graphs, { device, threads }),
+    fingerprint: await numericsFingerprint(graphs, { ...backend, threads }),
   };
-  const runner = new GraphRunner(graphs, { device, threads, lanes });
+  const { profileFolder } = options;
+  const runner = new GraphRunner(graphs, {
+    ...backend,
+    threads,
+    lanes,
+    ...(profileFolder !== undefined && { profileFolder }),
+  });
   return new LocalExpert(description, unet.config, encoders, runner);
+}
+
+/** ONNX Runtime has one WebGPU device a process: on it a second lane would only wait. */
+function oneLaneError(lanes: number): UsageError {
+  return new UsageError(
+    `--lanes must be 1 with --device webgpu, where calls run one after another: current value is ${lanes}`,
+  );
 }
 
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */
@@ -189,12 +217,16 @@ export class LocalExpert implements Expert {
     return { hiddenStates, computeMs: result.computeMs, queueMs: result.queueMs };
   }
 
+  /** Ends all graphs: their memory is free and their profiles are written. */
+  async releaseGraphs(): Promise<void> {
+    await this.#runner.releaseGraphs();
+  }
+
   async openSession(config: SessionConfig): Promise<ExpertSession> {
     return await LocalSession.open(this, config);
   }
 
   close(): Promise<void> {
-    this.#runner[Symbol.dispose]();
-    return Promise.resolve();
+    return this.#runner[Symbol.asyncDispose]();
   }
 }

@@ -9,8 +9,9 @@ import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape, Tensor } from "../tensor/tensor.ts";
 import { addressOf, alignedTensor, toAligned } from "./aligned_memory.ts";
-import { shareHeap } from "./shared_heap.ts";
-import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+import { acquireGpuThread, releaseGpuThread } from "./gpu_thread.ts";
+import { LaneThread, type Unnumbered } from "./lane_thread.ts";
+import type { LaneOptions, LaneRequest, TensorRef } from "./protocol.ts";
 
 /** What a run is to give back: ONNX Runtime writes into memory that is allocated for these. */
 export type OutputTypes = Readonly<
@@ -25,48 +26,34 @@ export interface RunResult {
   readonly queueMs: number;
 }
 
-interface Pending {
-  /** The memory behind the request's addresses: held here, so it is not collected before the answer. */
-  readonly tensors: readonly Tensor[];
-  readonly resolve: (elapsedMs: number) => void;
-  readonly reject: (error: TuttiError) => void;
-}
+/** A request as this lane's methods give it. */
+type Unaddressed<R> = R extends LaneRequest ? Omit<R, "id" | "lane"> : never;
 
-/**
- * The memory of calls that their lane's end cut short. Ending a lane stops its JavaScript at once, but native code
- * goes on until its run is done and still writes there, so this memory must never be used for anything else.
- */
-const abandoned: Tensor[] = [];
+/** Of the lanes of this process. */
+let lastNumber = 0;
 
-/** A request as its caller gives it: the lane numbers it. */
-type Unnumbered<R> = R extends LaneRequest ? Omit<R, "id"> : never;
-
-export class Lane implements Disposable {
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
-  #nextId = 0;
-  /** Why the lane takes no more calls. */
-  #end: TuttiError | undefined;
+export class Lane implements Disposable, AsyncDisposable {
+  readonly #options: LaneOptions;
+  readonly #thread: LaneThread;
+  readonly #number = ++lastNumber;
+  /** Rejects the calls that wait or run. */
+  readonly #open = new Set<(error: TuttiError) => void>();
+  #closed: Promise<void> | undefined;
 
   constructor(options: LaneOptions) {
-    shareHeap();
-    this.#worker = new Worker(new URL("./lane_worker.ts", import.meta.url), { type: "module" });
-    this.#worker.onmessage = (event: MessageEvent<LaneReply>) => this.#settle(event.data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#stop(new TuttiError("INTERNAL", `A compute lane stopped: ${event.message}`));
-    };
-    this.#worker.postMessage(options);
+    this.#options = options;
+    this.#thread = options.device === "webgpu" ? acquireGpuThread() : new LaneThread();
   }
 
   /** Calls that wait or run now. */
   get load(): number {
-    return this.#pending.size;
+    return this.#open.size;
   }
 
   /** Creates the graph's session. Loading reads the weights, so it takes time; runs wait behind it. */
   async loadGraph(graph: string, { bytes, weightsFolder }: EncodedModel): Promise<void> {
-    await this.#request({ kind: "load", graph, model: bytes, weightsFolder });
+    const options = this.#options;
+    await this.#request({ kind: "load", graph, model: bytes, weightsFolder, options });
   }
 
   /**
@@ -93,36 +80,43 @@ export class Lane implements Disposable {
     await this.#request({ kind: "release", graph });
   }
 
+  /** Rejects what waits and what comes. A run that has begun is not stopped; nobody gets its result. */
   [Symbol.dispose](): void {
-    this.#worker.terminate();
-    this.#stop(new TuttiError("UNAVAILABLE", "The compute lane is closed"));
+    void this[Symbol.asyncDispose]();
   }
 
-  #request(request: Unnumbered<LaneRequest>, tensors: readonly Tensor[] = []): Promise<number> {
-    if (this.#end) return Promise.reject(this.#end);
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { tensors, resolve, reject });
-      this.#worker.postMessage({ ...request, id });
-    });
+  /** The same, and settles when nothing of the lane is left. The process may not end before that. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closed ??= this.#close();
   }
 
-  #settle(reply: LaneReply): void {
-    const pending = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
-    if (reply.ok) pending?.resolve(reply.elapsedMs);
-    else pending?.reject(new TuttiError("INTERNAL", `ONNX Runtime failed: ${reply.message}`));
+  async #close(): Promise<void> {
+    for (const reject of this.#open) reject(closedError());
+    this.#open.clear();
+    if (this.#options.device !== "webgpu") return this.#thread.terminate(closedError());
+    // A session that is still there when its thread ends takes the process down with it.
+    const released = this.#thread.request({ kind: "close", lane: this.#number }).catch(() => {});
+    await Promise.all([released, releaseGpuThread(this.#thread)]);
   }
 
-  /** Rejects what waits and what comes: no answer can follow. */
-  #stop(end: TuttiError): void {
-    this.#end ??= end;
-    for (const { tensors, reject } of this.#pending.values()) {
-      abandoned.push(...tensors);
-      reject(this.#end);
+  async #request(
+    request: Unaddressed<LaneRequest>,
+    tensors: readonly Tensor[] = [],
+  ): Promise<number> {
+    if (this.#closed) throw closedError();
+    const { promise: closed, reject } = Promise.withResolvers<never>();
+    this.#open.add(reject);
+    try {
+      const addressed = { ...request, lane: this.#number } as Unnumbered<LaneRequest>;
+      return await Promise.race([this.#thread.request(addressed, tensors), closed]);
+    } finally {
+      this.#open.delete(reject);
     }
-    this.#pending.clear();
   }
+}
+
+function closedError(): TuttiError {
+  return new TuttiError("UNAVAILABLE", "The compute lane is closed");
 }
 
 function refOf(tensor: Tensor): TensorRef {

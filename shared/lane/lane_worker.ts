@@ -10,16 +10,22 @@ import * as ort from "onnxruntime-node";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
 import { trimHeap } from "./shared_heap.ts";
-import type { LaneOptions, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+import type { Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
 
-const sessions = new Map<string, ort.InferenceSession>();
-let options: LaneOptions;
+// What fails is thrown; the same lines on stderr would break the progress bar.
+ort.env.logLevel = "fatal";
+const LOG_FATAL = 4;
 
-self.onmessage = (event: MessageEvent<LaneOptions>) => {
-  options = event.data;
-  self.onmessage = (next: MessageEvent<LaneRequest>) => void answer(next.data);
+/** By lane and graph. */
+const sessions = new Map<number, Map<string, ort.InferenceSession>>();
+
+/** The request before: one at a time, so that none counts the time of another as its own. */
+let last = Promise.resolve();
+
+self.onmessage = (event: MessageEvent<LaneRequest>) => {
+  last = last.then(() => answer(event.data));
 };
 
 async function answer(request: LaneRequest): Promise<void> {
@@ -39,15 +45,17 @@ async function answer(request: LaneRequest): Promise<void> {
 }
 
 async function handle(request: LaneRequest): Promise<void> {
+  const graphs = sessions.get(request.lane) ?? new Map<string, ort.InferenceSession>();
   switch (request.kind) {
     case "load": {
-      const session = await createSession(request.model, request.weightsFolder);
-      sessions.set(request.graph, session);
+      // Before anything is awaited: another load of this lane may begin meanwhile.
+      sessions.set(request.lane, graphs);
+      graphs.set(request.graph, await createSession(request));
       trimHeap();
       return;
     }
     case "run": {
-      const session = sessions.get(request.graph);
+      const session = graphs.get(request.graph);
       if (!session) throw new Error(`Graph "${request.graph}" is not loaded in this lane`);
       // ONNX Runtime passes over names that the graph has not: an output of that name would stay zero.
       checkNames("input", request.feeds, session.inputNames);
@@ -57,24 +65,38 @@ async function handle(request: LaneRequest): Promise<void> {
       return;
     }
     case "release": {
-      await sessions.get(request.graph)?.release();
-      sessions.delete(request.graph);
+      await graphs.get(request.graph)?.release();
+      graphs.delete(request.graph);
+      return;
+    }
+    case "close": {
+      for (const session of graphs.values()) await session.release();
+      sessions.delete(request.lane);
       return;
     }
   }
 }
 
+/** What may compute, the first that can an operation does it. Shapes and the like stay on the processor anyway. */
+const PROVIDERS: Readonly<Record<Device, readonly string[]>> = {
+  cpu: ["cpu"],
+  webgpu: ["webgpu", "cpu"],
+  cuda: ["cuda", "cpu"],
+};
+
 function createSession(
-  model: Uint8Array,
-  weightsFolder: string | undefined,
+  { graph, model, weightsFolder, options }: Extract<LaneRequest, { kind: "load" }>,
 ): Promise<ort.InferenceSession> {
   return ort.InferenceSession.create(model, {
-    executionProviders: [options.device],
+    executionProviders: PROVIDERS[options.device],
     intraOpNumThreads: options.threads,
     // Each block's session would otherwise keep its largest activations for itself.
     enableCpuMemArena: false,
-    // What fails is thrown; the same lines on stderr would break the progress bar.
-    logSeverityLevel: 4,
+    logSeverityLevel: LOG_FATAL,
+    ...(options.profileFolder !== undefined && {
+      enableProfiling: true,
+      profileFilePrefix: `${options.profileFolder}/${graph}`,
+    }),
     extra: {
       session: {
         ...(weightsFolder !== undefined &&

@@ -17,32 +17,43 @@ export interface TensorRef {
   readonly address: bigint;
 }
 
+/** `lane` numbers the lane that asks: on a thread that several lanes share, each has graphs of its own. */
+interface Addressed {
+  readonly id: number;
+  readonly lane: number;
+}
+
 export type LaneRequest =
-  | {
+  | Addressed & {
     readonly kind: "load";
-    readonly id: number;
     readonly graph: string;
     readonly model: Uint8Array<ArrayBuffer>;
     readonly weightsFolder: string | undefined;
+    readonly options: LaneOptions;
   }
-  | {
+  | Addressed & {
     readonly kind: "run";
-    readonly id: number;
     readonly graph: string;
     readonly feeds: Readonly<Record<string, TensorRef>>;
     readonly fetches: Readonly<Record<string, TensorRef>>;
   }
-  | { readonly kind: "release"; readonly id: number; readonly graph: string };
+  | Addressed & { readonly kind: "release"; readonly graph: string }
+  | Addressed & { readonly kind: "close" };
 
 export type LaneReply =
   | { readonly id: number; readonly ok: true; readonly elapsedMs: number }
   | { readonly id: number; readonly ok: false; readonly message: string };
 
-/** First message to a lane. */
+/** What a lane computes with. */
 export interface LaneOptions {
   readonly device: Device;
   /** Threads inside one operation. */
   readonly threads: number;
+  /** Where ONNX Runtime writes the time of every operation: one file per graph, complete once the graph is released. */
+  readonly profileFolder?: string;
 }
 
-export type Device = "cpu" | "webgpu" | "cuda";
+/** The execution providers of ONNX Runtime that we use. */
+export const DEVICES = ["cpu", "webgpu", "cuda"] as const;
+
+export type Device = typeof DEVICES[number];

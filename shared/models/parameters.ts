@@ -20,25 +20,34 @@ import { Weights } from "./weights.ts";
 export type ParameterShapes = ReadonlyMap<string, Shape>;
 
 export function unetParameters(config: UNetConfig): ParameterShapes {
-  return demandedBy((weights) => {
-    timeEmbeddingGraph(config, weights);
-    for (const block of unetBlockTable(config)) unetBlockGraph(block, config, weights);
-  });
+  return demandedBy((weights) => buildUNet(config, weights));
 }
 
 /** @param isProjected whether the pooled output has a projection, as SDXL's second encoder's */
 export function textParameters(config: ClipTextConfig, isProjected: boolean): ParameterShapes {
-  return demandedBy((weights) => {
-    clipTextGraph(config, weights);
-    if (isProjected) textProjectionGraph(config, weights);
-  });
+  return demandedBy((weights) => buildText(config, weights, isProjected));
 }
 
 export function vaeParameters(config: VaeConfig): ParameterShapes {
-  return demandedBy((weights) => {
-    vaeEncoderGraph(config, weights);
-    vaeDecoderGraph(config, weights);
-  });
+  return demandedBy((weights) => buildVae(config, weights));
+}
+
+/** Asks `weights` for all that a U-Net needs; `weights.check()` then tells what does not fit. */
+export function buildUNet(config: UNetConfig, weights: Weights): void {
+  timeEmbeddingGraph(config, weights);
+  for (const block of unetBlockTable(config)) unetBlockGraph(block, config, weights);
+}
+
+/** As `buildUNet()`, for a text encoder. */
+export function buildText(config: ClipTextConfig, weights: Weights, isProjected: boolean): void {
+  clipTextGraph(config, weights);
+  if (isProjected) textProjectionGraph(config, weights);
+}
+
+/** As `buildUNet()`, for a VAE. */
+export function buildVae(config: VaeConfig, weights: Weights): void {
+  vaeEncoderGraph(config, weights);
+  vaeDecoderGraph(config, weights);
 }
 
 /** Elements of all tensors together. */

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { TuttiError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { show } from "../show.ts";
 
 /** A stretch of prompt with one weight, or the place where a chunk must end. */
@@ -38,7 +38,7 @@ const BREAK = /\s*(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u;
  * vanishes. Unlike in the webui, `BREAK` also works inside brackets (there it becomes a word of negative weight).
  *
  * @returns at least one part; neighbouring texts differ in weight
- * @throws {TuttiError} INVALID_ARGUMENT if a weight is beyond -1000..1000
+ * @throws {UsageError} if a weight is beyond -1000..1000
  */
 export function parseAttention(prompt: string): PromptPart[] {
   const parts: OpenPart[] = [];
@@ -81,8 +81,7 @@ function mergeEqualWeights(parts: readonly OpenPart[]): PromptPart[] {
   }
   for (const part of merged) {
     if (part.kind === "text" && !(Math.abs(part.weight) <= MAX_WEIGHT)) {
-      throw new TuttiError(
-        "INVALID_ARGUMENT",
+      throw new UsageError(
         `Weight of ${show(part.text)} in the prompt must lie in -${MAX_WEIGHT}..${MAX_WEIGHT}: ` +
           `current value is ${part.weight}`,
       );

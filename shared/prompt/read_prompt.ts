@@ -37,7 +37,7 @@ export interface PromptRequest {
  * A prompt without brackets, backslashes, tags and BREAK that fits into one chunk gives the same ids in
  * both syntaxes.
  *
- * @throws {TuttiError} INVALID_ARGUMENT if a weight is beyond all bounds
+ * @throws {UsageError} if a weight is beyond all bounds
  */
 export function readPrompt(
   tokenizer: ClipTokenizer,

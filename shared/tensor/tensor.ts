@@ -151,3 +151,25 @@ export function concatRows(tensors: readonly F32Tensor[]): F32Tensor {
   }
   return result;
 }
+
+/** Concatenates along the last axis. All shapes must agree in the other axes. */
+export function concatColumns(tensors: readonly F32Tensor[]): F32Tensor {
+  const [first] = tensors;
+  if (first === undefined) throw new ShapeError("Cannot concatenate an empty list of tensors");
+  const lead = first.shape.slice(0, -1);
+  const odd = tensors.find((t) => t.shape.slice(0, -1).join() !== lead.join());
+  if (odd) {
+    throw new ShapeError(`Cannot put [${odd.shape}] beside [${first.shape}]: their rows differ`);
+  }
+  const widths = tensors.map((t) => t.shape.at(-1)!);
+  const width = widths.reduce((sum, w) => sum + w, 0);
+  const result = f32([...lead, width]);
+  for (let row = 0; row < elementCount(lead); row++) {
+    let offset = row * width;
+    tensors.forEach(({ data }, i) => {
+      result.data.set(data.subarray(row * widths[i]!, (row + 1) * widths[i]!), offset);
+      offset += widths[i]!;
+    });
+  }
+  return result;
+}

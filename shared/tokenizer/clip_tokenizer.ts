@@ -9,7 +9,12 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { TuttiError } from "../errors.ts";
 import { show } from "../show.ts";
-import { END_OF_WORD, readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
+import {
+  END_OF_WORD,
+  readTokenizerFiles,
+  type TokenizerFiles,
+  withPadToken,
+} from "./tokenizer_files.ts";
 
 /** Contractions, runs of letters, single digits, and runs of anything else but space. */
 const WORD = String.raw`'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+`;
@@ -39,10 +44,16 @@ export class ClipTokenizer {
    * Loads a tokenizer folder: `vocab.json` and `merges.txt`, or `tokenizer.json`; special tokens and
    * length from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` if there.
    *
+   * @param padTokenId instead of the folder's own. SDXL's second text encoder is padded with 0, which is "!";
+   * apart from that its tokenizer is the first one's
    * @throws {FormatError} naming the file that is missing or wrong
    */
-  static async load(dir: string): Promise<ClipTokenizer> {
-    return new ClipTokenizer(await readTokenizerFiles(dir));
+  static async load(
+    dir: string,
+    { padTokenId }: { readonly padTokenId?: number } = {},
+  ): Promise<ClipTokenizer> {
+    const files = await readTokenizerFiles(dir);
+    return new ClipTokenizer(padTokenId === undefined ? files : withPadToken(files, padTokenId));
   }
 
   /**

@@ -71,6 +71,23 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
   return { vocabulary, merges, special, wholeTokens, modelMaxLength: maxLength(config) };
 }
 
+/**
+ * The same tokenizer with another padding, as if its files named that token.
+ *
+ * @throws {FormatError} if the vocabulary has no token of this id
+ */
+export function withPadToken(files: TokenizerFiles, id: number): TokenizerFiles {
+  const token = [...files.vocabulary].find(([, other]) => other === id)?.[0];
+  if (token === undefined) {
+    throw new FormatError(`Vocabulary must have a token of id ${id} to pad with`);
+  }
+  return {
+    ...files,
+    special: { ...files.special, pad: token },
+    wholeTokens: new Set([...files.wholeTokens, token]),
+  };
+}
+
 /** `undefined` where neither file is there. */
 async function readVocabAndMerges(dir: string): Promise<BpeTables | undefined> {
   const vocab = await readJsonFile(join(dir, "vocab.json"));

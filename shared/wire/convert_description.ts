@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { ExpertDescription, TextDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
@@ -33,6 +34,7 @@ export interface Versions {
 const MAX_BLOCKS = 256;
 const MAX_LOCATIONS = 64;
 const MAX_TEXT_ENCODERS = 2;
+const MAX_LORAS = 64;
 const FAMILIES = ["sd15", "sdxl"] as const;
 const PREDICTION_TYPES = ["epsilon", "v_prediction"] as const;
 
@@ -56,8 +58,6 @@ export function versionsFromDescription(message: unknown): Versions {
 
 export function descriptionFromMessage(message: unknown): WorkerDescription {
   const fields = new Fields(message, "DescribeResponse");
-  const modelHash = fields.text("modelHash");
-  if (!/^[0-9a-f]{64}$/.test(modelHash)) fields.fail("modelHash", "64 hexadecimal digits");
   const fingerprint = fields.message("fingerprint");
   return {
     versions: versionsFromFields(fields.message("versions")),
@@ -65,7 +65,8 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
     limits: limitsFromFields(fields.message("limits")),
     expert: {
       name: fields.name("name"),
-      modelHash,
+      modelHash: hashFromFields(fields, "modelHash"),
+      loras: fields.list("loras", MAX_LORAS).map(loraFromMessage),
       family: fields.oneOf("family", FAMILIES),
       predictionType: fields.oneOf("predictionType", PREDICTION_TYPES),
       latentChannels: fields.whole("latentChannels", 1),
@@ -78,11 +79,26 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       fingerprint: {
         runtime: fingerprint.text("runtime"),
         device: fingerprint.text("device"),
+        precision: fingerprint.text("precision"),
         isa: fingerprint.text("isa"),
         threads: fingerprint.whole("threads", 0),
         graphHash: fingerprint.text("graphHash"),
       },
     },
+  };
+}
+
+function hashFromFields(fields: Fields, field: string): string {
+  const hash = fields.text(field);
+  return /^[0-9a-f]{64}$/.test(hash) ? hash : fields.fail(field, "64 hexadecimal digits");
+}
+
+function loraFromMessage(message: unknown): LoraDescription {
+  const lora = new Fields(message, "LoraDescription");
+  return {
+    name: lora.name("name"),
+    hash: hashFromFields(lora, "hash"),
+    weight: lora.number("weight", -Number.MAX_VALUE),
   };
 }
 

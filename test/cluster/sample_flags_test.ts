@@ -140,9 +140,11 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
     },
   );
 
-  await t.step("a prompt that is too long is cut, and the warning says where", async () => {
+  await t.step("a plain prompt that is too long is cut, and the warning says where", async () => {
     const prompt = `${PROMPT}, ${"red ".repeat(30)}and a blue star`;
-    const { stderr } = await home.expect(0, ["sample", prompt, "--steps", "1", "--size", "8"]);
+    const { stderr } = await home.expect(0, [
+      ...["sample", prompt, "--prompt-syntax", "plain", "--steps", "1", "--size", "8"],
+    ]);
     assert.match(
       stderr,
       /^warning: Prompt is longer than the 22 tokens that .* cut was ".*red and a blue star"$/m,

@@ -6,7 +6,7 @@
  */
 
 import { blockInputs } from "../../shared/engine/block_inputs.ts";
-import { firstText } from "../../shared/engine/choose_text.ts";
+import { chooseText } from "../../shared/engine/choose_text.ts";
 import type {
   Expert,
   ExpertDescription,
@@ -15,6 +15,7 @@ import type {
   SessionConfig,
   StatelessForward,
   TextEncoding,
+  TextOptions,
 } from "../../shared/engine/expert.ts";
 import { LocalSession } from "../../shared/engine/local_session.ts";
 import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
@@ -71,6 +72,7 @@ export class AffineExpert implements Expert {
     this.description = {
       name: "affine",
       modelHash: "a".repeat(64),
+      loras: [],
       family: "sd15",
       predictionType: "epsilon",
       latentChannels: CONFIG.inChannels,
@@ -91,6 +93,7 @@ export class AffineExpert implements Expert {
       fingerprint: {
         runtime: "affine 1",
         device: "cpu",
+        precision: "f32",
         isa: "javascript",
         threads: 1,
         graphHash: "b".repeat(64),
@@ -99,9 +102,12 @@ export class AffineExpert implements Expert {
     };
   }
 
-  encodeText(inputIds: Tensor<"int64">): Promise<TextEncoding> {
+  encodeText(
+    inputIds: Tensor<"int64">,
+    { encoder = 0, clipSkip = 1 }: TextOptions = {},
+  ): Promise<TextEncoding> {
     const { crossAttentionDim: dim } = this.description;
-    const text = firstText(this.description);
+    const text = chooseText(this.description, encoder);
     const rows = inputIds.shape[0] ?? 0;
     checkTensor("input_ids", inputIds, "int64", [rows, text.maxLength]);
     const state = (scale: number) =>
@@ -112,7 +118,7 @@ export class AffineExpert implements Expert {
           (_, i) => Number(inputIds.data[Math.floor(i / dim)]) * scale + i % dim,
         ),
       );
-    const lastHiddenState = state(0.1);
+    const lastHiddenState = state(0.1 * clipSkip + encoder);
     const pooled = f32([rows, dim], [...lastHiddenState.data.subarray(0, rows * dim)]);
     return Promise.resolve({ lastHiddenState, penultimateHiddenState: state(0.3), pooled });
   }

@@ -49,8 +49,8 @@ export type NamedLayer = readonly [LoraLayerName, LoraLayer];
 export function checkLoraFamily(
   { path, metadata }: Pick<LoraFile, "path" | "metadata">,
   layers: readonly NamedLayer[],
-  { name, family, crossAttentionDim }: {
-    readonly name: string;
+  { model, family, crossAttentionDim }: {
+    readonly model: string;
     readonly family: Family;
     readonly crossAttentionDim: number;
   },
@@ -59,7 +59,7 @@ export function checkLoraFamily(
   for (const [found, sign] of familySigns(metadata, layers, crossAttentionDim)) {
     if (found === own) continue;
     throw new FormatError(
-      `LoRA ${show(path)} does not fit "${name}", which is ${own}: ` +
+      `LoRA ${show(path)} does not fit "${model}", which is ${own}: ` +
         `this LoRA is for ${found} (${sign})`,
     );
   }

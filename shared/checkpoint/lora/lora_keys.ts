@@ -93,7 +93,7 @@ function underscored(path: string): string {
 }
 
 /** Name of every layer that a LoRA can change -> its key: matrices and convolutions, no norms, no biases. */
-export function layerKeys(table: WeightTable): ReadonlyMap<string, string> {
+export function layerKeys(table: WeightTable = new Map()): ReadonlyMap<string, string> {
   const layers = new Map<string, string>();
   for (const [key, { shape }] of table) {
     if (!key.endsWith(".weight") || (shape.length !== 2 && shape.length !== 4)) continue;

@@ -1,25 +1,25 @@
 /**
- * A checkpoint with LoRAs: the same tables of weights, where every weight that a LoRA changes also says by what. Nothing
- * is added up before a graph is loaded. Every layer of every file must find its weight, or the file is refused: a
- * LoRA that is applied in part draws something that no one made.
+ * A checkpoint with LoRAs: the same tables of weights, where each weight that a LoRA changes also says what is to be
+ * added. The sums are made when a graph is loaded (`shared/models/low_rank.ts`); nothing is written.
  *
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../errors.ts";
-import type { WeightLocation, WeightTable } from "../../models/weights.ts";
+import type { LowRankUpdate } from "../../models/low_rank.ts";
+import type { WeightTable } from "../../models/weights.ts";
 import { show } from "../../show.ts";
-import type { Checkpoint } from "../checkpoint.ts";
-import { fileHash } from "../model_hash.ts";
-import { fitLayers } from "./fit_layers.ts";
+import type { Checkpoint, Part } from "../checkpoint.ts";
+import { fileHash, hashFrom } from "../model_hash.ts";
+import { fitLayers, type FittedLayers } from "./fit_layers.ts";
 import type { LoraChoice } from "./lora_choice.ts";
 import { type LoraFile, type LoraLayer, readLoraFile } from "./lora_file.ts";
-import type { LoraPart } from "./lora_keys.ts";
 
 export interface AppliedLora {
   readonly file: LoraFile;
   readonly weight: number;
-  /** SHA-256 of the whole file, hex. */
+  /** SHA-256 of the file, hex. */
   readonly fileHash: string;
 }
 
@@ -32,7 +32,7 @@ export interface MergedCheckpoint {
 /**
  * Opens LoRAs for a checkpoint. One of weight 0 is checked like the others, and then left out: it changes nothing.
  *
- * @throws {FormatError} if a file is damaged, of another kind or family, or does not fit: with the keys that do not
+ * @throws {FormatError} if a file is damaged, of another kind or family, or has layers that do not fit
  * @throws {UsageError} if one file comes twice
  */
 export async function mergeLoras(
@@ -47,20 +47,80 @@ export async function mergeLoras(
       `LoRA ${show(twin.file.path)} must be given once: give the sum of its weights`,
     );
   }
-  const fitted = sorted.map(({ file }) => fitLayers(file, checkpoint));
-  let merged = checkpoint;
-  for (const [i, { file, weight }] of sorted.entries()) {
-    if (weight === 0) continue;
-    for (const part of ["unet", "text", "text2"] as const) {
-      merged = withUpdates(merged, part, (key) => {
-        const layer = fitted[i]!.get(part)!.get(key);
-        return layer && { ...layer, scale: scaleOf(file, layer, weight) };
-      });
-    }
-  }
-  return { checkpoint: merged, applied: sorted.filter(({ weight }) => weight !== 0) };
+  const fitted = sorted.map((lora) => ({ ...lora, layers: fitLayers(lora.file, checkpoint) }));
+  const applied = fitted.filter(({ weight }) => weight !== 0);
+  const merge = <P extends Part<unknown>>(part: P, name: keyof FittedLayers): P => ({
+    ...part,
+    weights: applied.reduce(
+      (table, lora) => withUpdates(table, lora, lora.layers[name]),
+      part.weights,
+    ),
+  });
+  const { unet, text, text2 } = checkpoint;
+  return {
+    checkpoint: {
+      ...checkpoint,
+      unet: merge(unet, "unet"),
+      ...(text && { text: merge(text, "text") }),
+      ...(text2 && { text2: merge(text2, "text2") }),
+    },
+    applied,
+  };
+}
+
+/** A LoRA in a model's description. */
+export interface LoraDescription {
+  /** The file's name without its ending. */
+  readonly name: string;
+  /** SHA-256 of the tensors' bytes, hex: what infotexts show the first twelve digits of. */
+  readonly hash: string;
+  readonly weight: number;
+}
+
+export async function describeLora(
+  { path, name, dataStart }: LoraFile,
+  weight: number,
+): Promise<LoraDescription> {
+  return { name, hash: await hashFrom(path, dataStart), weight };
+}
+
+/**
+ * Who a model with LoRAs is: another one than without, and another one for every set of files and weights.
+ *
+ * @param base hash of the model without LoRAs
+ */
+export function mergedModelHash(base: string, applied: readonly AppliedLora[]): string {
+  if (applied.length === 0) return base;
+  const lines = applied.map(({ fileHash, weight }) => `${fileHash} ${weight}`);
+  return createHash("sha256").update([base, ...lines].join("\n")).digest("hex");
 }
 
 async function openLora({ path, weight }: LoraChoice): Promise<AppliedLora> {
   return { file: await readLoraFile(path), weight, fileHash: await fileHash(path) };
+}
+
+function withUpdates(
+  table: WeightTable,
+  { file, weight }: AppliedLora,
+  layers: ReadonlyMap<string, LoraLayer>,
+): WeightTable {
+  const merged = new Map(table);
+  for (const [key, layer] of layers) {
+    const location = merged.get(key)!;
+    const updates = [...location.updates ?? [], updateOf(file, layer, weight)];
+    merged.set(key, { ...location, updates });
+  }
+  return merged;
+}
+
+function updateOf(file: LoraFile, layer: LoraLayer, weight: number): LowRankUpdate {
+  const { up, down, alpha, rank, path } = layer;
+  const scale = weight * alpha / rank;
+  if (!Number.isFinite(Math.fround(scale))) {
+    throw new FormatError(
+      `LoRA ${show(file.path)}: the strength of ${show(path)} must be a number that f32 holds: ` +
+        `current value is ${scale} (weight ${weight}, alpha ${alpha}, rank ${rank})`,
+    );
+  }
+  return { up, down, scale };
 }

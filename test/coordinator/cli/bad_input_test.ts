@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { cp, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { Buffer } from "node:buffer";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { goldenExpert } from "../../support/golden_expert.ts";
@@ -124,7 +126,7 @@ testTutti("a wrong ensemble file is refused with 4, naming file and key", async 
     ["no-such", undefined, /Cannot read ensemble file ".*no-such\.toml"/],
     ["syntax", "name = ", /syntax\.toml:1:\d+: Ensemble file must be TOML/],
     ["key", text.replace("sabw =", "sabv ="), /key\.toml: "sabv" is no known key.*sabw/],
-    ["vae", text.replace('"vae"', '"nowhere"'), /vae\.toml: "vae" must be .* that exists/],
+    ["path", text, /path\.toml: "scheduler" must be .*\/cwd\/scheduler.* does not\)/],
   ] as const;
   await inTurns(cases, async ([name, content, message]) => {
     if (content !== undefined) await writeFile(home.file(`${name}.toml`), content);
@@ -142,17 +144,32 @@ testTutti(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
       () => new Response("hello"),
     );
+    await using old = await http1Server();
     const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
     const cases = [
       ["127.0.0.1:1", /No worker can be reached at 127\.0\.0\.1:1 .*"tutti worker --model DIR/],
       [`127.0.0.1:${web.addr.port}`, /What answers at \S+ is no Tutti worker .*: check the port/],
+      [`127.0.0.1:${old.port}`, /error: (No worker|What answers|Nothing) .*127\.0\.0\.1:\d+/],
     ] as const;
     await inTurns(cases, async ([address, message]) => {
       const { stderr } = await home.expect(3, [...ONE_STEP, "--workers", address, ...files]);
       assert.match(stderr, message);
-      await home.expect(3, ["health", address]);
+      assert.match((await home.expect(3, ["health", address])).stderr, message);
       const [row] = await home.json(["ps", "--workers", address]);
       assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
     });
   },
 );
+
+/** A web server that knows nothing of HTTP/2. */
+async function http1Server(): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer((_, response) => void response.end("hello"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -21,7 +21,7 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["sample", "x", "--guidance", "nan"], /--guidance must be a number: current value is "nan"/],
   [["sample", "x", "--size", "64x"], /--size must be a size as 512 or 768x512: .* "64x"/],
   [["sample", "x", "--ensemble", "a", "--workers", "b"], /--ensemble and --workers .* one of them/],
-  [["sample", "x", "--workers", "127.0.0.1:7070"], /--workers needs --vae and --tokenizer/],
+  [["sample", "x", "--workers", "127.0.0.1:7070"], /--workers needs --vae:/],
   [["sample", "x", "--workers", "127.0.0.1:7070", ...FILES.slice(2)], /--workers needs --vae/],
   [["sample", "x", "--workers", "localhost", ...FILES], /the port is missing: localhost:7070/],
   [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
@@ -69,24 +69,36 @@ testTutti(
   "every command has help with an example, and tutti alone prints what there is",
   async (home) => {
     const { stdout } = await home.expect(0, []);
-    const names = [...stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1]!);
+    const names = commandsIn(stdout);
     for (const name of ["sample", "worker", "up", "down", "ps", "health", "verify"]) {
       assert.ok(names.includes(name), `${name} is missing: ${names}`);
     }
     assert.match(stdout, /^Exit codes: 0 done, .* 130 interrupted$/m);
     assert.equal((await home.expect(0, ["--help"])).stdout, stdout);
+    const { stdout: sample } = await home.expect(0, ["help", "sample"]);
+    assert.equal((await home.expect(0, ["sample", "--help"])).stdout, sample);
 
     await inTurns(names, async (name) => {
-      const help = await home.expect(0, ["help", name]);
-      assert.equal((await home.expect(0, [name, "--help"])).stdout, help.stdout);
-      assert.ok(help.stdout.startsWith(`Usage: tutti ${name} `), help.stdout);
-      const [, examples] = help.stdout.split("\nExamples:\n");
-      assert.ok(examples?.includes(`  tutti ${name}`), `${name} has no example`);
-      // What must be given stands in the usage line; every other flag says its default, or when it is not needed.
-      assert.match(help.stdout, /-h, --help/);
+      const { stdout: help } = await home.expect(0, [name, "--help"]);
+      assert.ok(help.startsWith(`Usage: tutti ${name} `), help);
+      // A group of commands shows its commands, each with examples of its own.
+      const inner = commandsIn(help);
+      for (const path of inner.length === 0 ? [[name]] : inner.map((command) => [name, command])) {
+        const { stdout } = await home.expect(0, [...path, "--help"]);
+        const [, examples] = stdout.split("\nExamples:\n");
+        const start = `  tutti ${path.join(" ")}`;
+        assert.ok(examples?.includes(start), `no example begins with "${start}":\n${stdout}`);
+      }
     });
   },
 );
+
+/** The commands that a help text lists, without `help` itself. */
+function commandsIn(help: string): string[] {
+  const [, list = ""] = help.split("\nCommands:\n");
+  const names = list.split("\n\n")[0]!.matchAll(/^ {2}([a-z]+)(?: .*)? {2,}\S/gm);
+  return [...names].map((match) => match[1]!).filter((name) => name !== "help");
+}
 
 testTutti("tutti --version prints the version of deno.json", async (home) => {
   const { default: project } = await import("../../../deno.json", { with: { type: "json" } });

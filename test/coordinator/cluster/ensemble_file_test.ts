@@ -66,6 +66,60 @@ Deno.test("loadEnsembleFile() averages when the file does not name a SABW", () =
     assert.deepEqual((await load(folder, GOOD)).sabw, { kind: "uniform" });
   }));
 
+Deno.test("loadEnsembleFile() leaves the tokenizer open when the file does not name one", () =>
+  withFolder(async (folder) => {
+    const { tokenizer, ...others } = await load(
+      folder,
+      GOOD.replace('tokenizer = "tokenizer"\n', ""),
+    );
+    assert.equal(tokenizer, undefined);
+    assert.equal(others.vae, join(folder, "vae"));
+  }));
+
+Deno.test("loadEnsembleFile() reads LoRAs, relative to the file, in order", () =>
+  withFolder(async (folder) => {
+    await mkdir(join(folder, "loras"));
+    for (const name of ["ink", "glow"]) await writeFile(join(folder, "loras", name), "");
+    const lora = `lora = ["loras/ink:0.8", "${folder}/loras/glow:-1"]`;
+    const { experts } = await load(folder, GOOD.replace('model = "round"', `$&\n${lora}`));
+    assert.deepEqual(experts[0]!.loras, [
+      { path: join(folder, "loras", "ink"), weight: 0.8 },
+      { path: join(folder, "loras", "glow"), weight: -1 },
+    ]);
+    assert.ok(!("loras" in experts[1]!));
+  }));
+
+Deno.test("loadEnsembleFile() refuses LoRAs of another form, missing files, and any for running workers", () =>
+  withFolder(async (folder) => {
+    const list = 'must be a list of "FILE:WEIGHT", each a file that exists and a finite number';
+    const cases = [
+      ['lora = "vae:0.8"', `: "experts[0].lora" ${list}: current value is "vae:0.8"`],
+      ["lora = [0.8]", `: "experts[0].lora" ${list}: current value is [0.8]`],
+      ['lora = ["vae:strong"]', `: "experts[0].lora" ${list}: current value is ["vae:strong"]`],
+      [
+        'lora = ["ink:0.8"]',
+        `: "experts[0].lora" ${list} ("${folder}/ink" does not exist): current value is ["ink:0.8"]`,
+      ],
+      [
+        'lora = ["sabw:0.8"]',
+        `: "experts[0].lora" ${list} ("${folder}/sabw" is no file): current value is ["sabw:0.8"]`,
+      ],
+    ] as const;
+    const refusal = (text: string, message: string) =>
+      assert.rejects(load(folder, text), {
+        name: "FormatError",
+        message: `${folder}/ensemble.toml${message}`,
+      });
+    for (const [line, message] of cases) {
+      await refusal(GOOD.replace('model = "round"', `$&\n${line}`), message);
+    }
+    await refusal(
+      `${GOOD}lora = ["vae:1"]\n`,
+      ': experts[1] ("square") must have "model" where it has "lora": a worker that runs elsewhere ' +
+        'gets its LoRAs there, with "tutti worker --lora"',
+    );
+  }));
+
 Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
   const zoo = resolve(import.meta.dirname!, "../../../shared/zoo");
   const { experts, sabw, scheduler } = await loadEnsembleFile(join(zoo, "ensemble.toml"));
@@ -97,7 +151,7 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
         'model = "round"',
         'modle = "round"',
         ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
-        "known keys are name, model, address",
+        "known keys are name, model, lora, address",
       ],
       ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
       ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
+import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
 import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { concatRows, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
+import { concatRows, type F32Tensor, i64, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, promptIds, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
@@ -96,11 +98,16 @@ for (const [name, open] of Object.entries(EXPERTS)) {
     const expert = await open();
     await using served = await serveExpert(expert);
     const inputIds = promptIds(expert.description);
-    const remote = await served.remote.encodeText(inputIds);
-    const local = await expert.encodeText(inputIds);
-    assertSameBits(remote.lastHiddenState, local.lastHiddenState);
-    assertSameBits(remote.penultimateHiddenState, local.penultimateHiddenState);
-    assertSameBits(remote.pooled, local.pooled);
+    const states = [];
+    for (const options of [undefined, { clipSkip: 2 }]) {
+      const remote = await served.remote.encodeText(inputIds, options);
+      const local = await expert.encodeText(inputIds, options);
+      assertSameBits(remote.lastHiddenState, local.lastHiddenState);
+      assertSameBits(remote.penultimateHiddenState, local.penultimateHiddenState);
+      assertSameBits(remote.pooled, local.pooled);
+      states.push(remote.lastHiddenState.data);
+    }
+    assert.ok(!bitEqual(states[0]!, states[1]!), "clipSkip must not be lost");
     const timesteps = [981, 0.125, 1 / 3];
     assertSameBits(
       await served.remote.embedTimesteps(timesteps),
@@ -119,3 +126,38 @@ for (const [name, open] of Object.entries(EXPERTS)) {
     await expert.close();
   });
 }
+
+Deno.test("RemoteExpert asks the second text encoder, which may be of another size", async () => {
+  const { description: { texts: [text] } } = new AffineExpert();
+  const expert = new AffineExpert({
+    description: { texts: [text!, { ...text!, vocabSize: 50, maxLength: 9 }] },
+  });
+  await using served = await serveExpert(expert);
+  const ids = i64([1, 9], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const remote = await served.remote.encodeText(ids, { encoder: 1 });
+  const local = await expert.encodeText(ids, { encoder: 1 });
+  assertSameBits(remote.lastHiddenState, local.lastHiddenState);
+  await assert.rejects(served.remote.encodeText(ids), {
+    message: /input_ids must be int64 \[B, 7\]/,
+  });
+});
+
+Deno.test("encoder 1 of an expert that has one: the client refuses, and the worker does", async () => {
+  await using served = await serveExpert(new AffineExpert());
+  const ids = promptIds(served.remote.description);
+  const refusal = {
+    code: "FAILED_PRECONDITION",
+    message: /Expert "affine" must have a text encoder of index 1: it has 1/,
+  };
+  await assert.rejects(served.remote.encodeText(ids, { encoder: 1 }), refusal);
+  // A client that does not know the worker's own description.
+  const blind = new RemoteExpert(new WorkerClient(served.worker.address), {
+    ...served.remote,
+    expert: {
+      ...served.remote.description,
+      texts: new Array(2).fill(served.remote.description.texts[0]),
+    },
+  });
+  await assert.rejects(blind.encodeText(ids, { encoder: 1 }), refusal);
+  await blind.close();
+});

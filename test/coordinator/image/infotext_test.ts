@@ -87,6 +87,7 @@ function awkwardInfo(random: () => number, clean: (prompt: string) => string): I
     modelName: awkward(random),
     modelHash: "0f1e2d3c4b",
     ...(random() < 0.5 ? { vaeHash: "00aa11bb22" } : {}),
+    ...(random() < 0.5 ? { clipSkip: 2 } : {}),
     extra: { "Tutti models": awkward(random), __proto__x: awkward(random) },
   };
 }
@@ -106,6 +107,12 @@ Deno.test("formatInfotext() writes prompt, negative prompt and fields in the web
       'Tutti models: "round 6ce0161689, square 12ab34cd56", Tutti SABW: uniform, ' +
       "Tutti version: 0.1.0",
   );
+});
+
+Deno.test("formatInfotext() writes Clip skip where it is more than 1, before its own fields", () => {
+  const text = formatInfotext({ ...INFO, clipSkip: 2, extra: { RNG: "CPU" } });
+  assert.ok(text.endsWith(", Model: Tutti(3), Clip skip: 2, RNG: CPU"), text);
+  assert.equal(formatInfotext({ ...INFO, clipSkip: 1 }), formatInfotext(INFO));
 });
 
 Deno.test("formatInfotext() leaves the line of an empty negative prompt out", () => {

@@ -4,6 +4,7 @@ import { detectFamily } from "../../../shared/checkpoint/family.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { f32, type Shape } from "../../../shared/tensor/tensor.ts";
 import { readKeyTable } from "../models/key_tables.ts";
+import { goldenPath } from "../../support/goldens.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 
 const UNET = "model.diffusion_model.";
@@ -64,4 +65,30 @@ Deno.test("a single file of another family is refused, saying what it is", async
       return true;
     });
   }
+});
+
+Deno.test("a folder of another family is refused, saying what it is", async () => {
+  const config = await Deno.readTextFile(goldenPath("sd15", "expert-a", "unet", "config.json"));
+  for (
+    const [change, what] of [
+      [{ in_channels: 9 }, /this is an inpainting model \(9 input channels\)/],
+      [{ in_channels: 8 }, /this is an instruct-pix2pix model \(8 input channels\)/],
+      [{ cross_attention_dim: 1024 }, /this is a Stable Diffusion 2 model/],
+    ] as const
+  ) {
+    await using folder = await tempFolder();
+    await Deno.mkdir(folder.join("unet"));
+    const json = JSON.stringify({ ...JSON.parse(config), ...change });
+    await Deno.writeTextFile(folder.join("unet", "config.json"), json);
+    await writeSafetensors(folder.join("unet", "diffusion_pytorch_model.safetensors"), {
+      "conv_in.weight": f32([1]),
+    });
+    await assert.rejects(openCheckpoint(folder.path), { name: "FormatError", message: what });
+  }
+  await using folder = await tempFolder();
+  await Deno.mkdir(folder.join("transformer"));
+  await assert.rejects(openCheckpoint(folder.path), {
+    name: "FormatError",
+    message: /this is a transformer model, as FLUX and Stable Diffusion 3 are; Tutti runs/,
+  });
 });

@@ -169,7 +169,7 @@ Deno.test("a single file may hold the U-Net alone; asked for text, it says that 
   try {
     await assert.rejects(expert.encodeText(i64([1, 16], new Array(16).fill(299))), {
       code: "FAILED_PRECONDITION",
-      message: /must have text encoder 1: it has 0/,
+      message: /must have a text encoder: its file holds the U-Net alone/,
     });
   } finally {
     await expert.close();

@@ -86,7 +86,7 @@ for (const [name, prompt, expected] of CASES) {
 for (const prompt of ["(a:1001)", "(a:-1001)", `(a:${"9".repeat(400)})`, "(".repeat(80) + "a"]) {
   Deno.test(`parseAttention() refuses the weight of ${prompt.slice(0, 20)}`, () => {
     assert.throws(() => parseAttention(`b ${prompt}`), {
-      code: "INVALID_ARGUMENT",
+      name: "UsageError",
       message: /^Weight of "a" in the prompt must lie in -1000\.\.1000: current value is /,
     });
   });

@@ -97,6 +97,9 @@ Deno.test("requests come through unchanged", () => {
   const text = travel("EncodeText", "request", encodeTextToMessage(request, "hash"));
   assert.deepEqual(encodeTextFromMessage(text), request);
   assert.equal(modelHashFromMessage(text), "hash");
+  // A client that knows neither field.
+  const old = travel("EncodeText", "request", { inputIds: text.inputIds });
+  assert.deepEqual(encodeTextFromMessage(old), { inputIds: ids, encoder: 0, clipSkip: 1 });
 
   const timesteps = [999, 1 / 3, 0];
   const embed = travel("EmbedTimesteps", "request", embedTimestepsToMessage(timesteps, "hash"));
@@ -144,10 +147,24 @@ Deno.test("half a target size is refused", () => {
   }
 });
 
+Deno.test("a text encoder beyond the second is refused", () => {
+  const { inputIds } = encodeTextToMessage(
+    { inputIds: i64([1, 1], [0]), encoder: 0, clipSkip: 1 },
+    "hash",
+  );
+  const message = travel("EncodeText", "request", { inputIds, encoder: 2 });
+  assert.throws(() => encodeTextFromMessage(message), {
+    code: "INVALID_ARGUMENT",
+    message: "EncodeTextRequest.encoder must be a whole number in 0..1: current value is 2",
+  });
+});
+
 Deno.test("numbers that protobuf would bend are refused where they are sent", () => {
   const hiddenStates = randomTensor([1], 1);
   for (const stepIndex of [-1, 0.5, NaN, Infinity, 2 ** 32]) {
     const range = { stepIndex, first: "IN00", last: "IN00", hiddenStates };
     assert.throws(() => forwardToMessage(range), { code: "OUT_OF_RANGE" });
+    const text = { inputIds: i64([1, 1], [0]), encoder: 0, clipSkip: stepIndex } as const;
+    assert.throws(() => encodeTextToMessage(text, "hash"), { code: "OUT_OF_RANGE" });
   }
 });

@@ -1,0 +1,125 @@
+/** `tutti inspect`: what a model file or folder holds. @module */
+
+import { Command } from "commander";
+import { FormatError } from "../../shared/errors.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { formatBytes } from "../../shared/terminal/units.ts";
+import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
+
+interface InspectFlags {
+  readonly config?: string;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Exit code 4 if it is no model that Tutti runs (the message tells what it is), or a part does not fit its config.
+
+Examples:
+  tutti inspect photo.safetensors
+  tutti inspect models/dreamy --json | jq .parts`;
+
+/** Hashing less than this takes no time that anyone notices. */
+const LARGE_BYTES = 500_000_000;
+/** Digits of a hash that other tools show. */
+const SHORT_HASH = 10;
+const LISTED_KEYS = 8;
+
+export function inspectCommand(): Command {
+  return new Command("inspect")
+    .summary("tell what a model file or folder holds")
+    .description(
+      "Tells family, parts, dtypes, hashes and blocks of a model, and what of it is missing or ignored.",
+    )
+    .argument("<model>", "single .safetensors file, or diffusers folder")
+    .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes")
+    .option("--json", "print one JSON object", false)
+    .addHelpText("after", EXAMPLES)
+    .action((model: string, flags: InspectFlags) => runInspect(model, flags));
+}
+
+async function runInspect(model: string, { config, json }: InspectFlags): Promise<void> {
+  const terminal = stderrTerminal();
+  const inspection = await inspectModel(model, {
+    ...(config !== undefined && { configFrom: config }),
+    onHash: (name, sizeBytes) =>
+      json || sizeBytes < LARGE_BYTES ||
+      terminal.write(`Hashing ${name} (${formatBytes(sizeBytes)})\n`),
+  });
+  if (json) printJson(inspection);
+  else printInspection(inspection);
+  const misfits = inspection.parts.filter(({ problem }) => problem !== undefined);
+  if (misfits.length > 0) {
+    throw new FormatError(
+      `Model "${model}" cannot run: its ${
+        misfits.map(({ part }) => part).join(", ")
+      } must fit the config of ` +
+        `${FAMILY_NAMES[inspection.family]}, or one that --config names`,
+    );
+  }
+}
+
+function printInspection(inspection: Inspection): void {
+  const { parts, files, blocks, sampleSize } = inspection;
+  printLine(formatTable(["", ""], facts(inspection)));
+  printLine(
+    "\n" + formatTable(
+      ["part", { title: "parameters", align: "right" }, { title: "size", align: "right" }, "dtype"],
+      parts.map(({ part, parameters, sizeBytes, dtypes }) => [
+        part,
+        thousands(parameters),
+        formatBytes(sizeBytes),
+        dtypes.join(", "),
+      ]),
+    ),
+  );
+  printLine(
+    "\n" + formatTable(
+      ["file", { title: "size", align: "right" }, "sha256"],
+      files.map(({ path, sizeBytes, sha256 }) => [path, formatBytes(sizeBytes), sha256]),
+    ),
+  );
+  printLine(`\nBlocks, for latents of ${sampleSize} x ${sampleSize}:`);
+  printLine(formatTable(
+    ["block", "layers", "input", "skip", "output", { title: "parameters", align: "right" }],
+    blocks.map(({ id, layers, input, skip, output, parameters }) => [
+      id,
+      layers.join(", "),
+      input.join("x"),
+      skip ? `${skip.channels} of ${skip.from}` : "",
+      output.join("x"),
+      thousands(parameters),
+    ]),
+  ));
+  for (const { problem } of parts) if (problem !== undefined) printLine(`\n${problem}`);
+}
+
+function facts(inspection: Inspection): string[][] {
+  const { family, layout, predictionType, modelHash, missing, leftOver, path } = inspection;
+  const { emaCopies, emaBytes, others } = leftOver;
+  return [
+    ["model", path],
+    ["family", FAMILY_NAMES[family]],
+    ["layout", layout],
+    ["prediction", predictionType],
+    ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],
+    ["missing", missing.join(", ") || "nothing"],
+    ...(emaCopies > 0
+      ? [["ignored", `${emaCopies} running averages (EMA), ${formatBytes(emaBytes)}`]]
+      : []),
+    ...(others.length > 0 ? [["unused", listed(others)]] : []),
+  ];
+}
+
+const FAMILY_NAMES = { sd15: "SD1.5", sdxl: "SDXL" } as const;
+
+function listed(keys: readonly string[]): string {
+  const more = keys.length > LISTED_KEYS ? `, and ${keys.length - LISTED_KEYS} more` : "";
+  return `${keys.length} tensors: ${keys.slice(0, LISTED_KEYS).join(", ")}${more}`;
+}
+
+/** `859520964` -> `859,520,964` */
+function thousands(count: number): string {
+  return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ",");
+}

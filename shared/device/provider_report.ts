@@ -1,0 +1,70 @@
+/**
+ * What an execution provider can do on this machine. It is tried in a process of its own: a driver that crashes takes
+ * that process, and the report says so.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import type { Device } from "../lane/protocol.ts";
+
+/** A graphics adapter, as the system names it. */
+export interface Adapter {
+  /** `NVIDIA H200`, `SwiftShader Device (Subzero)` */
+  readonly name: string;
+  /** A processor that plays graphics adapter: right, and slow. */
+  readonly isSoftware: boolean;
+}
+
+/** What of the provider's arithmetic is right. */
+export interface ProviderNumerics {
+  /** Largest width of an attention head for which the fused attention is right; 0 if for none. */
+  readonly maxFusedHeadDim: number;
+}
+
+export interface ProviderReport {
+  readonly device: Device;
+  /** Why it cannot be used, in the words of whoever refused. */
+  readonly failure?: string;
+  readonly adapter?: Adapter;
+  readonly f32: ProviderNumerics;
+  /** Undefined if it does not compute in 16-bit floats. */
+  readonly f16?: ProviderNumerics;
+}
+
+/** Compiling the shaders of a cold driver takes seconds. */
+const TIMEOUT_MS = 60_000;
+const PROGRAM = fileURLToPath(new URL("./try_provider.ts", import.meta.url));
+const NO_NUMERICS = { maxFusedHeadDim: 0 };
+
+const reports = new Map<Device, Promise<ProviderReport>>();
+
+/** Tries the provider once per process; a provider that cannot be used is a report, not an error. */
+export function reportProvider(device: Device): Promise<ProviderReport> {
+  let report = reports.get(device);
+  if (!report) reports.set(device, report = tryProvider(device));
+  return report;
+}
+
+async function tryProvider(device: Device): Promise<ProviderReport> {
+  const failed = (failure: string) => ({ device, failure, f32: NO_NUMERICS });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "--allow-all", PROGRAM, device],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, TIMEOUT_MS);
+  const { code, signal, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const [printed, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  if (isLate) return failed(`It did not answer within ${TIMEOUT_MS / 1000} s`);
+  if (signal !== null) return failed(`It crashed with ${signal}`);
+  if (code !== 0) return failed(`It stopped with exit code ${code}: ${said!.split("\n").at(-1)}`);
+  // A driver may have printed lines of its own before.
+  return JSON.parse(printed!.split("\n").at(-1)!) as ProviderReport;
+}

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { outputPaths } from "../../../coordinator/cli/output_paths.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
+
+Deno.test("outputPaths() takes a .png for the file itself, and numbers several", async () => {
+  assert.deepEqual(await outputPaths("a/b.png", [7n]), ["a/b.png"]);
+  assert.deepEqual(await outputPaths("a/b.PNG", [7n, 8n]), ["a/b-1.PNG", "a/b-2.PNG"]);
+});
+
+Deno.test("outputPaths() names files in a folder by seed, and never one that is there", async () => {
+  await using folder = await tempFolder();
+  const path = (name: string) => folder.join(name);
+  const seeds = [1n, 2n ** 64n - 1n];
+  const names = ["tutti-1.png", "tutti-18446744073709551615.png"];
+  assert.deepEqual(await outputPaths(folder.path, seeds), names.map(path));
+  await Deno.writeTextFile(path("tutti-1.png"), "");
+  await Deno.writeTextFile(path("tutti-1-2.png"), "");
+  assert.deepEqual(await outputPaths(folder.path, [1n]), [path("tutti-1-3.png")]);
+  // A folder that is not there yet is made when the image is written.
+  assert.deepEqual(await outputPaths(path("new"), [1n]), [folder.join("new", "tutti-1.png")]);
+});

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { SampleStats } from "../../../coordinator/cli/sample_stats.ts";
+import type { SegmentReport } from "../../../coordinator/sampling/ensemble_forward.ts";
+import { f32 } from "../../../shared/tensor/tensor.ts";
+
+function report(first: string, last: string, roundTrips: readonly number[]): SegmentReport {
+  const experts = roundTrips.map((roundTripMs) => ({
+    ...{ roundTripMs, computeMs: roundTripMs / 2, queueMs: 1 },
+    ...{ sentBytes: 100, receivedBytes: 250 },
+  }));
+  const aggregatedFeatures = f32([1]);
+  return { first, last, experts, stepIndex: 0, aggregateMs: 3, aggregatedFeatures };
+}
+
+Deno.test("SampleStats means each block over the steps, of the slowest expert and all bytes", () => {
+  const stats = new SampleStats();
+  stats.add(report("IN00", "IN00", [4, 10, 2]));
+  stats.add(report("IN01", "OUT11", [8]));
+  stats.add(report("IN00", "IN00", [20, 1, 1]));
+  assert.deepEqual(stats.blocks(), [
+    {
+      ...{ block: "IN00", computeMs: 7.5, queueMs: 1, wireMs: 6.5, aggregateMs: 3 },
+      ...{ sentBytes: 300, receivedBytes: 750 },
+    },
+    {
+      ...{ block: "IN01..OUT11", computeMs: 4, queueMs: 1, wireMs: 3, aggregateMs: 3 },
+      ...{ sentBytes: 100, receivedBytes: 250 },
+    },
+  ]);
+  const lines = stats.format().split("\n").map((line) => line.split(/ {2,}/));
+  assert.deepEqual(lines[0]!.slice(0, 3), ["block", "compute ms", "queue ms"]);
+  assert.deepEqual(lines.at(-1), ["step", "11.50", "2.00", "9.50", "6.00", "400 B", "1.0 kB"]);
+});

@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
+import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
+import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
+import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { Vae } from "../../../coordinator/sampling/vae.ts";
+import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
+import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
+import { TuttiError } from "../../../shared/errors.ts";
+import { bitEqual } from "../../../shared/tensor/compare.ts";
+import { lincomb } from "../../../shared/tensor/lincomb.ts";
+import { concatRows, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
+import { randomTensor } from "../../support/expert_inputs.ts";
+import { assertClose, assertFar, Golden, goldenPath } from "../../support/goldens.ts";
+import { Hold } from "../../support/hold.ts";
+import { openGoldenEnsemble } from "./golden_ensemble.ts";
+
+const PROMPT = [298, 5, 17, 3, ...new Array(12).fill(299)];
+const NEGATIVE = [298, ...new Array(15).fill(299)];
+
+/** Two steps of one 8 x 8 latent under the mean; a test changes what it is about. */
+function request(experts: readonly Expert[], changes: Partial<SampleRequest> = {}): SampleRequest {
+  return {
+    experts,
+    aggregator: new UniformAggregator(),
+    plan: aggregationPlan(experts[0]!.description.blocks),
+    scheduler: new DdimScheduler(2, DEFAULT_SCHEDULER_CONFIG),
+    guidanceScale: 5,
+    initialLatents: randomTensor([1, 4, 8, 8], 1),
+    promptIds: [PROMPT],
+    negativePromptIds: [NEGATIVE],
+    ...changes,
+  };
+}
+
+/** The last step's latents. */
+async function run(sampleRequest: SampleRequest): Promise<F32Tensor> {
+  let latents: F32Tensor | undefined;
+  for await (const step of sample(sampleRequest)) latents = step.latents;
+  return latents!;
+}
+
+Deno.test("a whole run, 4 DDIM steps with guidance 7.5: latents of each step and the image agree with the reference", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const golden = await Golden.read("sd15", "expected", "sample_ddim4_cfg7.5.safetensors");
+  const { uncond_input_ids } = JSON.parse(
+    await Deno.readTextFile(goldenPath("sd15", "manifest.json")),
+  );
+  const expected = golden.f32("latents");
+  const initialLatents = golden.f32("init");
+  const steps = [];
+  const run = sample(request(ensemble.experts, {
+    aggregator: await ensemble.openSabw(),
+    scheduler: new DdimScheduler(4, DEFAULT_SCHEDULER_CONFIG),
+    guidanceScale: 7.5,
+    initialLatents,
+    promptIds: [golden.numbers("input_ids")],
+    negativePromptIds: [uncond_input_ids],
+  }));
+  for await (const step of run) {
+    steps.push(step);
+    const after = sliceRows(expected, step.stepIndex + 1, step.stepIndex + 2);
+    assertClose(`latents after step ${step.stepIndex}`, step.latents, {
+      ...after,
+      shape: initialLatents.shape,
+    });
+  }
+  assert.deepEqual(steps.map(({ stepIndex }) => stepIndex), [0, 1, 2, 3]);
+  assert.deepEqual(steps.map(({ timestep }) => timestep), golden.numbers("timesteps"));
+  using vae = new Vae(await openVae(goldenPath("sd15", "vae")), { device: "cpu", threads: 1 });
+  assertClose("image", await vae.decode(steps[3]!.latents), golden.f32("image"));
+});
+
+Deno.test("one expert samples as the plain U-Net does, bit for bit", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { a } = ensemble;
+  const sampled = request([a], { guidanceScale: 1 });
+  const encoding = await a.encodeText({
+    dtype: "int64",
+    shape: [1, 16],
+    data: BigInt64Array.from(PROMPT, BigInt),
+  });
+  const { scheduler } = sampled;
+  const session = await a.openSession({
+    batch: 1,
+    height: 8,
+    width: 8,
+    encoderHiddenStates: encoding.lastHiddenState,
+    timesteps: scheduler.timesteps,
+  });
+  let latents = sampled.initialLatents;
+  for (const stepIndex of scheduler.timesteps.keys()) {
+    const range = { stepIndex, first: "IN00", last: "OUT11", hiddenStates: latents };
+    const { hiddenStates } = await session.forward(range);
+    latents = scheduler.step(hiddenStates, stepIndex, latents).latents;
+  }
+  await session.close();
+  assert.ok(bitEqual((await run(sampled)).data, latents.data));
+});
+
+Deno.test("every knob turns the image", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { a, b, experts } = ensemble;
+  const sabw = await ensemble.openSabw();
+  const base = await run(request(experts));
+  const changes: Readonly<Record<string, SampleRequest>> = {
+    "the prompt": request(experts, { promptIds: [PROMPT.with(1, 9)] }),
+    "the negative prompt": request(experts, { negativePromptIds: [PROMPT.with(1, 9)] }),
+    "the guidance": request(experts, { guidanceScale: 2 }),
+    "no guidance": request(experts, { guidanceScale: 1 }),
+    "the noise": request(experts, { initialLatents: randomTensor([1, 4, 8, 8], 2) }),
+    "the steps": request(experts, { scheduler: new DdimScheduler(3, DEFAULT_SCHEDULER_CONFIG) }),
+    "the prediction": request(experts, {
+      scheduler: new DdimScheduler(2, {
+        ...DEFAULT_SCHEDULER_CONFIG,
+        predictionType: "v_prediction",
+      }),
+    }),
+    "SABW": request(experts, { aggregator: sabw }),
+    "the blocks that are aggregated": request(experts, {
+      plan: aggregationPlan(a.description.blocks, "noise"),
+    }),
+    "the experts": request([a]),
+    "their weights": request([a, b, b]),
+  };
+  for (const [knob, changed] of Object.entries(changes)) {
+    assertFar(knob, await run(changed), base, 1e-3);
+  }
+  assert.ok(bitEqual((await run(request(experts))).data, base.data), "and nothing else does");
+});
+
+Deno.test("a batch gives each image what it would get alone", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const noises = [randomTensor([1, 4, 8, 8], 1), randomTensor([1, 4, 8, 8], 2)];
+  const prompts = [PROMPT, PROMPT.with(1, 9)];
+  const both = await run(request(ensemble.experts, {
+    initialLatents: concatRows(noises),
+    promptIds: prompts,
+    negativePromptIds: [NEGATIVE, NEGATIVE],
+  }));
+  for (const row of [0, 1]) {
+    const alone = await run(request(ensemble.experts, {
+      initialLatents: noises[row]!,
+      promptIds: [prompts[row]!],
+    }));
+    assertClose(`image ${row}`, sliceRows(both, row, row + 1), alone, 1e-5);
+  }
+});
+
+/** An expert that tells which sessions were opened on it. */
+function watched(expert: Expert): { readonly expert: Expert; readonly opened: SessionConfig[] } {
+  const opened: SessionConfig[] = [];
+  return {
+    opened,
+    expert: {
+      description: expert.description,
+      encodeText: (ids, signal) => expert.encodeText(ids, signal),
+      embedTimesteps: (timesteps, signal) => expert.embedTimesteps(timesteps, signal),
+      forwardBlock: (block, signal) => expert.forwardBlock(block, signal),
+      openSession: (config, signal) => {
+        opened.push(config);
+        return expert.openSession(config, signal);
+      },
+      close: () => expert.close(),
+    },
+  };
+}
+
+const AFFINE_PROMPT = [98, 5, 17, 99, 99, 99, 99];
+const affineRequest = (experts: readonly Expert[], changes: Partial<SampleRequest> = {}) =>
+  request(experts, {
+    promptIds: [AFFINE_PROMPT],
+    negativePromptIds: [[98, 99, 99, 99, 99, 99, 99]],
+    ...changes,
+  });
+
+Deno.test("guidance of 1 asks for the conditional half only", async () => {
+  for (const [guidanceScale, rows] of [[1, 1], [5, 2], [0, 2]] as const) {
+    const { expert, opened } = watched(new AffineExpert());
+    await run(affineRequest([expert], { guidanceScale }));
+    assert.deepEqual(opened.map(({ batch }) => batch), [rows], `guidance ${guidanceScale}`);
+    assert.equal(opened[0]!.encoderHiddenStates.shape[0], rows);
+    assert.deepEqual(opened[0]!.timesteps, [501, 1]);
+  }
+  const { expert } = watched(new AffineExpert());
+  const images = await Promise.all(
+    [AFFINE_PROMPT, AFFINE_PROMPT.with(1, 50)].map((negative) =>
+      run(affineRequest([expert], { guidanceScale: 1, negativePromptIds: [negative] }))
+    ),
+  );
+  assert.ok(bitEqual(images[0]!.data, images[1]!.data), "the negative prompt does not count");
+});
+
+Deno.test("each step comes with its estimate of the clean latents", async () => {
+  const steps = await Array.fromAsync(sample(affineRequest([new AffineExpert()])));
+  assert.deepEqual(steps.map(({ timestep }) => timestep), [501, 1]);
+  for (const { latents, denoised } of steps) assert.deepEqual(denoised.shape, latents.shape);
+  assertFar("estimates of different steps", steps[0]!.denoised, steps[1]!.denoised, 1e-3);
+});
+
+Deno.test("sample() starts from the noise times the scheduler's first sigma", async () => {
+  const experts = [new AffineExpert()];
+  const scheduler = new DdimScheduler(1, DEFAULT_SCHEDULER_CONFIG);
+  const scaled = { ...methodsOf(scheduler), initNoiseSigma: 3 };
+  const plain = affineRequest(experts, { scheduler });
+  const tripled = { ...plain, initialLatents: lincomb([[3, plain.initialLatents]]) };
+  assert.ok(bitEqual((await run({ ...plain, scheduler: scaled })).data, (await run(tripled)).data));
+});
+
+/** A scheduler as a plain object, so that one field can be replaced. */
+function methodsOf(scheduler: DdimScheduler) {
+  return {
+    name: scheduler.name,
+    timesteps: scheduler.timesteps,
+    scaleModelInput: scheduler.scaleModelInput.bind(scheduler),
+    step: scheduler.step.bind(scheduler),
+  };
+}
+
+Deno.test("sample() refuses a batch with other counts of prompts", async () => {
+  const experts = [new AffineExpert()];
+  for (const wrong of [{ promptIds: [] }, { negativePromptIds: [AFFINE_PROMPT, AFFINE_PROMPT] }]) {
+    await assert.rejects(run(affineRequest(experts, wrong)), {
+      name: "ShapeError",
+      message: /^A batch of 1 images needs as many prompts/,
+    });
+  }
+});
+
+Deno.test("an expert that fails in the middle cancels the others and closes every session", async () => {
+  const hold = new Hold("M00");
+  const patient = new AffineExpert({ beforeBlock: hold.beforeBlock });
+  const broken = new AffineExpert({
+    gains: { M00: Infinity },
+    beforeBlock: (block) => block === "M00" ? hold.reached : Promise.resolve(),
+  });
+  await assert.rejects(run(affineRequest([patient, broken])), { code: "DATA_LOSS" });
+  assert.deepEqual([patient.openSessions, broken.openSessions], [0, 0]);
+});
+
+Deno.test("an expert that refuses a session leaves none open on the others", async () => {
+  const willing = new AffineExpert();
+  const refusing: Expert = {
+    ...watched(new AffineExpert()).expert,
+    openSession: () => Promise.reject(new TuttiError("RESOURCE_EXHAUSTED", "no more sessions")),
+  };
+  await assert.rejects(run(affineRequest([willing, refusing])), { code: "RESOURCE_EXHAUSTED" });
+  assert.equal(willing.openSessions, 0);
+});
+
+Deno.test("a fired signal ends the run as CANCELLED between two blocks, with all sessions closed", async () => {
+  const experts = [new AffineExpert(), new AffineExpert()];
+  const controller = new AbortController();
+  const seen: string[] = [];
+  const cancelled = affineRequest(experts, {
+    signal: controller.signal,
+    onSegment: ({ stepIndex, last }) => {
+      seen.push(`${stepIndex} ${last}`);
+      if (stepIndex === 1 && last === "IN01") controller.abort();
+    },
+  });
+  await assert.rejects(run(cancelled), { code: "CANCELLED" });
+  assert.equal(seen.at(-1), "1 IN01");
+  assert.equal(seen.length, 27);
+  assert.deepEqual(experts.map(({ openSessions }) => openSessions), [0, 0]);
+});
+
+Deno.test("a caller that stops listening closes every session", async () => {
+  const experts = [new AffineExpert(), new AffineExpert()];
+  for await (const { stepIndex } of sample(affineRequest(experts))) {
+    assert.equal(stepIndex, 0);
+    assert.deepEqual(experts.map(({ openSessions }) => openSessions), [1, 1]);
+    break;
+  }
+  assert.deepEqual(experts.map(({ openSessions }) => openSessions), [0, 0]);
+});
