@@ -4,26 +4,28 @@
  * @module
  */
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { join } from "node:path";
 import {
   LORA_CHOICE_FORM,
   type LoraChoice,
   parseLoraChoice,
 } from "../shared/checkpoint/lora/lora_choice.ts";
+import { chooseDevice } from "../shared/device/choose_device.ts";
+import { type DeviceFlags, deviceOption, precisionOption } from "../shared/device/device_flags.ts";
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { UsageError } from "../shared/errors.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parseListenAddress } from "./listen_address.ts";
 import { type RunningWorker, startWorkerServer } from "./rpc/server.ts";
 
-interface WorkerFlags {
+interface WorkerFlags extends DeviceFlags {
   readonly model: string;
   readonly name?: string;
   readonly listen: string;
   readonly insecure: boolean;
-  readonly device: "cpu";
   readonly lanes: number;
   readonly threads?: number;
   readonly maxSessions: number;
@@ -57,8 +59,14 @@ export function workerCommand(): Command {
       "127.0.0.1:7070",
     )
     .option("--insecure", "listen where other machines can connect, without authentication", false)
-    .addOption(new Option("--device <device>", "what computes").choices(["cpu"]).default("cpu"))
-    .option("--lanes <n>", "calls computed at the same time", count("--lanes"), 1)
+    .addOption(deviceOption("what computes"))
+    .addOption(precisionOption("the expert computes"))
+    .option(
+      "--lanes <n>",
+      "calls computed at the same time, each with weights of its own; on webgpu always 1",
+      count("--lanes"),
+      1,
+    )
     .option("--threads <n>", "threads per lane (default: cores / lanes)", count("--threads"))
     .option(
       "--max-sessions <n>",
@@ -106,7 +114,9 @@ export function workerCommand(): Command {
 
 async function runWorker(flags: WorkerFlags): Promise<void> {
   parseListenAddress(flags.listen, flags.insecure);
-  const { model, device, lanes, name } = flags;
+  const { model, precision, name } = flags;
+  const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
+  if (explanation !== undefined) stderrTerminal().write(`${explanation}\n`);
   const cores = navigator.hardwareConcurrency;
   const threads = flags.threads ?? Math.max(1, Math.floor(cores / lanes));
   // ONNX Runtime takes a while to load, and is not needed to print help or refuse a flag.
@@ -114,6 +124,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
   const opening = openLocalExpert({
     model,
     device,
+    precision,
     lanes,
     threads,
     ...(name !== undefined && { name }),
@@ -155,14 +166,14 @@ function unetConfigJson(model: string): Promise<string> {
 
 function readyLine(
   { address }: RunningWorker,
-  { name, modelHash, loras }: ExpertDescription,
+  { name, modelHash, loras, fingerprint: { device, precision } }: ExpertDescription,
   json: boolean,
 ): string {
   return json
-    ? JSON.stringify({ event: "ready", address, modelHash, name, loras })
+    ? JSON.stringify({ event: "ready", address, modelHash, name, loras, device, precision })
     : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${
       loras.map((lora) => ` with LoRA ${lora.name}:${lora.weight}`).join("")
-    }. Ctrl-C stops it`;
+    } on ${device} in ${precision}. Ctrl-C stops it`;
 }
 
 /**

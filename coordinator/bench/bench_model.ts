@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import type { Family } from "../../shared/checkpoint/family.ts";
 import { modelConfigs } from "../zoo/model_configs.ts";
-import { modelParts } from "../zoo/model_parts.ts";
+import { type ModelPart, modelParts } from "../zoo/model_parts.ts";
 import { weightBytes, writeRandomCheckpoint } from "../zoo/random_checkpoint.ts";
 
 export interface BenchModel extends AsyncDisposable {
@@ -18,31 +18,38 @@ export interface BenchModel extends AsyncDisposable {
 /** What community files hold. */
 const DTYPE = "float16";
 
-/** @param onProgress told how many of how many bytes are written */
+/** Size of the file that `randomUNet()` writes. */
+export function randomUNetBytes(family: Family): number {
+  return weightBytes(unetPart(family), DTYPE);
+}
+
+/** @param onProgress told how many bytes are written */
 export async function randomUNet(
   family: Family,
-  onProgress: (writtenBytes: number, totalBytes: number) => void,
+  onProgress: (writtenBytes: number) => void,
   signal?: AbortSignal,
 ): Promise<BenchModel> {
   const folder = await Deno.makeTempDir({ prefix: "tutti-bench-" });
   const remove = () => Deno.remove(folder, { recursive: true });
   const path = join(folder, `${family}-random.safetensors`);
-  const parts = modelParts(modelConfigs(family)).filter((part) => part.folder === "unet");
-  const totalBytes = weightBytes(parts, DTYPE);
   try {
     await writeRandomCheckpoint({
       path,
       layout: "single",
       family,
-      parts,
+      parts: unetPart(family),
       dtype: DTYPE,
       seed: 0n,
       ...(signal && { signal }),
-      onProgress: (written) => onProgress(written, totalBytes),
+      onProgress,
     });
   } catch (error) {
     await remove();
     throw error;
   }
   return { path, [Symbol.asyncDispose]: remove };
+}
+
+function unetPart(family: Family): ModelPart[] {
+  return modelParts(modelConfigs(family)).filter((part) => part.folder === "unet");
 }

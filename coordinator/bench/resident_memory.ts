@@ -18,13 +18,12 @@ export interface ResidentMemory {
 
 /** @throws {TuttiError} UNIMPLEMENTED on systems without `/proc`, NOT_FOUND if the process is gone */
 export async function residentMemory(pid: number): Promise<ResidentMemory> {
-  const [smaps, status] = await Promise.all(
-    ["smaps_rollup", "status"].map((name) => readProc(pid, name)),
-  );
+  const smaps = await readProc(pid, "smaps_rollup");
+  const status = await readProc(pid, "status");
   return {
-    privateBytes: readKilobytes(smaps!, "Anonymous"),
-    sharedBytes: readKilobytes(status!, "RssShmem"),
-    fileBytes: readKilobytes(status!, "RssFile"),
+    privateBytes: readKilobytes(smaps, "Anonymous"),
+    sharedBytes: readKilobytes(status, "RssShmem"),
+    fileBytes: readKilobytes(status, "RssFile"),
   };
 }
 

@@ -5,11 +5,12 @@ import type { Family } from "../../shared/checkpoint/family.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { type BenchModel, randomUNet } from "../bench/bench_model.ts";
+import { type BenchModel, randomUNet, randomUNetBytes } from "../bench/bench_model.ts";
 import { MATRIX_SIZE } from "../bench/matrix_rate.ts";
 import { benchLoad } from "../bench/load_bench.ts";
 import { benchStep } from "../bench/step_bench.ts";
 import { printLoadReport, printStepReport } from "./bench_output.ts";
+import { ByteProgress } from "./byte_progress.ts";
 import { imageSize, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
@@ -127,7 +128,13 @@ async function runStep(flags: StepFlags): Promise<void> {
   await using chosen = model === undefined
     ? await writeModel(family!, json, signal)
     : { path: model, [Symbol.asyncDispose]: () => Promise.resolve() };
-  using progress = newProgress("Steps", steps + 1, json);
+  using progress = new Progress({
+    label: "Steps",
+    total: steps + 1,
+    terminal: stderrTerminal(),
+    now: () => performance.now(),
+    isSilent: json,
+  });
   const report = await benchStep({
     ...size,
     model: chosen.path,
@@ -144,29 +151,12 @@ async function runStep(flags: StepFlags): Promise<void> {
   printStepReport(report, json);
 }
 
-const BYTES_PER_MB = 1_000_000;
-
 async function writeModel(
   family: Family,
   json: boolean,
   signal: AbortSignal,
 ): Promise<BenchModel> {
-  let progress: Progress | undefined;
-  try {
-    return await randomUNet(family, (written, total) => {
-      progress ??= newProgress(
-        "Writing random weights (MB)",
-        Math.floor(total / BYTES_PER_MB),
-        json,
-      );
-      progress.update(Math.floor(written / BYTES_PER_MB));
-    }, signal);
-  } finally {
-    progress?.stop();
-  }
-}
-
-function newProgress(label: string, total: number, isSilent: boolean): Progress {
-  const now = () => performance.now();
-  return new Progress({ label, total, terminal: stderrTerminal(), now, isSilent });
+  const totalBytes = randomUNetBytes(family);
+  using progress = new ByteProgress("Writing random weights", totalBytes, json);
+  return await randomUNet(family, (written) => progress.update(written), signal);
 }

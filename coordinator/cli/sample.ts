@@ -1,6 +1,12 @@
 /** `tutti sample`: from a prompt to PNG files. @module */
 
 import { Command } from "commander";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
 import { ShapeError, UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -25,7 +31,7 @@ import { outputPaths } from "./output_paths.ts";
 import { promptRows } from "./prompt_rows.ts";
 import { SampleStats } from "./sample_stats.ts";
 
-export interface SampleFlags extends EnsembleFlags {
+export interface SampleFlags extends EnsembleFlags, DeviceFlags {
   readonly negative: string;
   readonly promptSyntax: PromptSyntax;
   readonly clipSkip: number;
@@ -38,7 +44,6 @@ export interface SampleFlags extends EnsembleFlags {
   readonly initLatents?: string;
   readonly saveLatents?: string;
   readonly saveMaps?: string;
-  readonly device: string;
   readonly stats: boolean;
   readonly json: boolean;
 }
@@ -116,7 +121,8 @@ export function sampleCommand(): Command {
       "merge a LoRA into an expert whose worker this command starts; several times for several",
       collectExpertLora,
     )
-    .option("--device <device>", "device of workers that this command starts", "cpu")
+    .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
+    .addOption(precisionOption("workers that this command starts compute"))
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
@@ -137,9 +143,12 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       "--save-maps needs trained aggregators (--sabw FOLDER): plain averaging has no maps",
     );
   }
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
     signal,
-    device: flags.device,
+    device,
+    precision: flags.precision,
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);

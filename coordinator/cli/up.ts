@@ -1,6 +1,12 @@
 /** `tutti up`: starts an ensemble's workers on this machine and leaves them running. @module */
 
 import { Command } from "commander";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
@@ -12,8 +18,7 @@ import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
-interface UpFlags {
-  readonly device: string;
+interface UpFlags extends DeviceFlags {
   readonly threads?: number;
   readonly json: boolean;
 }
@@ -34,7 +39,8 @@ export function upCommand(): Command {
       "Starts one worker per expert that has weights on this machine, and returns when all are ready.",
     )
     .argument("[ensemble]", "ensemble file (default: the experts that come with Tutti)")
-    .option("--device <device>", "what computes", "cpu")
+    .addOption(deviceOption("what computes"))
+    .addOption(precisionOption("the experts compute"))
     .option(
       "--threads <n>",
       "threads per worker (default: cores / workers)",
@@ -47,10 +53,13 @@ export function upCommand(): Command {
     );
 }
 
-async function runUp(path: string, { device, threads, json }: UpFlags): Promise<void> {
+async function runUp(path: string, flags: UpFlags): Promise<void> {
+  const { precision, threads, json } = flags;
   using interrupt = onInterrupt();
   const terminal = stderrTerminal();
   const ensemble = await loadEnsembleFile(path);
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined && !json) terminal.write(`${explanation}\n`);
   const local = ensemble.experts.filter(isLocal);
   const perWorker = threads ??
     Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, local.length)));
@@ -65,6 +74,7 @@ async function runUp(path: string, { device, threads, json }: UpFlags): Promise<
         name,
         model,
         device,
+        precision,
         threads: perWorker,
         ensemble: ensemble.name,
         ...(loras && { loras }),

@@ -1,8 +1,16 @@
 /** `tutti verify`: can the numbers of this machine and build be trusted? @module */
 
 import { Command, Option } from "commander";
+import { openBackend } from "../../shared/device/backend.ts";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
-import { FormatError, TuttiError } from "../../shared/errors.ts";
+import type { Precision } from "../../shared/engine/lower_graph.ts";
+import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { BUNDLED_GOLDENS } from "../../shared/project_files.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
@@ -12,22 +20,29 @@ import { connectExpert } from "../cluster/remote_expert.ts";
 import { type SpawnedWorker, spawnWorker } from "../cluster/spawn_worker.ts";
 import { type CheckResult, worst } from "../verify/check.ts";
 import type { OpenExpert } from "../verify/context.ts";
+import { matcher } from "../verify/name_pattern.ts";
 import { verify } from "../verify/verify.ts";
 import { onInterrupt } from "./interrupt.ts";
 
-interface VerifyFlags {
-  readonly device: Device;
+interface VerifyFlags extends DeviceFlags {
   readonly via: "local" | "cluster";
+  /** Patterns of checks' names. */
+  readonly only?: string;
   readonly json: boolean;
 }
 
+/** Relative L2 that a device other than the processor may be off in f32, and any device in f16. */
+const DEVICE_TOLERANCE = { f32: 1e-3, f16: 1e-2 } as const;
+
 const EXAMPLES = `
 Each row is one check: the largest relative L2 error, the largest absolute difference, the tolerance and the
-verdict. Exit code 1 if a check fails.
+verdict. Exit code 1 if a check fails. The goldens were computed in double precision; what a GPU computes may be off by
+${DEVICE_TOLERANCE.f32}, and what is computed in 16-bit floats by ${DEVICE_TOLERANCE.f16}.
 
 Examples:
   tutti verify
   tutti verify path/to/goldens --via local
+  tutti verify --device webgpu --precision f16 --only 'sd15/*'
   tutti verify --json | jq 'select(.verdict == "failed")'`;
 
 export function verifyCommand(): Command {
@@ -35,15 +50,13 @@ export function verifyCommand(): Command {
     .summary("compare this build and machine with reference numbers")
     .description("Computes what a folder of goldens holds, through real workers, and compares.")
     .argument("[folder]", "folder with a manifest.json (default: the goldens that come with Tutti)")
-    .addOption(
-      new Option("--device <device>", "what computes").choices(["cpu", "webgpu", "cuda"]).default(
-        "cpu",
-      ),
-    )
+    .addOption(deviceOption("what computes"))
+    .addOption(precisionOption("the experts compute"))
     .addOption(
       new Option("--via <way>", "experts in worker processes over gRPC, or in this process")
         .choices(["local", "cluster"]).default("cluster"),
     )
+    .option("--only <patterns>", "checks to run, such as 'sd15/unet,sd15/vae' or 'sd15/*'")
     .option("--json", "print one JSON object per check, with every tensor", false)
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, flags: VerifyFlags) =>
@@ -51,14 +64,28 @@ export function verifyCommand(): Command {
     );
 }
 
-async function runVerify(folder: string, { device, via, json }: VerifyFlags): Promise<void> {
+async function runVerify(folder: string, flags: VerifyFlags): Promise<void> {
+  const { via, only, json } = flags;
   using interrupt = onInterrupt();
   const { signal } = interrupt;
-  const lane = { device, threads: 1 };
-  const openExpert = via === "local" ? localExperts(device) : clusterExperts(device, signal);
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (!json && explanation !== undefined) printLine(explanation);
+  const { adapter, lowering: { precision } } = await openBackend(device, flags.precision);
+  const how = { device, precision };
+  const options = {
+    // The VAE and SABW compute in f32 in any case.
+    lane: { ...await openBackend(device), threads: 1 },
+    openExpert: via === "local" ? localExperts(how) : clusterExperts(how, signal),
+    leastTolerance: device === "cpu" ? 0 : DEVICE_TOLERANCE[precision],
+    isWanted: matcher((only ?? "*").split(",")),
+  };
+  if (!json && options.leastTolerance > 0) {
+    const where = [device, adapter && `(${adapter})`, "in", precision].filter(Boolean).join(" ");
+    printLine(`What ${where} computes has a tolerance of at least ${options.leastTolerance}`);
+  }
   const counts = { ok: 0, failed: 0, skipped: 0 };
   if (!json) printLine(formatRow(["check", "relative L2", "largest diff", "tolerance", "verdict"]));
-  for await (const result of verify(folder, { lane, openExpert })) {
+  for await (const result of verify(folder, options)) {
     if (signal.aborted) throw new TuttiError("CANCELLED", "The operation was cancelled");
     counts[result.verdict]++;
     if (json) printJson(result);
@@ -66,8 +93,11 @@ async function runVerify(folder: string, { device, via, json }: VerifyFlags): Pr
   }
   if (!json) {
     printLine(
-      `${counts.ok} ok, ${counts.failed} failed, ${counts.skipped} skipped (${device}, ${via})`,
+      `${counts.ok} ok, ${counts.failed} failed, ${counts.skipped} skipped (${device}, ${precision}, ${via})`,
     );
+  }
+  if (only !== undefined && counts.ok + counts.failed + counts.skipped === 0) {
+    throw new UsageError(`--only must fit the name of a check: current value is "${only}"`);
   }
   if (counts.ok + counts.failed === 0) {
     throw new FormatError(`Goldens "${folder}" must have a check that this version can run`);
@@ -106,12 +136,17 @@ function formatResult({ name, verdict, reason, tolerance, comparisons }: CheckRe
   return `${row}${where}${reason ? ` (${oneLine(reason).trim()})` : ""}`;
 }
 
-function localExperts(device: Device): OpenExpert {
+interface HowToCompute {
+  readonly device: Device;
+  readonly precision: Precision;
+}
+
+function localExperts(how: HowToCompute): OpenExpert {
   return async (model, configFrom) => {
     const { openLocalExpert } = await import("../../shared/engine/local_expert.ts");
     return await openLocalExpert({
       model,
-      device,
+      ...how,
       lanes: 1,
       threads: 1,
       ...(configFrom && { configFrom }),
@@ -120,13 +155,13 @@ function localExperts(device: Device): OpenExpert {
 }
 
 /** A worker process per expert; it stops when the expert is closed. */
-function clusterExperts(device: Device, signal: AbortSignal): OpenExpert {
+function clusterExperts(how: HowToCompute, signal: AbortSignal): OpenExpert {
   return async (model, configFrom) => {
     const worker = await spawnWorker({
       model,
       name: model,
       threads: 1,
-      device,
+      ...how,
       signal,
       ...(configFrom && { configFrom }),
     });

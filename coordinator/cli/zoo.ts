@@ -5,14 +5,18 @@ import { basename, dirname, join } from "node:path";
 import type { Family } from "../../shared/checkpoint/family.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { parameterCount } from "../../shared/models/parameters.ts";
-import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
 import { isPublishedSize, modelConfigs } from "../zoo/model_configs.ts";
 import { modelParts } from "../zoo/model_parts.ts";
-import { weightBytes, writeConfigs, writeRandomCheckpoint } from "../zoo/random_checkpoint.ts";
+import {
+  type RandomCheckpointOptions,
+  weightBytes,
+  writeConfigs,
+  writeRandomCheckpoint,
+} from "../zoo/random_checkpoint.ts";
 import type { FloatDType } from "../zoo/random_values.ts";
+import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
@@ -31,8 +35,6 @@ const DTYPE_NAMES = {
   f16: "float16",
   bf16: "bfloat16",
 } as const satisfies Record<string, FloatDType>;
-
-const BYTES_PER_MB = 1_000_000;
 
 const EXAMPLES = `
 The values follow from the seed alone: equal in both layouts, rounded to the dtype. A single file of other widths or
@@ -99,14 +101,7 @@ async function runRandom(out: string, flags: RandomFlags): Promise<void> {
   const parts = modelParts(modelConfigs(family, size));
   const sizeBytes = weightBytes(parts, DTYPE_NAMES[dtype]);
   using interrupt = onInterrupt();
-  using progress = new Progress({
-    label: `Writing ${basename(out)} (MB)`,
-    total: Math.floor(sizeBytes / BYTES_PER_MB),
-    terminal: stderrTerminal(),
-    now: () => performance.now(),
-    isSilent: json,
-  });
-  await writeRandomCheckpoint({
+  await write({
     path: out,
     layout,
     family,
@@ -114,9 +109,7 @@ async function runRandom(out: string, flags: RandomFlags): Promise<void> {
     dtype: DTYPE_NAMES[dtype],
     seed: flags.seed,
     signal: interrupt.signal,
-    onProgress: (written) => progress.update(Math.floor(written / BYTES_PER_MB)),
-  });
-  progress.stop();
+  }, json);
   const configFolder = layout === "single" && !isPublishedSize(size)
     ? configsBeside(out)
     : undefined;
@@ -146,6 +139,14 @@ async function runRandom(out: string, flags: RandomFlags): Promise<void> {
       printLine(`Its configs: ${configFolder} (open it with --config ${configFolder})`);
     }
   }
+}
+
+/** With a bar that ends before the result is printed. */
+async function write(options: RandomCheckpointOptions, isSilent: boolean): Promise<void> {
+  const { path, parts, dtype } = options;
+  const totalBytes = weightBytes(parts, dtype);
+  using progress = new ByteProgress(`Writing ${basename(path)}`, totalBytes, isSilent);
+  await writeRandomCheckpoint({ ...options, onProgress: (done) => progress.update(done) });
 }
 
 function configsBeside(file: string): string {

@@ -6,6 +6,7 @@
  */
 
 import { formatLoraChoice, type LoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
+import type { PrecisionChoice } from "../../shared/device/backend.ts";
 import {
   type ErrorDetails,
   EXIT,
@@ -15,6 +16,7 @@ import {
   UsageError,
   WorkerError,
 } from "../../shared/errors.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { readLines, Tail } from "./process_output.ts";
 
@@ -23,7 +25,10 @@ export interface SpawnOptions {
   readonly model: string;
   readonly name: string;
   readonly threads: number;
-  readonly device?: string;
+  /** @default "cpu" */
+  readonly device?: Device;
+  /** @default "f32" */
+  readonly precision?: PrecisionChoice;
   readonly configFrom?: string;
   readonly loras?: readonly LoraChoice[];
   readonly signal?: AbortSignal;
@@ -41,7 +46,7 @@ const STOP_GRACE_MS = 5_000;
 
 /** The command line of a worker, as this process would start it. */
 export function workerCommand(
-  { model, name, threads, device = "cpu", configFrom, loras = [] }: SpawnOptions,
+  { model, name, threads, device = "cpu", precision = "f32", configFrom, loras = [] }: SpawnOptions,
 ): string[] {
   const config = configFrom === undefined ? [] : ["--config", configFrom];
   return [
@@ -53,6 +58,8 @@ export function workerCommand(
       name,
       "--device",
       device,
+      "--precision",
+      precision,
       "--threads",
       String(threads),
       ...config,

@@ -7,9 +7,11 @@
 
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
+import { openBackend, type PrecisionChoice } from "../../shared/device/backend.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
@@ -41,7 +43,10 @@ export interface Ensemble extends AsyncDisposable {
 }
 
 export interface OpenEnsembleOptions {
-  readonly device?: string;
+  /** Of the VAE and SABW, and of workers that are started. @default "cpu" */
+  readonly device?: Device;
+  /** Of workers that are started; VAE and SABW compute in f32. */
+  readonly precision?: PrecisionChoice;
   readonly signal?: AbortSignal;
   /** Told what is happening, for a person who waits. */
   readonly onProgress?: (text: string) => void;
@@ -70,6 +75,7 @@ export async function openEnsemble(
   const schedulerConfig = plan.scheduler === undefined
     ? DEFAULT_SCHEDULER_CONFIG
     : await readSchedulerConfig(plan.scheduler);
+  const backend = await openBackend(options.device ?? "cpu");
   const members = await openExperts(plan.experts, options);
   for (const member of members) resources.use(member);
   const candidates = members.map(({ where, expert }) => ({
@@ -85,7 +91,7 @@ export async function openEnsemble(
     checkTokenizer(each, encoder === 0 ? found.path : found.path2 ?? found.path, members, encoder);
   }
   // The coordinator aggregates while its workers wait, so it may use what they leave.
-  const laneOptions = { device: "cpu", threads: coordinatorThreads() } as const;
+  const laneOptions = { ...backend, threads: coordinatorThreads() };
   const vae = resources.use(new Vae(vaePart, laneOptions));
   if (vae.config.latentChannels !== description.latentChannels) {
     throw new FormatError(

@@ -45,7 +45,7 @@ export async function openExperts(
 async function openExpert(
   { name, model, loras, address }: EnsembleExpert,
   threads: number,
-  { device, signal, onProgress }: OpenEnsembleOptions,
+  { device, precision, signal, onProgress }: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
   await using resources = new AsyncDisposableStack();
   let at = address === undefined ? undefined : formatAddress(address);
@@ -58,6 +58,7 @@ async function openExpert(
       threads,
       ...(loras && { loras }),
       ...(device && { device }),
+      ...(precision && { precision }),
       ...(signal && { signal }),
     };
     const worker = resources.use(await spawnWorker(options));

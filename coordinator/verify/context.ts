@@ -2,11 +2,12 @@
 
 import { join } from "node:path";
 import type { Expert } from "../../shared/engine/expert.ts";
+import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError } from "../../shared/errors.ts";
-import type { LaneOptions } from "../../shared/lane/protocol.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { type F32Tensor, type Tensor, toFloat32 } from "../../shared/tensor/tensor.ts";
 import type { CheckSpec, FamilyManifest } from "./manifest.ts";
+import { matcher } from "./name_pattern.ts";
 
 /** Opens an expert in this process, or starts a worker for it; `verify` does not care. */
 export type OpenExpert = (model: string, configFrom?: string) => Promise<Expert>;
@@ -14,11 +15,11 @@ export type OpenExpert = (model: string, configFrom?: string) => Promise<Expert>
 export class FamilyContext {
   readonly folder: string;
   readonly manifest: FamilyManifest;
-  readonly lane: LaneOptions;
+  readonly lane: ComputeOptions;
   readonly #open: OpenExpert;
   readonly #experts = new Map<string, Promise<Expert>>();
 
-  constructor(folder: string, manifest: FamilyManifest, lane: LaneOptions, open: OpenExpert) {
+  constructor(folder: string, manifest: FamilyManifest, lane: ComputeOptions, open: OpenExpert) {
     this.folder = folder;
     this.manifest = manifest;
     this.lane = lane;
@@ -90,16 +91,7 @@ export class Golden {
 
   /** Names that fit a pattern of the manifest, where `*` stands for anything. */
   matching(patterns: readonly string[]): string[] {
-    const expressions = patterns.map((pattern) =>
-      new RegExp(
-        `^${
-          pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*")
-        }$`,
-      )
-    );
-    const names = [...this.#file.entries.keys()].filter((name) =>
-      expressions.some((e) => e.test(name))
-    );
+    const names = [...this.#file.entries.keys()].filter(matcher(patterns));
     const missing = patterns.find((pattern) => !pattern.includes("*") && !names.includes(pattern));
     if (missing !== undefined) {
       throw new FormatError(`File "${this.#file.path}" must hold the tensor "${missing}"`);

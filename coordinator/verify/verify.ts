@@ -6,8 +6,8 @@
 
 import { join } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
+import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { TuttiError } from "../../shared/errors.ts";
-import type { LaneOptions } from "../../shared/lane/protocol.ts";
 import { type CheckResult, type Comparison, judge, skipped } from "./check.ts";
 import { checkAblations, checkAfa } from "./checks/ensemble.ts";
 import { checkNoise } from "./checks/noise.ts";
@@ -49,8 +49,12 @@ const NOT_YET: Readonly<Record<string, string>> = {
 const FAMILIES: ReadonlySet<string> = new Set(["sd15", "sdxl"]);
 
 export interface VerifyOptions {
-  readonly lane: LaneOptions;
+  readonly lane: ComputeOptions;
   readonly openExpert: OpenExpert;
+  /** Least tolerance of what the device computes: the manifests' are for processors. */
+  readonly leastTolerance: number;
+  /** Whether a check of this name is wanted. */
+  readonly isWanted: (name: string) => boolean;
 }
 
 /**
@@ -62,7 +66,10 @@ export async function* verify(
   options: VerifyOptions,
 ): AsyncGenerator<CheckResult, void, void> {
   const root = await readRootManifest(folder);
-  yield* verifyRoot(folder, root);
+  // These take no time.
+  for await (const result of verifyRoot(folder, root)) {
+    if (options.isWanted(result.name)) yield result;
+  }
   for (const name of root.folders) yield* verifyFamily(join(folder, name), name, options);
 }
 
@@ -92,37 +99,32 @@ async function* verifyRoot(folder: string, root: RootManifest): AsyncGenerator<C
 async function* verifyFamily(
   folder: string,
   name: string,
-  { lane, openExpert }: VerifyOptions,
+  { lane, openExpert, leastTolerance, isWanted }: VerifyOptions,
 ): AsyncGenerator<CheckResult> {
   const manifest = await readFamilyManifest(folder);
-  const names = [
-    ...Object.keys(manifest.checks),
-    ...(manifest.single_files ?? []).map(({ file }) => file),
-  ];
+  const checks = Object.entries(manifest.checks)
+    .map(([check, spec]) => ({ check, name: `${name}/${check}`, spec }))
+    .filter((entry) => isWanted(entry.name));
+  const files = (manifest.single_files ?? [])
+    .map((spec) => ({ name: `${name}/${spec.file}`, spec }))
+    .filter((entry) => isWanted(entry.name));
   if (!FAMILIES.has(manifest.family)) {
-    for (const check of names) {
-      yield skipped(`${name}/${check}`, `the family ${manifest.family} is not built yet`);
+    for (const entry of [...checks, ...files]) {
+      yield skipped(entry.name, `the family ${manifest.family} is not built yet`);
     }
     return;
   }
   const context = new FamilyContext(folder, manifest, lane, openExpert);
   try {
-    for (const [check, spec] of Object.entries(manifest.checks)) {
+    for (const { check, name, spec } of checks) {
       const runCheck = CHECKS[check];
+      const tolerance = () => Math.max(leastTolerance, toleranceOf(manifest, "forward", spec));
       yield runCheck
-        ? await run(
-          `${name}/${check}`,
-          toleranceOf(manifest, "forward", spec),
-          () => runCheck(context, spec),
-        )
-        : skipped(`${name}/${check}`, NOT_YET[check] ?? "this version knows no such check");
+        ? await run(name, tolerance(), () => runCheck(context, spec))
+        : skipped(name, NOT_YET[check] ?? "this version knows no such check");
     }
-    for (const spec of manifest.single_files ?? []) {
-      yield await run(
-        `${name}/${spec.file}`,
-        spec.tolerance ?? 0,
-        () => checkSingleFile(context, spec),
-      );
+    for (const { name, spec } of files) {
+      yield await run(name, spec.tolerance ?? 0, () => checkSingleFile(context, spec));
     }
   } finally {
     await context.close();

@@ -11,23 +11,41 @@ export const DEVICE_CHOICES: readonly DeviceChoice[] = [...DEVICES, "auto"];
 
 export interface ChosenDevice {
   readonly device: Device;
+  readonly lanes: number;
   /** One line that says why, if it was not the user who chose. */
   readonly explanation?: string;
+}
+
+export interface Decision {
+  readonly device: Device;
+  readonly reason: string;
 }
 
 /** What is known about a device without trying it further: a report, or why none was asked for. */
 type Finding = ProviderReport | string;
 
 /**
- * @throws {UsageError} if the choice is none of `DEVICE_CHOICES`
+ * @param lanes as the user wants them: ONNX Runtime has one WebGPU device a process, so there it is one
+ * @throws {UsageError} if the user wants WebGPU by name and several lanes
  */
-export async function chooseDevice(choice: string): Promise<ChosenDevice> {
-  if (!isDeviceChoice(choice)) {
+export async function chooseDevice(choice: DeviceChoice, lanes = 1): Promise<ChosenDevice> {
+  if (choice === "webgpu" && lanes > 1) {
     throw new UsageError(
-      `--device must be one of ${DEVICE_CHOICES.join(", ")}: current value is "${choice}"`,
+      "--lanes must be 1 with --device webgpu, where the calls of a process run one after another: " +
+        `current value is ${lanes}`,
     );
   }
-  if (choice !== "auto") return { device: choice };
+  if (choice !== "auto") return { device: choice, lanes };
+  const { device, reason } = await findDevice();
+  const isCut = device === "webgpu" && lanes > 1;
+  return {
+    device,
+    lanes: isCut ? 1 : lanes,
+    explanation: `Device ${device} (auto: ${reason})${isCut ? `, with 1 lane, not ${lanes}` : ""}`,
+  };
+}
+
+async function findDevice(): Promise<Decision> {
   const cuda = await hasCudaProvider()
     ? await reportProvider("cuda")
     : "its provider is not installed";
@@ -40,18 +58,16 @@ export async function chooseDevice(choice: string): Promise<ChosenDevice> {
 }
 
 /** CUDA if its provider works, else WebGPU on a real graphics adapter, else the processor. */
-export function decide(cuda: Finding, webgpu: Finding): Required<ChosenDevice> {
+export function decide(cuda: Finding, webgpu: Finding): Decision {
   const cudaRefusal = refusal(cuda);
-  if (cudaRefusal === undefined) return chosen("cuda", "its provider loads and computes right");
+  if (cudaRefusal === undefined) {
+    return { device: "cuda", reason: "its provider loads and computes right" };
+  }
   const webgpuRefusal = refusal(webgpu);
   if (webgpuRefusal === undefined && typeof webgpu !== "string") {
-    return chosen("webgpu", `on ${webgpu.adapter!.name}; cuda: ${cudaRefusal}`);
+    return { device: "webgpu", reason: `on ${webgpu.adapter!.name}; cuda: ${cudaRefusal}` };
   }
-  return chosen("cpu", `cuda: ${cudaRefusal}; webgpu: ${webgpuRefusal}`);
-}
-
-function chosen(device: Device, reason: string): Required<ChosenDevice> {
-  return { device, explanation: `Device ${device} (auto: ${reason})` };
+  return { device: "cpu", reason: `cuda: ${cudaRefusal}; webgpu: ${webgpuRefusal}` };
 }
 
 /** Why not to take a device by itself; undefined if it is good. */
@@ -64,8 +80,4 @@ function refusal(finding: Finding): string | undefined {
   if (device !== "webgpu") return undefined;
   if (!adapter) return "its graphics adapter has no name";
   return adapter.isSoftware ? `${adapter.name} is software` : undefined;
-}
-
-function isDeviceChoice(text: string): text is DeviceChoice {
-  return (DEVICE_CHOICES as readonly string[]).includes(text);
 }

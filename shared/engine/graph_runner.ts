@@ -56,9 +56,12 @@ export class GraphRunner implements Disposable, AsyncDisposable {
       loaded.set(name, loading);
       loading.catch(() => loaded.delete(name)); // The next call tries again.
     }
+    const start = performance.now();
     try {
       await loading;
-      return await lane.run(name, inputs, outputs);
+      const loadingMs = performance.now() - start;
+      const result = await lane.run(name, inputs, outputs);
+      return { ...result, queueMs: result.queueMs + loadingMs };
     } catch (cause) {
       const { code, message } = this.#explain(TuttiError.from(cause, "INTERNAL"));
       throw new TuttiError(code, `Cannot run "${name}": ${message}`, {

@@ -73,7 +73,6 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     }
   }
   const backend = await openBackend(device, options.precision);
-  if (device === "webgpu" && lanes > 1) throw oneLaneError(lanes);
   const opened = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
   const { checkpoint, applied } = await mergeLoras(opened, options.loras ?? []);
   const loras = await Promise.all(applied.map(({ file, weight }) => describeLora(file, weight)));
@@ -116,13 +115,6 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...(profileFolder !== undefined && { profileFolder }),
   });
   return new LocalExpert(description, unet.config, encoders, runner);
-}
-
-/** ONNX Runtime has one WebGPU device a process: on it a second lane would only wait. */
-function oneLaneError(lanes: number): UsageError {
-  return new UsageError(
-    `--lanes must be 1 with --device webgpu, where calls run one after another: current value is ${lanes}`,
-  );
 }
 
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { listWorkerSessions } from "../../coordinator/cluster/worker_status.ts";
 import { jsonLines, testTutti } from "../support/run_tutti.ts";
+import { eventually } from "../support/serve_expert.ts";
 import { PROMPT } from "../support/zoo.ts";
 
 interface WorkerLine {
@@ -26,12 +28,10 @@ testTutti(
     const { address, pid } = workers[1]!;
     const run = home.start([...LONG, "--json"]);
     // With --json nothing is printed before the end: the worker tells when it is busy.
-    for (;;) {
-      const [line] = await home.json<{ sessionList: { stepIndex: number }[] }>(
-        ["ps", "--workers", address],
-      );
-      if ((line!.sessionList[0]?.stepIndex ?? 0) > 0) break;
-    }
+    await eventually(async () => {
+      const [session] = await listWorkerSessions(address);
+      return session !== undefined && session.stepIndex > 0;
+    });
     const start = performance.now();
     Deno.kill(pid, "SIGKILL");
     const { code, stdout } = await run.result;

@@ -1,6 +1,7 @@
 /** `tutti zoo random`, `tutti inspect` and `tutti bench` as a user runs them. @module */
 
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { goldenPath } from "../../support/goldens.ts";
 import { jsonLines, testTutti } from "../../support/run_tutti.ts";
 
@@ -42,7 +43,7 @@ testTutti(
   async (home) => {
     const [written] = await home.json(["zoo", "random", "--family", "sd15", ...TINY, "m"]);
     assert.equal(written!.layout, "diffusers");
-    assert.deepEqual([...Deno.readDirSync(home.file("m"))].map(({ name }) => name).sort(), [
+    assert.deepEqual((await readdir(home.file("m"))).sort(), [
       "model_index.json",
       "scheduler",
       "text_encoder",
@@ -94,7 +95,7 @@ testTutti("bench load --json: one number a line, of a real worker", async (home)
   assert.equal(byName.get("weights-to-compute")!.value, 4 * (820_564 + 22_080));
   assert.ok(byName.get("memory")!.value > 10e6);
   const expected = byName.get("memory")!.value / byName.get("weights-to-compute")!.value;
-  assert.equal(byName.get("memory-to-weights")!.value, expected);
+  assert.ok(Math.abs(byName.get("memory-to-weights")!.value / expected - 1) < 1e-9);
 });
 
 testTutti(
@@ -108,14 +109,14 @@ testTutti(
     });
     const values = new Map(jsonLines<Metric>(stdout).map(({ name, value }) => [name, value]));
     const share = values.get("whole-step")! / values.get("best-matrix-product")!;
-    assert.equal(values.get("whole-step-to-best"), share);
+    assert.ok(Math.abs(values.get("whole-step-to-best")! / share - 1) < 1e-9);
     const operators = [...values].filter(([name]) => name.startsWith("op."));
     const sum = operators.reduce((total, [, seconds]) => total + seconds, 0);
     assert.ok(
       Math.abs(sum / values.get("step")! - 1) < 1e-6,
       "operators and the rest make the step",
     );
-    assert.deepEqual([...Deno.readDirSync(home.file("tmp"))], []);
+    assert.deepEqual(await readdir(home.file("tmp")), []);
   },
 );
 
@@ -127,7 +128,7 @@ testTutti("bench step cancelled with Ctrl-C: exit code 130, and no file is left"
   await running.says(/Steps [1-9]/);
   running.kill("SIGINT");
   assert.equal((await running.result).code, 130);
-  assert.deepEqual([...Deno.readDirSync(home.file("tmp"))], []);
+  assert.deepEqual(await readdir(home.file("tmp")), []);
 });
 
 testTutti("bench: wrong usage", async (home) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { modelConfigs } from "../../../coordinator/zoo/model_configs.ts";
 import { modelParts } from "../../../coordinator/zoo/model_parts.ts";
 import {
@@ -13,7 +14,7 @@ import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
 import type { WeightTable } from "../../../shared/models/weights.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { f32 } from "../../../shared/tensor/tensor.ts";
+import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 import { bytesByKey } from "../../shared/checkpoint/rewrite.ts";
@@ -77,7 +78,7 @@ for (const family of ["sd15", "sdxl"] as const) {
     const expert = await openLocalExpert({ model: path, device: "cpu", lanes: 1, threads: 1 });
     try {
       const { blocks, crossAttentionDim, timeEmbedDim } = expert.description;
-      const skips = new Map<string, ReturnType<typeof f32>>();
+      const skips = new Map<string, F32Tensor>();
       let hiddenStates = randomTensor([1, 4, 8, 8], 1);
       for (const { id, skipFrom } of blocks) {
         ({ hiddenStates } = await expert.forwardBlock({
@@ -143,7 +144,7 @@ Deno.test("writeRandomCheckpoint() leaves nothing behind when it is cancelled", 
       onProgress: () => controller.abort(),
     }));
     await assert.rejects(running, { code: "CANCELLED" });
-    assert.deepEqual([...Deno.readDirSync(temp.path)], []);
+    assert.deepEqual(await readdir(temp.path), []);
   }
 });
 
@@ -163,5 +164,5 @@ Deno.test("writeRandomCheckpoint() refuses a model that the disk has no room for
     writeRandomCheckpoint(options("sd15", temp.join("m.safetensors"), { parts: [huge] })),
     { code: "RESOURCE_EXHAUSTED", message: /must have 2251\.8 TB free: it has [0-9.]+ [A-Z]+B$/i },
   );
-  assert.deepEqual([...Deno.readDirSync(temp.path)], []);
+  assert.deepEqual(await readdir(temp.path), []);
 });

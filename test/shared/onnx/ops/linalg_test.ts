@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { ShapeError } from "../../../../shared/errors.ts";
 import { GraphBuilder } from "../../../../shared/onnx/graph.ts";
-import { Gemm, MatMul, MultiHeadAttention } from "../../../../shared/onnx/ops/linalg.ts";
+import {
+  AddScaledMatMul,
+  Gemm,
+  MatMul,
+  MultiHeadAttention,
+} from "../../../../shared/onnx/ops/linalg.ts";
 import { f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../../support/expert_inputs.ts";
 import { assertClose } from "../../../support/goldens.ts";
@@ -131,4 +136,23 @@ Deno.test("MultiHeadAttention refuses keys of another batch or width, and heads 
     name: "ShapeError",
     message: "5 heads must divide the width of queries [B,S,12]",
   });
+});
+
+Deno.test("AddScaledMatMul adds a scaled product of two matrices", async () => {
+  const g = new GraphBuilder("update");
+  const [sum, a, b] = [[2, 3], [2, 1], [1, 3]].map((shape, i) =>
+    g.input(`x${i}`, "float32", shape)
+  );
+  g.output("y", AddScaledMatMul(g, sum!, a!, b!, -0.5));
+  const { y } = await runGraph(g.build(), {
+    x0: f32([2, 3], [1, 2, 3, 4, 5, 6]),
+    x1: f32([2, 1], [2, 4]),
+    x2: f32([1, 3], [1, 10, 100]),
+  });
+  assert.deepEqual([...y!.data as Float32Array], [0, -8, -97, 2, -15, -194]);
+  for (const [one, two, three] of [[sum, b, a], [a, a, b], [sum, a, a], [b, a, b]] as const) {
+    assert.throws(() => AddScaledMatMul(g, one!, two!, three!, 1), ShapeError);
+  }
+  const f64 = g.input("f64", "float64", [2, 1]);
+  assert.throws(() => AddScaledMatMul(g, sum!, f64, b!, 1), /one dtype/);
 });
