@@ -56,6 +56,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "measure time and memory on this machine",
     load: async () => (await import("./coordinator/cli/bench.ts")).benchCommand(),
   },
+  doctor: {
+    summary: "tell what works on this machine, and what to do about the rest",
+    load: async () => (await import("./coordinator/cli/doctor.ts")).doctorCommand(),
+  },
   verify: {
     summary: "compare this build and machine with reference numbers",
     load: async () => (await import("./coordinator/cli/verify.ts")).verifyCommand(),

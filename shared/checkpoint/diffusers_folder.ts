@@ -10,6 +10,7 @@ import type { Checkpoint, Part } from "./checkpoint.ts";
 import { familyOfConfig, notSupported } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
+import { folderPredictionType } from "./prediction_type.ts";
 import { readPartWeights } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
@@ -27,7 +28,7 @@ export async function openDiffusersFolder(path: string): Promise<Parts> {
   const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
     family: familyOfConfig(unet.config, path),
-    predictionType: await readPredictionType(path),
+    predictionType: await folderPredictionType(path),
     unet,
     ...(await exists(textFolder) && { text: await openTextFolder(textFolder) }),
     ...(await exists(text2Folder) && { text2: await openTextFolder(text2Folder) }),
@@ -56,11 +57,4 @@ export async function openVaeFolder(folder: string): Promise<Part<VaeConfig>> {
     config: parseVaeConfig(await ConfigFields.read(join(folder, "config.json"))),
     weights: await readPartWeights(folder, modernVaeKey),
   };
-}
-
-async function readPredictionType(path: string): Promise<Parts["predictionType"]> {
-  const file = join(path, "scheduler", "scheduler_config.json");
-  if (!await exists(file)) return "epsilon";
-  const fields = await ConfigFields.read(file);
-  return fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon");
 }

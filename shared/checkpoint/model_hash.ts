@@ -51,7 +51,8 @@ export async function modelHash(paths: readonly string[]): Promise<string> {
   return createHash("sha256").update(hashes.sort().join("\n")).digest("hex");
 }
 
-function cacheFolder(): string | undefined {
+/** Where hashes are kept; undefined where the environment does not even name a home. */
+export function cacheFolder(): string | undefined {
   const home = Deno.env.get("XDG_CACHE_HOME") ??
     (Deno.env.has("HOME") ? join(Deno.env.get("HOME")!, ".cache") : undefined);
   return home && join(home, "tutti", "hashes");

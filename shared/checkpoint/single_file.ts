@@ -27,6 +27,7 @@ import {
   SDXL_UNET,
   SDXL_VAE,
 } from "./known_configs.ts";
+import { filePredictionType } from "./prediction_type.ts";
 import { readWeightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
@@ -36,8 +37,8 @@ export async function openSingleFile(
   path: string,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const { entries } = await SafetensorsFile.open(path);
-  const family = detectFamily(entries, path);
+  const file = await SafetensorsFile.open(path);
+  const family = detectFamily(file.entries, path);
   const known = KNOWN_CONFIGS[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
@@ -46,7 +47,7 @@ export async function openSingleFile(
   const openClip = await readWeightTable(path, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
-    predictionType: "epsilon",
+    predictionType: filePredictionType(file),
     unet: {
       config: unetConfig,
       weights: await readWeightTable(path, below(UNET_PREFIX, toDiffusers)),

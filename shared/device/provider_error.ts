@@ -78,7 +78,7 @@ export function providerError(device: Device, text: string): TuttiError {
       nextStep: "use another device (`--device cpu` works everywhere)",
     };
   return new TuttiError(code, `Device "${device}" cannot be used. ${problem}: ${nextStep}`, {
-    details: { device, runtime: raw, nextStep },
+    details: { device, problem, runtime: raw, nextStep },
   });
 }
 

@@ -24,6 +24,8 @@ export interface ProviderNumerics {
 
 export interface ProviderReport {
   readonly device: Device;
+  /** Version of ONNX Runtime; undefined if that cannot be loaded at all. */
+  readonly runtime?: string;
   /** Why it cannot be used, in the words of whoever refused. */
   readonly failure?: string;
   readonly adapter?: Adapter;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import * as ort from "onnxruntime-node";
 import { Lane } from "../lane/lane.ts";
 import type { Device } from "../lane/protocol.ts";
 import { encodeModel } from "../onnx/encode.ts";
@@ -25,7 +26,8 @@ type Float = keyof typeof TOLERANCE;
 
 async function tryDevice(device: Device): Promise<ProviderReport> {
   const adapter = device === "webgpu" ? await findAdapter() : undefined;
-  const known = { device, ...(adapter && { adapter }) };
+  const runtime = ort.env.versions.node ?? ort.env.versions.common;
+  const known = { device, runtime, ...(adapter && { adapter }) };
   using lane = new Lane({ device, threads: 1 });
   try {
     if (!await isRight(lane, productTrial("float32"), TOLERANCE.float32)) {

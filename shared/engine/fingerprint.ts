@@ -8,23 +8,11 @@
 import { createHash } from "node:crypto";
 import * as ort from "onnxruntime-node";
 import type { Backend } from "../device/backend.ts";
+import { instructionSets } from "../device/instruction_sets.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { printGraph } from "../onnx/print.ts";
 import type { NumericsFingerprint } from "./expert.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
-
-/** Instruction sets that make ONNX Runtime choose other kernels. */
-const KERNEL_FLAGS = [
-  "avx",
-  "avx2",
-  "fma",
-  "avx512f",
-  "avx512_vnni",
-  "avx512_bf16",
-  "amx_tile",
-  "asimd",
-  "sve",
-];
 
 export async function numericsFingerprint(
   graphs: readonly Graph[],
@@ -42,15 +30,4 @@ export async function numericsFingerprint(
     threads,
     graphHash: hash.digest("hex"),
   };
-}
-
-/** Architecture, and on Linux the instruction sets among `KERNEL_FLAGS` that the processor has. */
-async function instructionSets(): Promise<string> {
-  try {
-    const info = await Deno.readTextFile("/proc/cpuinfo");
-    const flags = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1]?.split(/\s+/));
-    return [Deno.build.arch, ...KERNEL_FLAGS.filter((flag) => flags.has(flag))].join(" ");
-  } catch {
-    return Deno.build.arch; // Other systems: the architecture is all that they tell.
-  }
 }

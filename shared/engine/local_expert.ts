@@ -35,6 +35,7 @@ import type {
 } from "./expert.ts";
 import { numericsFingerprint } from "./fingerprint.ts";
 import { GraphRunner } from "./graph_runner.ts";
+import { checkMemory, computeBytes } from "./memory_estimate.ts";
 import { LocalSession } from "./local_session.ts";
 import { type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
@@ -89,8 +90,11 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const texts = encoders.map(({ description }) => description);
   checkTextFits(model, unet.config, texts);
 
-  const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
   const tables = [unet.weights, ...parts.map((part) => part.weights)];
+  if (backend.device === "cpu") {
+    checkMemory(model, computeBytes(tables), lanes, Deno.systemMemoryInfo().available);
+  }
+  const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
   const description: ExpertDescription = {
     name: options.name ??
       [checkpoint.name, ...loras.map(({ name, weight }) => `${name}:${weight}`)].join(" + "),
