@@ -34,24 +34,36 @@ export interface ProviderReport {
   readonly f16?: ProviderNumerics;
 }
 
+/** The program that tries a provider, and how long it may take. */
+export interface Trial {
+  /** A path; the device's name is its argument. */
+  readonly program: string;
+  readonly timeoutMs: number;
+}
+
 /** Compiling the shaders of a cold driver takes seconds. */
-const TIMEOUT_MS = 60_000;
-const PROGRAM = fileURLToPath(new URL("./try_provider.ts", import.meta.url));
-const NO_NUMERICS = { maxFusedHeadDim: 0 };
+const TRIAL: Trial = {
+  program: fileURLToPath(new URL("./try_provider.ts", import.meta.url)),
+  timeoutMs: 60_000,
+};
 
 const reports = new Map<Device, Promise<ProviderReport>>();
 
 /** Tries the provider once per process; a provider that cannot be used is a report, not an error. */
 export function reportProvider(device: Device): Promise<ProviderReport> {
   let report = reports.get(device);
-  if (!report) reports.set(device, report = tryProvider(device));
+  if (!report) reports.set(device, report = tryProvider(device, TRIAL));
   return report;
 }
 
-async function tryProvider(device: Device): Promise<ProviderReport> {
-  const failed = (failure: string) => ({ device, failure, f32: NO_NUMERICS });
+export async function tryProvider(
+  device: Device,
+  { program, timeoutMs }: Trial,
+): Promise<ProviderReport> {
+  const failed = (failure: string) => ({ device, failure, f32: { maxFusedHeadDim: 0 } });
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--allow-all", PROGRAM, device],
+    args: ["run", "--quiet", "--no-check", "--allow-all", program, device],
+    env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -60,13 +72,17 @@ async function tryProvider(device: Device): Promise<ProviderReport> {
   const timer = setTimeout(() => {
     isLate = true;
     child.kill("SIGKILL");
-  }, TIMEOUT_MS);
+  }, timeoutMs);
   const { code, signal, stdout, stderr } = await child.output();
   clearTimeout(timer);
   const [printed, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
-  if (isLate) return failed(`It did not answer within ${TIMEOUT_MS / 1000} s`);
+  if (isLate) return failed(`It did not answer within ${timeoutMs / 1000} s`);
   if (signal !== null) return failed(`It crashed with ${signal}`);
-  if (code !== 0) return failed(`It stopped with exit code ${code}: ${said!.split("\n").at(-1)}`);
+  if (code !== 0) {
+    const lines = said!.split("\n");
+    const reason = lines.find((line) => line.startsWith("error: ")) ?? lines.at(-1);
+    return failed(`It stopped with exit code ${code}: ${reason}`);
+  }
   // A driver may have printed lines of its own before.
   return JSON.parse(printed!.split("\n").at(-1)!) as ProviderReport;
 }

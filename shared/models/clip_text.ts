@@ -139,12 +139,14 @@ function encoderLayer(
   return Add(g, x, linear(g, weights.scope("mlp", "fc2"), activated, hiddenSize));
 }
 
-/** 0 where a token may look (itself and before), the lowest f32 elsewhere; f32 `[L, L]`. */
+/** Far below any score, so that nothing is left of it after the softmax; 16-bit floats hold it, too. */
+const MASKED = -1e4;
+
+/** 0 where a token may look (itself and before), `MASKED` elsewhere; f32 `[L, L]`. */
 function causalMask(g: GraphBuilder, length: number): Value {
-  const lowest = -3.4028234663852886e38;
   const mask = f32([length, length]);
   for (let query = 0; query < length; query++) {
-    for (let key = query + 1; key < length; key++) mask.data[query * length + key] = lowest;
+    for (let key = query + 1; key < length; key++) mask.data[query * length + key] = MASKED;
   }
   return g.constant(mask, "causal_mask");
 }

@@ -6,14 +6,22 @@
  */
 
 import { resolve } from "node:path";
+import { provideSoftwareGpu } from "./software_gpu.ts";
 import { conclude, formatCounts, parseSummary, type TestCounts } from "./test_summary.ts";
 
 /**
  * Gets what tests need beyond the npm packages of deno.json, such as a server program or a software
- * GPU driver, and returns the environment variables by which tests find it. Nothing is needed so far.
+ * GPU driver, and returns the environment variables by which tests find it.
  */
-function prepare(): Promise<Record<string, string>> {
-  return Promise.resolve({});
+async function prepare(): Promise<Record<string, string>> {
+  const gpu = await provideSoftwareGpu(say);
+  if ("reason" in gpu) say(`Tests on a GPU are skipped: ${gpu.reason}`);
+  // Tests that name no device compare bits, which differ between devices.
+  return { TUTTI_DEVICE: "cpu", ...("env" in gpu && gpu.env) };
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
 /** Passes everything that `deno test` prints on as it comes, and returns the last summary in it. */

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Sends SIGINT when it fires: Ctrl-C. */
   readonly signal?: AbortSignal;
+  /** @default 60 s: a run that takes longer hangs */
+  readonly timeoutMs?: number;
   /** A process group of its own, so that `killGroup()` reaches it and no one else. */
   readonly detached?: boolean;
 }
@@ -95,6 +97,8 @@ export class TuttiHome {
       XDG_CACHE_HOME: join(this.path, "cache"),
       DENO_DIR: this.#denoDir,
       NO_COLOR: "1",
+      // `auto` would say on standard error what it chose, and choose otherwise on a machine with a GPU.
+      TUTTI_DEVICE: "cpu",
     };
   }
 
@@ -106,7 +110,7 @@ export class TuttiHome {
   startProgram(
     program: string,
     args: readonly string[],
-    { env = {}, signal, detached = false }: RunOptions = {},
+    { env = {}, signal, detached = false, timeoutMs = TIMEOUT_MS }: RunOptions = {},
   ): TuttiProcess {
     const child = new Deno.Command(program, {
       args: [...args],
@@ -117,7 +121,7 @@ export class TuttiHome {
       stderr: "piped",
       detached,
     }).spawn();
-    return new TuttiProcess(child, `tutti ${args.join(" ")}`, signal);
+    return new TuttiProcess(child, `tutti ${args.join(" ")}`, timeoutMs, signal);
   }
 
   run(args: readonly string[], options: RunOptions = {}): Promise<TuttiResult> {
@@ -189,10 +193,10 @@ export class TuttiProcess {
   readonly #printed = { stdout: "", stderr: "" };
   readonly #watchers = new Set<() => void>();
 
-  constructor(child: Deno.ChildProcess, name: string, signal?: AbortSignal) {
+  constructor(child: Deno.ChildProcess, name: string, timeoutMs: number, signal?: AbortSignal) {
     this.#child = child;
     this.pid = child.pid;
-    this.result = this.#wait(name, signal);
+    this.result = this.#wait(name, timeoutMs, signal);
   }
 
   kill(signal: Deno.Signal): void {
@@ -226,14 +230,18 @@ export class TuttiProcess {
     this.#watchers.clear();
   }
 
-  async #wait(name: string, signal: AbortSignal | undefined): Promise<TuttiResult> {
+  async #wait(
+    name: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<TuttiResult> {
     const interrupt = () => this.kill("SIGINT");
     signal?.addEventListener("abort", interrupt);
     let hangs = false;
     const timer = setTimeout(() => {
       hangs = true;
       this.kill("SIGKILL");
-    }, TIMEOUT_MS);
+    }, timeoutMs);
     const [{ code }] = await Promise.all([
       this.#child.status,
       this.#collect("stdout"),

@@ -114,7 +114,7 @@ testTutti(
     const { stdout, stderr } = await home.expect(1, ["verify", folder, "--via", "local"]);
     assert.match(stdout, /^small\/unet +\S+ +2\.0e-2 +0\.0001 failed at block\.IN05$/m);
     assert.match(stdout, /^small\/text +\S+ +\S+ +0\.0001 ok$/m);
-    assert.match(stdout, /^2 ok, 1 failed, 1 skipped \(cpu, local\)$/m);
+    assert.match(stdout, /^2 ok, 1 failed, 1 skipped \(cpu, f32, local\)$/m);
     assert.match(stderr, /^error: 1 checks failed: do not trust the images of this machine/);
   },
 );
