@@ -5,6 +5,7 @@
  * @module
  */
 
+import { vaeForFamily } from "../../shared/checkpoint/vae_family.ts";
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../../shared/device/backend.ts";
@@ -92,7 +93,9 @@ export async function openEnsemble(
   }
   // The coordinator aggregates while its workers wait, so it may use what they leave.
   const laneOptions = { ...backend, threads: coordinatorThreads() };
-  const vae = resources.use(new Vae(vaePart, laneOptions));
+  const vae = resources.use(
+    new Vae(vaeForFamily(vaePart, description.family, plan.vae), laneOptions),
+  );
   if (vae.config.latentChannels !== description.latentChannels) {
     throw new FormatError(
       `VAE "${plan.vae}" must have ${description.latentChannels} latent channels as the experts: current value is ${vae.config.latentChannels}`,

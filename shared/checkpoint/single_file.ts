@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
-import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
+import { parseVaeConfig } from "../models/config/vae_config.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { SafetensorsFile } from "../safetensors/reader.ts";
-import type { Checkpoint, OpenOptions, Part } from "./checkpoint.ts";
+import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
 import { detectFamily, type Family } from "./family.ts";
 import { CLIP_PREFIX, modernClipKey } from "./keymaps/clip.ts";
 import { OPEN_CLIP_PREFIX, openClipTable, SDXL_CLIP_PREFIX } from "./keymaps/open_clip.ts";
@@ -28,6 +28,7 @@ import {
   SDXL_VAE,
 } from "./known_configs.ts";
 import { filePredictionType } from "./prediction_type.ts";
+import type { VaePart } from "./vae_family.ts";
 import { readWeightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
@@ -92,14 +93,22 @@ async function readConfig<C>(
  * @param configFolder folder of a `config.json`, for a VAE of other sizes than SD1.5's
  * @throws {FormatError} if the file is damaged
  */
-export async function openVaeFile(path: string, configFolder?: string): Promise<Part<VaeConfig>> {
+export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
   const { entries } = await SafetensorsFile.open(path);
-  // A file with a VAE alone does not tell whose it is: both families' have the same shapes.
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
-    : "sd15";
-  const config = await readConfig(configFolder, parseVaeConfig, KNOWN_CONFIGS[family].vae);
-  return { config, weights: await readVaeWeights(path, config.blockOutChannels.length) };
+    : undefined;
+  const config = await readConfig(
+    configFolder,
+    parseVaeConfig,
+    KNOWN_CONFIGS[family ?? "sd15"].vae,
+  );
+  return {
+    config,
+    weights: await readVaeWeights(path, config.blockOutChannels.length),
+    ...(family && { family }),
+    isConfigAssumed: configFolder === undefined,
+  };
 }
 
 async function readVaeWeights(path: string, levels: number): Promise<WeightTable> {

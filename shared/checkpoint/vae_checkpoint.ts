@@ -2,18 +2,17 @@
 
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
-import type { VaeConfig } from "../models/config/vae_config.ts";
-import type { Part } from "./checkpoint.ts";
 import { openVaeFolder } from "./diffusers_folder.ts";
 import { exists } from "./exists.ts";
 import { openVaeFile } from "./single_file.ts";
+import type { VaePart } from "./vae_family.ts";
 
 /**
  * @param path a VAE's folder, a diffusers model that has a `vae/`, or a single file with a VAE in it
  * @param configFolder folder of a `config.json`, for a single file with a VAE of other sizes than SD1.5's
  * @throws {FormatError} if there is no VAE
  */
-export async function openVae(path: string, configFolder?: string): Promise<Part<VaeConfig>> {
+export async function openVae(path: string, configFolder?: string): Promise<VaePart> {
   if (!await exists(path)) {
     throw new FormatError(`Cannot open VAE "${path}": no such file or folder`);
   }

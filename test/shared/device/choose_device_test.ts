@@ -53,7 +53,7 @@ Deno.test("chooseDevice() leaves what the user named, and refuses lanes that Web
 
 Deno.test("chooseDevice() explains what auto took in one line", async () => {
   const { device, lanes, explanation } = await chooseDevice("auto", 2);
-  assert.ok(explanation!.startsWith(`Device ${device} (auto: `), explanation);
+  assert.ok(explanation!.startsWith(`Device ${device} (auto: `), explanation!);
   assert.ok(!explanation!.includes("\n"));
   assert.equal(lanes, device === "webgpu" ? 1 : 2);
 });
