@@ -15,6 +15,7 @@ import {
 import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import type { Message } from "../../shared/wire/fields.ts";
+import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
 import {
   FLOW_WINDOW_BYTES,
@@ -62,6 +63,7 @@ export class WorkerClient {
     this.address = formatAddress(parseAddress(address));
     this.#service = service;
     quietGrpcLog();
+    guardGoaway();
     this.#client = new Client(this.address, credentials.createInsecure(), CHANNEL_OPTIONS);
   }
 

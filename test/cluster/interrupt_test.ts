@@ -60,14 +60,16 @@ testTutti(
   async (home) => {
     // A terminal's Ctrl-C goes to every process of the group; a script's only to the one that it knows.
     const moments = [
-      [/Starting a worker for round/, "group"],
-      [/Starting a worker for pointed/, "process"],
-      [/Sampling 0\/1000/, "group"],
-      [/Sampling 0\/1000/, "process"],
+      [/Starting a worker for round/, 0, "group"],
+      [/Starting a worker for pointed/, 0, "process"],
+      [/Sampling 0\/1000/, 0, "process"],
+      // A step is under way on every worker by then; in a pipe the next line comes after 5 s only.
+      [/Sampling 0\/1000/, 1_000, "group"],
     ] as const;
-    for (const [moment, target] of moments) {
+    for (const [moment, afterMs, target] of moments) {
       const run = home.start(LONG, { detached: true });
       await run.says(moment);
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
       if (target === "group") run.killGroup("INT");
       else run.kill("SIGINT");
       const { code, stderr } = await run.result;

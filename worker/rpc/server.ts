@@ -11,6 +11,7 @@ import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
+import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
 import {
   DEFAULT_LIMITS,
@@ -79,6 +80,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const health = new HealthImplementation();
   setHealth(health, "NOT_SERVING");
   quietGrpcLog();
+  guardGoaway();
   const server = buildServer(host, health);
   const flowWindow = openFlowWindow(server);
   const port = await bind(server, formatAddress(address));
