@@ -17,6 +17,7 @@ import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { UsageError } from "../shared/errors.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
+import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parseListenAddress } from "./listen_address.ts";
 import { type RunningWorker, startWorkerServer } from "./rpc/server.ts";
@@ -64,32 +65,32 @@ export function workerCommand(): Command {
     .option(
       "--lanes <n>",
       "calls computed at the same time, each with weights of its own; on webgpu always 1",
-      count("--lanes"),
+      wholeNumber("--lanes"),
       1,
     )
-    .option("--threads <n>", "threads per lane (default: cores / lanes)", count("--threads"))
+    .option("--threads <n>", "threads per lane (default: cores / lanes)", wholeNumber("--threads"))
     .option(
       "--max-sessions <n>",
       "sessions at a time",
-      count("--max-sessions"),
+      wholeNumber("--max-sessions"),
       DEFAULT_LIMITS.maxSessions,
     )
     .option(
       "--session-bytes <bytes>",
       "most that one session may hold",
-      count("--session-bytes"),
+      wholeNumber("--session-bytes"),
       DEFAULT_LIMITS.sessionBytes,
     )
     .option(
       "--arena-bytes <bytes>",
       "most that all sessions may hold together",
-      count("--arena-bytes"),
+      wholeNumber("--arena-bytes"),
       DEFAULT_LIMITS.arenaBytes,
     )
     .option(
       "--idle-limit <seconds>",
       "close a session that asks nothing for so long",
-      count("--idle-limit"),
+      wholeNumber("--idle-limit"),
       DEFAULT_LIMITS.idleLimitSeconds,
     )
     .option(
@@ -206,13 +207,4 @@ function collectLora(text: string, earlier: readonly LoraChoice[]): readonly Lor
   const choice = parseLoraChoice(text);
   if (choice !== undefined) return [...earlier, choice];
   throw new UsageError(`--lora must be ${LORA_CHOICE_FORM}: current value is "${text}"`);
-}
-
-/** Parses a flag that counts something. */
-function count(flag: string): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= 1) return value;
-    throw new UsageError(`${flag} must be a whole number >= 1: current value is "${text}"`);
-  };
 }

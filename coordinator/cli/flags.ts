@@ -3,16 +3,7 @@
 import { UsageError } from "../../shared/errors.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 
-/** A whole number >= `minimum`. */
-export function wholeNumber(flag: string, minimum = 1): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= minimum) return value;
-    throw new UsageError(
-      `${flag} must be a whole number >= ${minimum}: current value is "${text}"`,
-    );
-  };
-}
+export { wholeNumber } from "../../shared/terminal/whole_number.ts";
 
 /** One of a few words. */
 export function oneOf<T extends string>(flag: string, choices: readonly T[]): (text: string) => T {

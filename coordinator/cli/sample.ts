@@ -167,6 +167,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     stats.add(report);
     if (flags.saveMaps !== undefined) maps.add(report);
   };
+  const [, secondTokenizer] = ensemble.tokenizers;
   const steps = sample({
     experts: ensemble.experts,
     aggregator: ensemble.aggregator,
@@ -179,6 +180,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     clipSkip: flags.clipSkip,
     imageSize: { height: height * factor, width: width * factor },
     isNegativeGiven: flags.negative !== "",
+    ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
     onSegment,
     signal,
   });

@@ -8,7 +8,7 @@
 import type { AddedCond, Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
-import { concatRows, f32, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor, repeatRows, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { AggregationConditioning } from "./aggregation.ts";
 import { encodePrompts, type PromptEmbeds, type PromptEmbedsOptions } from "./prompt_embeds.ts";
 import type { PromptRow } from "./text_states.ts";
@@ -59,7 +59,7 @@ export async function encodeConditioning(
         return { temb: sliceRows(temb, first, first + rows.length), encoderHiddenStates };
       }
       const row = sliceRows(temb, stepIndex, stepIndex + 1);
-      return { temb: concatRows(rows.map(() => row)), encoderHiddenStates };
+      return { temb: repeatRows(row, rows.length), encoderHiddenStates };
     },
   };
 }

@@ -23,17 +23,19 @@ export interface PromptEmbedsOptions {
   readonly clipSkip: number;
   /** Rows that become zeros: SDXL was trained so for prompts that are not given. */
   readonly zeroRows?: readonly boolean[];
+  /** What SDXL's second tokenizer pads with. @default 0 */
+  readonly secondPadId?: number;
   readonly signal?: AbortSignal;
 }
 
-/** SDXL's second tokenizer pads with this id ("!"), the first with the end token. */
+/** SDXL's second tokenizer pads with this id ("!") as published, the first with the end token. */
 const SECOND_PAD_ID = 0;
 
 /** @throws {UsageError} if SDXL is asked for another layer than its own */
 export async function encodePrompts(
   expert: Expert,
   rows: readonly PromptRow[],
-  { clipSkip, zeroRows, signal }: PromptEmbedsOptions,
+  { clipSkip, zeroRows, secondPadId = SECOND_PAD_ID, signal }: PromptEmbedsOptions,
 ): Promise<PromptEmbeds> {
   if (expert.description.family === "sd15") {
     const { states } = await encodeRows(expert, rows, { clipSkip }, "last", signal);
@@ -46,7 +48,7 @@ export async function encodePrompts(
   }
   const eosTokenId = expert.description.texts[0]!.eosTokenId;
   const secondRows = rows.map((row) =>
-    chunksOf(row).map((chunk) => withSecondPad(chunk, eosTokenId))
+    chunksOf(row).map((chunk) => withPad(chunk, eosTokenId, secondPadId))
   );
   const [first, second] = await Promise.all([
     encodeRows(expert, rows, { encoder: 0 }, "penultimate", signal),
@@ -59,9 +61,13 @@ export async function encodePrompts(
   };
 }
 
-function withSecondPad({ inputIds, weights }: PromptChunk, eosTokenId: number): PromptChunk {
+function withPad(
+  { inputIds, weights }: PromptChunk,
+  eosTokenId: number,
+  padId: number,
+): PromptChunk {
   const end = inputIds.indexOf(eosTokenId);
-  return { weights, inputIds: inputIds.map((id, i) => i > end ? SECOND_PAD_ID : id) };
+  return { weights, inputIds: inputIds.map((id, i) => i > end ? padId : id) };
 }
 
 function zeroed(tensor: F32Tensor, rows: readonly boolean[] | undefined): F32Tensor {

@@ -34,6 +34,8 @@ export interface SampleRequest {
   readonly imageSize?: { readonly height: number; readonly width: number };
   /** Without a negative prompt SDXL's unconditional rows are zeros. @default true */
   readonly isNegativeGiven?: boolean;
+  /** As in `PromptEmbedsOptions`. */
+  readonly secondPadId?: number;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -67,6 +69,7 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
   const conditioning = await encodeConditioning(experts, rows, timesteps, {
     ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
     ...(request.imageSize && { imageSize: request.imageSize }),
+    ...(request.secondPadId !== undefined && { secondPadId: request.secondPadId }),
     ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
     ...(signal && { signal }),
   });

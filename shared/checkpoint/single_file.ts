@@ -29,7 +29,7 @@ import {
 } from "./known_configs.ts";
 import { filePredictionType } from "./prediction_type.ts";
 import type { VaePart } from "./vae_family.ts";
-import { readWeightTable } from "./weight_files.ts";
+import { weightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
@@ -44,14 +44,14 @@ export async function openSingleFile(
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
-  const textWeights = await readWeightTable(path, below(TEXT_PREFIX[family], modernClipKey));
-  const openClip = await readWeightTable(path, below(OPEN_CLIP_PREFIX, (key) => key));
+  const textWeights = await weightTable(file, below(TEXT_PREFIX[family], modernClipKey));
+  const openClip = await weightTable(file, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
     predictionType: filePredictionType(file),
     unet: {
       config: unetConfig,
-      weights: await readWeightTable(path, below(UNET_PREFIX, toDiffusers)),
+      weights: await weightTable(file, below(UNET_PREFIX, toDiffusers)),
     },
     ...(textWeights.size > 0 && {
       text: {
@@ -94,7 +94,8 @@ async function readConfig<C>(
  * @throws {FormatError} if the file is damaged
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
-  const { entries } = await SafetensorsFile.open(path);
+  const file = await SafetensorsFile.open(path);
+  const { entries } = file;
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
     : undefined;
@@ -105,18 +106,18 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   );
   return {
     config,
-    weights: await readVaeWeights(path, config.blockOutChannels.length),
+    weights: await readVaeWeights(file, config.blockOutChannels.length),
     ...(family && { family }),
     isConfigAssumed: configFolder === undefined,
   };
 }
 
-async function readVaeWeights(path: string, levels: number): Promise<WeightTable> {
+async function readVaeWeights(file: SafetensorsFile, levels: number): Promise<WeightTable> {
   const toDiffusers = vaeKeyMap(levels);
   // A VAE on its own may be in diffusers names already, and without any prefix.
   const rename = (key: string) =>
     toDiffusers(key) ?? (/^(encoder|decoder)\./.test(key) ? modernVaeKey(key) : undefined);
-  return await readWeightTable(path, (key) => {
+  return await weightTable(file, (key) => {
     const prefix = VAE_PREFIXES.find((p) => key.startsWith(p));
     if (prefix !== undefined) return rename(key.slice(prefix.length)) ?? key;
     return rename(key);

@@ -29,11 +29,18 @@ export async function readWeightTable(
   path: string,
   rename: (key: string) => string | undefined = (key) => key,
 ): Promise<WeightTable> {
-  const file = await SafetensorsFile.open(path);
+  return await weightTable(await SafetensorsFile.open(path), rename);
+}
+
+/** The same, of a file whose header was read already. */
+export async function weightTable(
+  { path, entries }: SafetensorsFile,
+  rename: (key: string) => string | undefined,
+): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
   const realPath = await Deno.realPath(path);
   const table = new Map<string, WeightLocation>();
-  for (const [key, { dtype, shape, begin, end }] of file.entries) {
+  for (const [key, { dtype, shape, begin, end }] of entries) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {

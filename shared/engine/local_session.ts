@@ -8,7 +8,7 @@
 import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
 import { type BlockId, blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
-import { f32, type F32Tensor, sliceRows } from "../tensor/tensor.ts";
+import { type F32Tensor, repeatRows, sliceRows } from "../tensor/tensor.ts";
 import type {
   Expert,
   ExpertSession,
@@ -193,11 +193,4 @@ export class LocalSession implements ExpertSession {
     this.#residuals.delete(producer);
     return residual;
   }
-}
-
-/** One row `[1, D]` as `[count, D]`. */
-function repeatRows(row: F32Tensor, count: number): F32Tensor {
-  const result = f32([count, row.data.length]);
-  for (let i = 0; i < count; i++) result.data.set(row.data, i * row.data.length);
-  return result;
 }

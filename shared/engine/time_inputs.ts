@@ -9,7 +9,7 @@ import { ShapeError } from "../errors.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import { timestepEmbedding } from "../models/unet/time_embedding.ts";
 import { checkTensor } from "../tensor/check.ts";
-import { concatRows, f32, type F32Tensor, sliceRows } from "../tensor/tensor.ts";
+import { concatRows, f32, type F32Tensor, repeatRows, sliceRows } from "../tensor/tensor.ts";
 import type { AddedCond } from "./expert.ts";
 
 /** Original, crop and target sizes, two numbers each. */
@@ -43,8 +43,8 @@ export function timeEmbeddingInputs(
   const batch = rows.shape[0]!;
   const steps = timesteps.map((_, i) => sliceRows(time_proj, i, i + 1));
   return {
-    time_proj: concatRows(steps.flatMap((step) => new Array<F32Tensor>(batch).fill(step))),
-    added_cond: concatRows(new Array<F32Tensor>(timesteps.length).fill(rows)),
+    time_proj: concatRows(steps.map((step) => repeatRows(step, batch))),
+    added_cond: repeatRows(rows, timesteps.length),
   };
 }
 

@@ -152,6 +152,11 @@ export function concatRows(tensors: readonly F32Tensor[]): F32Tensor {
   return result;
 }
 
+/** One row `[1, ...]` as `[count, ...]`. */
+export function repeatRows(row: F32Tensor, count: number): F32Tensor {
+  return concatRows(new Array<F32Tensor>(count).fill(row));
+}
+
 /** Concatenates along the last axis. All shapes must agree in the other axes. */
 export function concatColumns(tensors: readonly F32Tensor[]): F32Tensor {
   const [first] = tensors;

@@ -3,7 +3,7 @@
 import { FormatError } from "../../../shared/errors.ts";
 import type { ExpertSession } from "../../../shared/engine/expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
-import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
 import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { ensembleForward } from "../../sampling/ensemble_forward.ts";
@@ -11,7 +11,6 @@ import { SabwAggregator } from "../../sampling/sabw_aggregator.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
-import { repeatRows } from "../rows.ts";
 
 /** Every aggregated block `block.*`, every attention map `map.*`, and the noise `eps`. */
 export async function checkAfa(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {

@@ -1,11 +1,10 @@
 /** One expert alone: time embedding, every block's output, the noise; through a session, block by block. @module */
 
 import type { AddedCond } from "../../../shared/engine/expert.ts";
-import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
-import { repeatRows } from "../rows.ts";
 
 export async function checkUNet(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {
   const golden = await context.golden(spec);
