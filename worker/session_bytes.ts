@@ -5,6 +5,7 @@
  */
 
 import type { ExpertDescription } from "../shared/engine/expert.ts";
+import { arenaLayout } from "../shared/engine/session_arena.ts";
 import { blockOutputShape } from "../shared/models/blocks.ts";
 import { byteLength } from "../shared/tensor/tensor.ts";
 
@@ -20,22 +21,10 @@ export interface SessionSize {
   readonly timesteps: number;
 }
 
-/**
- * Bytes of a session's skips, its widest feature map (the input or output in flight), text states and
- * time embeddings, all f32.
- */
+/** Bytes of a session's feature maps, text states and time embeddings, all f32. */
 export function sessionBytes(expert: ExpertDescription, size: SessionSize): number {
-  const { batch, height, width } = size;
-  const outputBytes = new Map(
-    expert.blocks.map((block) => [
-      block.id,
-      byteLength("float32", [batch, ...blockOutputShape(block, height, width)]),
-    ]),
-  );
-  const skips = new Set(expert.blocks.flatMap((block) => block.skipFrom ?? []));
-  const kept = [...skips].reduce((sum, id) => sum + (outputBytes.get(id) ?? 0), 0);
-  return kept + Math.max(...outputBytes.values()) +
-    byteLength("float32", [batch, size.tokens, expert.crossAttentionDim]) +
+  return arenaLayout(expert.blocks, size).bytes +
+    byteLength("float32", [size.batch, size.tokens, expert.crossAttentionDim]) +
     byteLength("float32", [size.timesteps, expert.timeEmbedDim]);
 }
 

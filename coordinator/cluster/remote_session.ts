@@ -99,6 +99,8 @@ export class RemoteSession implements ExpertSession {
     }
   }
 
+  inputBuffer(): undefined {}
+
   async forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
     throwIfAborted(signal);
     const { first, last, stepIndex, hiddenStates } = range;

@@ -29,11 +29,13 @@ export interface Aggregator {
   readonly name: string;
   /**
    * @param features one tensor per expert, in expert order, f32 `[B, C, H, W]` each
+   * @param into where the aggregated features are wanted; they may come elsewhere, such as in the only feature's memory
    */
   aggregate(
     block: BlockId,
     features: readonly F32Tensor[],
     conditioning: AggregationConditioning,
+    into?: F32Tensor,
   ): Promise<Aggregation>;
   close(): void;
 }
@@ -42,8 +44,13 @@ export interface Aggregator {
 export class UniformAggregator implements Aggregator {
   readonly name = "uniform";
 
-  aggregate(_block: BlockId, features: readonly F32Tensor[]): Promise<Aggregation> {
-    return Promise.resolve({ aggregatedFeatures: mean(features) });
+  aggregate(
+    _block: BlockId,
+    features: readonly F32Tensor[],
+    _conditioning?: AggregationConditioning,
+    into?: F32Tensor,
+  ): Promise<Aggregation> {
+    return Promise.resolve({ aggregatedFeatures: mean(features, into) });
   }
 
   close(): void {}

@@ -16,7 +16,7 @@ export interface SegmentReport extends Segment {
   readonly stepIndex: number;
   readonly experts: readonly ExpertTiming[];
   readonly aggregateMs: number;
-  /** f32 `[B, C, h, w]` */
+  /** f32 `[B, C, h, w]`, in memory that later blocks overwrite: whoever keeps it copies it. */
   readonly aggregatedFeatures: F32Tensor;
   /** f32 `[B, N, h, w]`, where the aggregator makes one. */
   readonly attentionMap?: F32Tensor;
@@ -50,16 +50,30 @@ export interface EnsembleForward {
 export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor> {
   const { plan, aggregator, conditioning, stepIndex, onSegment, signal } = pass;
   let hiddenStates = pass.latentModelInput;
-  for (const segment of plan) {
+  for (const [index, segment] of plan.entries()) {
     throwIfAborted(signal);
     const { features, experts } = await forwardAll(pass, segment, hiddenStates);
     const start = performance.now();
-    const aggregation = await aggregator.aggregate(segment.last, features, conditioning);
+    const into = nextInput(pass, plan[index + 1]);
+    const aggregation = await aggregator.aggregate(segment.last, features, conditioning, into);
     const aggregateMs = performance.now() - start;
     hiddenStates = aggregation.aggregatedFeatures;
     onSegment?.({ ...segment, ...aggregation, stepIndex, experts, aggregateMs });
   }
   return hiddenStates;
+}
+
+/** Where the first session that wants its next input in a certain place has that place. */
+function nextInput(
+  { sessions, stepIndex }: EnsembleForward,
+  next: Segment | undefined,
+): F32Tensor | undefined {
+  if (!next) return undefined;
+  for (const session of sessions) {
+    const buffer = session.inputBuffer({ ...next, stepIndex });
+    if (buffer) return buffer;
+  }
+  return undefined;
 }
 
 /** The same input to every expert at the same time. */

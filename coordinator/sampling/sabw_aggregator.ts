@@ -57,6 +57,7 @@ export class SabwAggregator implements Aggregator {
     block: BlockId,
     features: readonly F32Tensor[],
     { temb, encoderHiddenStates }: AggregationConditioning,
+    into?: F32Tensor,
   ): Promise<Aggregation> {
     const [batch, channels, height, width] = features[0]!.shape as [number, number, number, number];
     const inputs = Object.fromEntries(features.map((f, i) => [`features_${i}`, f]));
@@ -64,7 +65,7 @@ export class SabwAggregator implements Aggregator {
       graphName(block),
       { ...inputs, temb, encoder_hidden_states: encoderHiddenStates },
       {
-        aggregated_features: { dtype: "float32", shape: [batch, channels, height, width] },
+        aggregated_features: into ?? { dtype: "float32", shape: [batch, channels, height, width] },
         attention_map: { dtype: "float32", shape: [batch, features.length, height, width] },
       },
     );

@@ -12,6 +12,7 @@
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+import type { ArenaMemory } from "./session_arena.ts";
 
 /** Who an expert is. Everything that must match before two experts can play together, or a replica replace another. */
 export interface ExpertDescription {
@@ -109,6 +110,8 @@ export interface SessionConfig {
   readonly timesteps: readonly number[];
   /** SDXL needs it, other families refuse it. */
   readonly addedCond?: AddedCond;
+  /** Where an expert of this process keeps the session's feature maps. @default memory of its own */
+  readonly memory?: ArenaMemory;
 }
 
 /** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */
@@ -119,13 +122,17 @@ export interface ForwardRange {
   readonly last: BlockId;
   /**
    * Input of `first`: the latents for IN00, otherwise the (aggregated) output of the block before, f32
-   * `[B, C, h, w]`. The session keeps it where a later OUT block wants it as skip.
+   * `[B, C, h, w]`. The session keeps a copy where a later OUT block wants it as skip, unless it lies in the session's
+   * own `inputBuffer()` already.
    */
   readonly hiddenStates: F32Tensor;
 }
 
 export interface ForwardResult {
-  /** Output of `last`, f32 `[B, C, h, w]`. */
+  /**
+   * Output of `last`, f32 `[B, C, h, w]`. Of a session: in the session's memory, which its next forward overwrites and
+   * its end takes away. Whoever needs it longer keeps a copy (`copyTensor()`).
+   */
   readonly hiddenStates: F32Tensor;
   /** Milliseconds in the graphs, and waiting for a lane. */
   readonly computeMs: number;
@@ -137,6 +144,13 @@ export interface ForwardResult {
  * starts again at the first. Skips stay inside.
  */
 export interface ExpertSession {
+  /**
+   * Memory in which the input of a range is wanted: what is written there travels without a copy. `undefined` where any
+   * memory is as good.
+   *
+   * @throws {TuttiError} as `forward()` does, if that range may not come now
+   */
+  inputBuffer(range: Omit<ForwardRange, "hiddenStates">): F32Tensor | undefined;
   /** @throws {TuttiError} FAILED_PRECONDITION on blocks out of order, INVALID_ARGUMENT on wrong shapes, DATA_LOSS on NaN */
   forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult>;
   close(): Promise<void>;
@@ -155,6 +169,8 @@ export interface StatelessForward {
   readonly residual?: F32Tensor;
   /** Blocks that up-sample: height and width to reach. Twice the input's without it. */
   readonly targetSize?: readonly [number, number];
+  /** Where an expert of this process is to write the result; at an address that 64 divides. @default new memory */
+  readonly output?: F32Tensor;
 }
 
 export interface Expert {

@@ -17,7 +17,7 @@ import { timeEmbedDim, unetBlockGraph } from "../models/unet/block_graph.ts";
 import { blockSpec, type UNetBlock, unetBlockTable } from "../models/unet/block_table.ts";
 import { timeEmbeddingGraph } from "../models/unet/time_embedding.ts";
 import { Weights } from "../models/weights.ts";
-import { checkFinite } from "../tensor/check.ts";
+import { checkFinite, checkTensor } from "../tensor/check.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import { blockInputs } from "./block_inputs.ts";
 import { chooseText } from "./choose_text.ts";
@@ -202,8 +202,9 @@ export class LocalExpert implements Expert {
       );
     }
     const { inputs, outputShape: shape } = blockInputs(block, this.description, request);
+    if (request.output) checkTensor("output", request.output, "float32", shape);
     const result = await this.#runner.run(block.id, inputs, {
-      output: { dtype: "float32", shape },
+      output: request.output ?? { dtype: "float32", shape },
     });
     const hiddenStates = result.outputs.output as F32Tensor;
     checkFinite(`Output of ${this.description.name} ${block.id}`, hiddenStates, {

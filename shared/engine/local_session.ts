@@ -1,12 +1,12 @@
 /**
  * One image batch on one expert in this process: remembers what later blocks need (skips, time
- * embeddings, text states), so each call brings one tensor and takes one away.
+ * embeddings, text states), so each call brings one tensor and takes one away. All its feature maps lie in one arena.
  *
  * @module
  */
 
 import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
-import { type BlockId, blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import type { BlockId } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import { type F32Tensor, repeatRows, sliceRows } from "../tensor/tensor.ts";
 import type {
@@ -16,14 +16,14 @@ import type {
   ForwardResult,
   SessionConfig,
 } from "./expert.ts";
+import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
 
 export class LocalSession implements ExpertSession {
   readonly #expert: Expert;
   readonly #config: SessionConfig;
   /** Dt-wide rows: one per timestep, or with added conditioning one per timestep and row of the batch. */
   readonly #tembs: F32Tensor;
-  /** Outputs of IN blocks (as the ensemble aggregated them) that an OUT block of this step still wants. */
-  readonly #residuals = new Map<BlockId, F32Tensor>();
+  readonly #arena: SessionArena;
   /** Index of the block that may come next; 0 means that a new step starts. */
   #position = 0;
   #stepIndex = -1;
@@ -34,6 +34,14 @@ export class LocalSession implements ExpertSession {
     this.#expert = expert;
     this.#config = config;
     this.#tembs = tembs;
+    this.#arena = new SessionArena(
+      arenaLayout(expert.description.blocks, config),
+      config.memory,
+    );
+  }
+
+  inputBuffer(range: Omit<ForwardRange, "hiddenStates">): F32Tensor {
+    return this.#arena.input(this.#locate(range).first);
   }
 
   /** @throws {ShapeError} if the config does not fit the expert */
@@ -71,51 +79,46 @@ export class LocalSession implements ExpertSession {
   async #forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
     const { first, last } = this.#locate(range);
     const { blocks } = this.#expert.description;
-    const { batch, encoderHiddenStates } = this.#config;
-    checkTensor("hidden_states", range.hiddenStates, "float32", [
-      batch,
-      ...this.#inputShape(blocks[first]!),
-    ]);
-    if (first === 0) this.#residuals.clear();
+    const { encoderHiddenStates } = this.#config;
+    const input = this.#arena.input(first);
+    checkTensor("hidden_states", range.hiddenStates, "float32", input.shape);
+    if (!sameMemory(range.hiddenStates, input)) input.data.set(range.hiddenStates.data);
     this.#stepIndex = range.stepIndex;
     // A range that fails half-way cannot be continued: only a new step may follow.
     this.#position = 0;
 
     const temb = this.#tembOf(range.stepIndex);
-    let hiddenStates = range.hiddenStates;
     let computeMs = 0, queueMs = 0;
     for (let index = first; index <= last; index++) {
       throwIfAborted(signal);
       const block = blocks[index]!;
-      if (index > 0) this.#keepResidual(blocks[index - 1]!, hiddenStates);
-      const residual = block.skipFrom === undefined
-        ? undefined
-        : this.#takeResidual(block.skipFrom);
-      const [, height, width] = this.#outputShape(block);
+      const output = this.#outputOf(index, last);
+      const [, , height = 0, width = 0] = output.shape;
       const result = await this.#expert.forwardBlock({
         block: block.id,
-        hiddenStates,
+        hiddenStates: this.#arena.input(index),
         temb,
         encoderHiddenStates,
-        ...(residual && { residual }),
+        ...(block.skipFrom !== undefined && { residual: this.#residual(block.skipFrom) }),
         ...(block.upsamples && { targetSize: [height, width] as const }),
+        output,
       }, signal);
-      hiddenStates = result.hiddenStates;
       computeMs += result.computeMs;
       queueMs += result.queueMs;
     }
     this.#position = (last + 1) % blocks.length;
-    return { hiddenStates, computeMs, queueMs };
+    return { hiddenStates: this.#arena.result(last), computeMs, queueMs };
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#residuals.clear();
     return Promise.resolve();
   }
 
   /** Indices of the range's ends. Refuses what is unknown, out of order, or of another step. */
-  #locate({ first, last, stepIndex }: ForwardRange): { first: number; last: number } {
+  #locate(
+    { first, last, stepIndex }: Omit<ForwardRange, "hiddenStates">,
+  ): { first: number; last: number } {
     if (this.#closed) throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
     const { blocks } = this.#expert.description;
     const { timesteps } = this.#config;
@@ -165,32 +168,14 @@ export class LocalSession implements ExpertSession {
     return repeatRows(sliceRows(this.#tembs, stepIndex, stepIndex + 1), batch);
   }
 
-  #inputShape(block: BlockSpec): readonly number[] {
-    const { height, width } = this.#config;
-    return [
-      block.inChannels,
-      sizeAtScale(height, block.inScale),
-      sizeAtScale(width, block.inScale),
-    ];
+  /** Within a range a block writes where the next one reads. */
+  #outputOf(index: number, last: number): F32Tensor {
+    return index === last ? this.#arena.result(index) : this.#arena.input(index + 1);
   }
 
-  #outputShape(block: BlockSpec): readonly [number, number, number] {
-    return blockOutputShape(block, this.#config.height, this.#config.width);
-  }
-
-  /** The input of a block is the (aggregated) output of the one before: skips never travel twice. */
-  #keepResidual(producer: BlockSpec, output: F32Tensor): void {
-    if (this.#expert.description.blocks.some(({ skipFrom }) => skipFrom === producer.id)) {
-      this.#residuals.set(producer.id, output);
-    }
-  }
-
-  #takeResidual(producer: BlockId): F32Tensor {
-    const residual = this.#residuals.get(producer);
-    if (!residual) {
-      throw new TuttiError("FAILED_PRECONDITION", `The skip of ${producer} is not in the session`);
-    }
-    this.#residuals.delete(producer);
-    return residual;
+  /** The input of the block after `producer` is its (aggregated) output: skips never travel twice. */
+  #residual(producer: BlockId): F32Tensor {
+    const { blocks } = this.#expert.description;
+    return this.#arena.input(blocks.findIndex(({ id }) => id === producer) + 1);
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { ShapeError } from "../errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { byteLength, bytesOf, type Shape, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
 
@@ -27,11 +28,26 @@ export function alignedTensor<D extends DType>(dtype: D, shape: Shape): Tensor<D
   return tensorFromBytes(dtype, shape, bytes.subarray(start, start + length));
 }
 
+function isAligned(tensor: Tensor): boolean {
+  return tensor.data.byteLength === 0 || addressOf(tensor) % BigInt(ALIGNMENT_BYTES) === 0n;
+}
+
+/**
+ * The tensor itself.
+ *
+ * @throws {ShapeError} if it is not aligned
+ */
+export function checkAligned(tensor: Tensor): Tensor {
+  if (isAligned(tensor)) return tensor;
+  throw new ShapeError(
+    `A tensor to write to must start at a multiple of ${ALIGNMENT_BYTES} bytes: ` +
+      `current address is ${addressOf(tensor)}`,
+  );
+}
+
 /** The tensor itself if it is aligned, else an aligned copy. */
 export function toAligned(tensor: Tensor): Tensor {
-  if (tensor.data.byteLength === 0 || addressOf(tensor) % BigInt(ALIGNMENT_BYTES) === 0n) {
-    return tensor;
-  }
+  if (isAligned(tensor)) return tensor;
   const copy = alignedTensor(tensor.dtype, tensor.shape);
   bytesOf(copy).set(bytesOf(tensor));
   return copy;

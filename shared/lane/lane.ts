@@ -8,14 +8,17 @@ import { TuttiError } from "../errors.ts";
 import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape, Tensor } from "../tensor/tensor.ts";
-import { addressOf, alignedTensor, toAligned } from "./aligned_memory.ts";
+import { addressOf, alignedTensor, checkAligned, toAligned } from "./aligned_memory.ts";
 import { acquireGpuThread, releaseGpuThread } from "./gpu_thread.ts";
 import { LaneThread, type Unnumbered } from "./lane_thread.ts";
 import type { LaneOptions, LaneRequest, TensorRef } from "./protocol.ts";
 
-/** What a run is to give back: ONNX Runtime writes into memory that is allocated for these. */
+/**
+ * What a run is to give back: ONNX Runtime writes into a given tensor, whose address 64 must divide, or into memory
+ * that is allocated for a dtype and shape.
+ */
 export type OutputTypes = Readonly<
-  Record<string, { readonly dtype: DType; readonly shape: Shape }>
+  Record<string, Tensor | { readonly dtype: DType; readonly shape: Shape }>
 >;
 
 export interface RunResult {
@@ -67,7 +70,10 @@ export class Lane implements Disposable, AsyncDisposable {
     outputTypes: OutputTypes,
   ): Promise<RunResult> {
     const feeds = mapValues(inputs, toAligned);
-    const outputs = mapValues(outputTypes, ({ dtype, shape }) => alignedTensor(dtype, shape));
+    const outputs = mapValues(
+      outputTypes,
+      (type) => "data" in type ? checkAligned(type) : alignedTensor(type.dtype, type.shape),
+    );
     const start = performance.now();
     const computeMs = await this.#request(
       { kind: "run", graph, feeds: mapValues(feeds, refOf), fetches: mapValues(outputs, refOf) },

@@ -72,6 +72,11 @@ export function i64(shape: Shape, values: readonly number[]): Tensor<"int64"> {
   return makeTensor("int64", shape, BigInt64Array.from(values, (value) => BigInt(value)));
 }
 
+/** The same values in memory of their own. */
+export function copyTensor<D extends DType>(tensor: Tensor<D>): Tensor<D> {
+  return { ...tensor, data: tensor.data.slice() as DataOf<D> };
+}
+
 /** The tensor's bytes, little-endian, without a copy. */
 export function bytesOf(tensor: Tensor): Uint8Array {
   const { buffer, byteOffset, byteLength } = tensor.data;

@@ -6,6 +6,7 @@ import { goldenExpert } from "../support/golden_expert.ts";
 import { assertClose } from "../support/goldens.ts";
 import { testOnGpu } from "../support/on_gpu.ts";
 import { TuttiHome } from "../support/run_tutti.ts";
+import { keepResults } from "../support/keep_results.ts";
 
 /** A GPU in software compiles its shaders slowly. */
 const TIMEOUT_MS = 900_000;
@@ -42,7 +43,7 @@ testOnGpu("two experts in one process share the adapter: their numbers do not mi
     const expert = await openLocalExpert(options);
     assert.equal(expert.description.fingerprint.device, device);
     const config = await sessionConfig(expert);
-    const session = await expert.openSession(config);
+    const session = keepResults(await expert.openSession(config));
     const hiddenStates = latentsFor(expert.description, config);
     const range = { stepIndex: 0, first: "IN00", last: "IN01", hiddenStates };
     const { hiddenStates: output } = await session.forward(range);

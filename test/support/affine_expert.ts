@@ -140,7 +140,7 @@ export class AffineExpert implements Expert {
     throwIfAborted(signal);
 
     const gain = this.#options.gains?.[block.id] ?? 1;
-    const hiddenStates = f32(outputShape);
+    const hiddenStates = request.output ?? f32(outputShape);
     const [, channels = 0, height = 0, width = 0] = outputShape;
     const perRow = channels * height * width;
     const features = channelMeans(request.hiddenStates);
@@ -167,6 +167,7 @@ export class AffineExpert implements Expert {
     this.openSessions++;
     let open = true;
     return {
+      inputBuffer: (range) => session.inputBuffer(range),
       forward: (range, signal) => session.forward(range, signal),
       close: () => {
         if (open) this.openSessions--;

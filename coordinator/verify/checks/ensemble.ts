@@ -3,7 +3,7 @@
 import { FormatError } from "../../../shared/errors.ts";
 import type { ExpertSession } from "../../../shared/engine/expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
-import { type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
+import { copyTensor, type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
 import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { ensembleForward } from "../../sampling/ensemble_forward.ts";
@@ -96,11 +96,11 @@ async function forwardOnce(
       stepIndex: 0,
       latentModelInput: x,
       onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
-        computed.set(`block.${last}`, aggregatedFeatures);
+        computed.set(`block.${last}`, copyTensor(aggregatedFeatures));
         if (attentionMap) computed.set(`map.${last}`, attentionMap);
       },
     });
-    return computed.set("eps", eps);
+    return computed.set("eps", copyTensor(eps));
   } finally {
     await Promise.all(sessions.map((session) => session.close()));
   }

@@ -1,7 +1,7 @@
 /** One expert alone: time embedding, every block's output, the noise; through a session, block by block. @module */
 
 import type { AddedCond } from "../../../shared/engine/expert.ts";
-import { type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
+import { copyTensor, type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
@@ -31,7 +31,7 @@ export async function checkUNet(context: FamilyContext, spec: CheckSpec): Promis
     let hiddenStates = x;
     for (const { id } of expert.description.blocks) {
       const result = await session.forward({ stepIndex: 0, first: id, last: id, hiddenStates });
-      hiddenStates = result.hiddenStates;
+      hiddenStates = copyTensor(result.hiddenStates);
       computed.set(`block.${id}`, hiddenStates);
     }
     computed.set("eps", hiddenStates);

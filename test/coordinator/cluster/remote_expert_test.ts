@@ -9,6 +9,7 @@ import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, promptIds, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
+import { keepResults } from "../../support/keep_results.ts";
 
 /** A stand-in whose numbers are easy to follow, and a real U-Net with its text encoder on a lane. */
 const EXPERTS: Readonly<Record<string, () => Promise<Expert>>> = {
@@ -28,7 +29,7 @@ function assertSameBits(actual: F32Tensor, expected: F32Tensor, name = "") {
 async function walkSession(expert: Expert, config: SessionConfig): Promise<Map<string, F32Tensor>> {
   const ids = expert.description.blocks.map((block) => block.id);
   const outputs = new Map<string, F32Tensor>();
-  const session = await expert.openSession(config);
+  const session = keepResults(await expert.openSession(config));
   try {
     for (const [stepIndex, stride] of [[0, 1], [2, 4]] as const) {
       let hiddenStates = latentsFor(expert.description, config, stepIndex + 1);

@@ -8,11 +8,12 @@ import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { Hold } from "../../support/hold.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
+import { keepResults } from "../../support/keep_results.ts";
 
 /** A session that has done nothing, and what its first block takes. */
 async function openOn(remote: Expert, size?: number) {
   const config = await sessionConfig(remote, size);
-  const session = await remote.openSession(config);
+  const session = keepResults(await remote.openSession(config));
   const hiddenStates = latentsFor(remote.description, config);
   return { session, config, start: { stepIndex: 0, first: "IN00", last: "IN00", hiddenStates } };
 }

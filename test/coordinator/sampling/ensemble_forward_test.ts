@@ -16,6 +16,7 @@ import { Hold } from "../../support/hold.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { afaInputs, forwardOnce, openGoldenEnsemble } from "./golden_ensemble.ts";
 import { FIRST_EXPERT_ONLY, writeSabw, ZERO_CONV_OUT } from "./sabw_folder.ts";
+import { keepResults } from "../../support/keep_results.ts";
 
 Deno.test("AFA: every aggregated block, attention map and the noise agree with the reference", async () => {
   await using ensemble = await openGoldenEnsemble();
@@ -55,13 +56,15 @@ Deno.test("N = 1 equals the plain U-Net, bit for bit: uniform and SABW", async (
   await using ensemble = await openGoldenEnsemble();
   const inputs = await afaInputs();
   const [batch = 0, , height = 0, width = 0] = inputs.x.shape;
-  const session = await ensemble.a.openSession({
-    batch,
-    height,
-    width,
-    encoderHiddenStates: inputs.texts[0]!,
-    timesteps: inputs.timesteps,
-  });
+  const session = keepResults(
+    await ensemble.a.openSession({
+      batch,
+      height,
+      width,
+      encoderHiddenStates: inputs.texts[0]!,
+      timesteps: inputs.timesteps,
+    }),
+  );
   const range = { stepIndex: 0, first: "IN00", last: "OUT11", hiddenStates: inputs.x };
   const { hiddenStates: plain } = await session.forward(range);
   await session.close();

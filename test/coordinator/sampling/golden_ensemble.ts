@@ -13,7 +13,7 @@ import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.
 import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
-import { concatRows, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { concatRows, copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { Golden, goldenPath } from "../../support/goldens.ts";
 
@@ -91,10 +91,11 @@ export async function forwardOnce(
     stepIndex: 0,
     latentModelInput: x,
     onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
-      computed.set(`block.${last}`, aggregatedFeatures);
+      computed.set(`block.${last}`, copyTensor(aggregatedFeatures));
       if (attentionMap) computed.set(`map.${last}`, attentionMap);
     },
   });
+  computed.set("eps", copyTensor(eps));
   await Promise.all(sessions.map((session) => session.close()));
-  return computed.set("eps", eps);
+  return computed;
 }

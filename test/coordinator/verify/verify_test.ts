@@ -7,6 +7,7 @@ import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { Golden, goldenPath } from "../../support/goldens.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { testTutti, type TuttiHome } from "../../support/run_tutti.ts";
+import { keepResults } from "../../support/keep_results.ts";
 
 /** What the bundled goldens hold and this version computes. */
 const COMPUTED = ["unet", "unet_odd_size", "text", "vae", "afa", "ablations", "sample"];
@@ -126,7 +127,7 @@ testTutti(
     const expert = await openGoldenExpert("b");
     const timesteps = [77];
     const config = { ...await sessionConfig(expert), height: 6, width: 10, timesteps };
-    const session = await expert.openSession(config);
+    const session = keepResults(await expert.openSession(config));
     const x = latentsFor(expert.description, config);
     const everything = { stepIndex: 0, first: "IN00", last: "OUT11" };
     const { hiddenStates: eps } = await session.forward({ ...everything, hiddenStates: x });

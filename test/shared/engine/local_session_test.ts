@@ -13,6 +13,7 @@ import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { assertClose, assertFar, Golden } from "../../support/goldens.ts";
 import { Hold } from "../../support/hold.ts";
+import { keepResults } from "../../support/keep_results.ts";
 
 interface Opened {
   readonly expert: Expert;
@@ -27,7 +28,7 @@ async function withSession(test: (opened: Opened) => Promise<void>, size = 8): P
   const expert = await openGoldenExpert("a");
   try {
     const config = await sessionConfig(expert, size);
-    const session = await expert.openSession(config);
+    const session = keepResults(await expert.openSession(config));
     const latents = latentsFor(expert.description, config);
     const range: Opened["range"] = (first, last, hiddenStates = latents, stepIndex = 0) => ({
       stepIndex,
@@ -284,7 +285,7 @@ Deno.test("openSession() refuses sizes and text states that do not fit", () =>
 async function heldSession(hold: Hold) {
   const expert = new AffineExpert({ beforeBlock: hold.beforeBlock });
   const config = await sessionConfig(expert);
-  const session = await expert.openSession(config);
+  const session = keepResults(await expert.openSession(config));
   const hiddenStates = latentsFor(expert.description, config);
   return { session, range: { stepIndex: 0, first: "IN00", last: "OUT11", hiddenStates } };
 }

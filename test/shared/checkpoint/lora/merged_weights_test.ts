@@ -15,6 +15,7 @@ import {
   writeMerged,
 } from "../../../support/lora_files.ts";
 import { tempFolder } from "../../../support/temp_folder.ts";
+import { keepResults } from "../../../support/keep_results.ts";
 
 const MODEL = goldenExpert("a");
 const TOLERANCE = 1e-5;
@@ -63,7 +64,7 @@ async function results(model: string, loras: readonly LoraChoice[] = []): Promis
     const { lastHiddenState: text } = await expert.encodeText(promptIds(expert.description));
     const temb = await expert.embedTimesteps([901, 1]);
     const config = await sessionConfig(expert);
-    const session = await expert.openSession(config);
+    const session = keepResults(await expert.openSession(config));
     const hiddenStates = latentsFor(expert.description, config);
     const { hiddenStates: noise } = await session.forward({
       stepIndex: 0,
