@@ -1,0 +1,25 @@
+/**
+ * What goes wrong on a tensor plane. The code says what the caller may do about it: every one of them is a reason to
+ * close this plane, and only `UNAVAILABLE`, `UNIMPLEMENTED` and `RESOURCE_EXHAUSTED` are nobody's fault.
+ *
+ * @module
+ */
+
+import { type Code, TuttiError, type TuttiErrorOptions } from "../../errors.ts";
+
+export class PlaneError extends TuttiError {
+  override readonly name = "PlaneError";
+}
+
+/** "X must be Y: current value is Z", with the three of them as details. */
+export function mismatch(
+  code: Code,
+  field: string,
+  expected: string | number,
+  value: string | number,
+  options: Pick<TuttiErrorOptions, "cause"> = {},
+): PlaneError {
+  const details = { field, expected: String(expected), value: String(value) };
+  const message = `${field} must be ${expected}: current value is ${value}`;
+  return new PlaneError(code, message, { ...options, details });
+}
