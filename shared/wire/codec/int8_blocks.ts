@@ -7,7 +7,7 @@
  */
 
 import { refuseValue } from "./refuse_value.ts";
-import { BLOCK_ELEMENTS, int8BlockBytes, SCALE_BYTES } from "./wire_dtype.ts";
+import { BLOCK_ELEMENTS, int8BlockBytes } from "./wire_dtype.ts";
 
 /** Magnitude of the largest int8 value: -128 is not used, so that both signs have the same steps. */
 const STEPS = 127;
@@ -98,16 +98,30 @@ function quantizeBlock(
   }
 }
 
-/** @param source at any offset */
+/**
+ * Four values from a word: shifted up, then down again with its sign.
+ *
+ * @param source at a multiple of 4
+ */
 export function decodeInt8(source: Uint8Array, target: Float32Array): void {
   const { buffer, byteOffset, byteLength } = source;
-  const steps = new Int8Array(buffer, byteOffset, byteLength);
-  const view = new DataView(buffer, byteOffset, byteLength);
-  for (let start = 0, byte = 0; start < target.length; start += BLOCK_ELEMENTS) {
-    const count = Math.min(BLOCK_ELEMENTS, target.length - start);
-    const next = byte + int8BlockBytes(count);
-    const scale = view.getFloat32(next - SCALE_BYTES, true);
-    for (let i = 0; i < count; i++) target[start + i] = steps[byte + i]! * scale;
-    byte = next;
+  const words = new Int32Array(buffer, byteOffset, byteLength / 4);
+  const scales = new Float32Array(buffer, byteOffset, byteLength / 4);
+  const rest = target.length % BLOCK_ELEMENTS;
+  const whole = target.length - rest;
+  let word = 0;
+  for (let start = 0; start < whole; start += BLOCK_ELEMENTS, word++) {
+    const scale = scales[word + BLOCK_WORDS - 1]!;
+    for (let i = start; i < start + BLOCK_ELEMENTS; i += 4, word++) {
+      const four = words[word]!;
+      target[i] = (four << 24 >> 24) * scale;
+      target[i + 1] = (four << 16 >> 24) * scale;
+      target[i + 2] = (four << 8 >> 24) * scale;
+      target[i + 3] = (four >> 24) * scale;
+    }
   }
+  if (rest === 0) return;
+  const last = scales[scales.length - 1]!;
+  const steps = new Int8Array(buffer, byteOffset + 4 * word, rest);
+  for (let i = 0; i < rest; i++) target[whole + i] = steps[i]! * last;
 }

@@ -23,7 +23,7 @@ export type WireDtype = typeof WIRE_DTYPES[number];
 export const BLOCK_ELEMENTS = 256;
 
 /** Of the scale behind each int8 block, an f32; blocks are padded to a multiple of it. */
-export const SCALE_BYTES = 4;
+const SCALE_BYTES = 4;
 
 /** Bytes of `elements` values on the wire. Of whole blocks and a rest, it is the sum of both. */
 export function encodedBytes(dtype: WireDtype, elements: number): number {
