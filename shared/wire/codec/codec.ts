@@ -2,13 +2,13 @@
  * Activations to and from the bytes that travel, in the wire dtype of their block.
  *
  * Plain loops, not graphs: ONNX Runtime casts f32 to f16 in half the time, but a graph waits for its lane, and what it
- * takes there the models lack. int8 and the ways back are no faster there.
+ * takes there the models lack. int8 and the ways back gain nothing that would pay for the way to a lane.
  *
  * Bytes are little-endian, as are all machines that Deno runs on. Streaming equals whole: for `a` of whole blocks,
  * `encode(a ++ b)` is `encode(a) ++ encode(b)`, so a transport may convert a tensor piece by piece.
  *
  * What a dtype cannot carry is an error of `encode`, never another number: an infinity or the largest half in place
- * of 70,000 would ruin the image or bend it without a word, while the error says which dtype would do.
+ * of 70,000 would ruin the image or bend it without a word. The error names dtype and value; the block can travel in another.
  *
  * @module
  */
