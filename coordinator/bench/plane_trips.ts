@@ -1,0 +1,87 @@
+/**
+ * One tensor there and back, over each plane between two processes of one host: what both ends of the bench do.
+ *
+ * @module
+ */
+
+import { readTensorFrame, writeTensorFrame } from "../../shared/wire/plane/frame_stream.ts";
+import type { SharedMemory } from "../../shared/wire/plane/shared_memory.ts";
+
+export const BENCH_PLANES = ["shm", "unix", "tcp"] as const;
+
+export type BenchPlane = typeof BENCH_PLANES[number];
+
+/** f32 numbers of a tensor; the names are those of the results. */
+export const PLANE_SIZES = {
+  /** 320 channels of 64 x 64, a batch of 2: the largest that a block of SD 1.5 takes at 512 px. */
+  "10MB": 2 * 320 * 64 * 64,
+  /** 1280 channels of 8 x 8: the smallest. */
+  "0.33MB": 2 * 1280 * 8 * 8,
+  /** A control message. */
+  "64B": 16,
+} as const;
+
+export type PlaneSize = keyof typeof PLANE_SIZES;
+
+/** One end of a plane. */
+export interface Trip {
+  send(sequence: number, source: Float32Array): Promise<void>;
+  receive(sequence: number, target: Float32Array): Promise<void>;
+}
+
+/** Runs of all sizes over all planes by turns, so that all of them see the same other load. */
+export function* planeSchedule(
+  planes: readonly BenchPlane[],
+  runs: number,
+): Generator<{ run: number; plane: BenchPlane; size: PlaneSize }> {
+  for (let run = 0; run < runs; run++) {
+    for (const size of Object.keys(PLANE_SIZES) as PlaneSize[]) {
+      for (const plane of planes) yield { run, plane, size };
+    }
+  }
+}
+
+export function socketTrip(conn: Deno.Conn): Trip {
+  return {
+    send: (sequence, source) => writeTensorFrame(conn, { sequence, dtype: "f32" }, source),
+    receive: (sequence, target) =>
+      readTensorFrame(conn, { sequence, dtype: "f32", elements: target.length }, target),
+  };
+}
+
+const BELL = new Float32Array(1);
+
+/**
+ * Copies into and out of a region whose halves are the two directions; a frame of one number on a socket is the bell.
+ *
+ * @param outbox 0 for the one end, 1 for the other
+ */
+export function memoryTrip(conn: Deno.Conn, memory: SharedMemory, outbox: 0 | 1): Trip {
+  const bell = socketTrip(conn);
+  const half = memory.buffer.byteLength / 2;
+  const box = (index: number, elements: number) =>
+    new Float32Array(memory.buffer, index * half, elements);
+  return {
+    send: (sequence, source) => {
+      box(outbox, source.length).set(source);
+      return bell.send(sequence, BELL);
+    },
+    receive: async (sequence, target) => {
+      await bell.receive(sequence, BELL);
+      target.set(box(1 - outbox, target.length));
+    },
+  };
+}
+
+/** Of both directions. */
+export const REGION_BYTES = 2 * 4 * Math.max(...Object.values(PLANE_SIZES));
+
+/** What the echoing process is told. Values are in hex. */
+export interface EchoOrder {
+  readonly runs: number;
+  readonly planes: readonly BenchPlane[];
+  readonly region: string;
+  readonly unixPath: string;
+  readonly tcpPort: number;
+  readonly tokens: Readonly<Record<BenchPlane, string>>;
+}
