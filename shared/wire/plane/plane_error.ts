@@ -1,6 +1,6 @@
 /**
- * What goes wrong on a tensor plane. The code says what the caller may do about it: every one of them is a reason to
- * close this plane, and only `UNAVAILABLE`, `UNIMPLEMENTED` and `RESOURCE_EXHAUSTED` are nobody's fault.
+ * What goes wrong on a tensor plane. All of it is a reason to close this plane and none to fail a session, which has slower
+ * planes left; the code tells a plane that is not to be had here from a peer that breaks the rules.
  *
  * @module
  */
