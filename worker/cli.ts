@@ -19,6 +19,7 @@ import { printLine } from "../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
+import { parsePlaneList, PLANE_KINDS, type PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "./listen_address.ts";
 import { type RunningWorker, startWorkerServer } from "./rpc/server.ts";
 
@@ -35,6 +36,8 @@ interface WorkerFlags extends DeviceFlags {
   readonly idleLimit: number;
   readonly config?: string;
   readonly lora: readonly LoraChoice[];
+  readonly planes: readonly PlaneKind[];
+  readonly planePort: number;
   readonly stopWithStdin: boolean;
   readonly json: boolean;
 }
@@ -104,6 +107,18 @@ export function workerCommand(): Command {
       [],
     )
     .option(
+      "--planes <list>",
+      "ways besides gRPC that feature maps may travel to a coordinator that can use them",
+      (text: string) => parsePlaneList("--planes", text),
+      PLANE_KINDS,
+    )
+    .option(
+      "--plane-port <port>",
+      "port of the tcp plane, on the address that --listen names (default: a free one)",
+      wholeNumber("--plane-port"),
+      0,
+    )
+    .option(
       "--stop-with-stdin",
       "stop when standard input closes: with the process that started this one",
       false,
@@ -141,6 +156,8 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       listen: flags.listen,
       insecure: flags.insecure,
       lanes,
+      planes: flags.planes,
+      planePort: flags.planePort,
       configJson: await unetConfigJson(flags.config ?? model),
       limits: {
         maxSessions: flags.maxSessions,

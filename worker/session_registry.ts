@@ -8,6 +8,7 @@
 import { TuttiError } from "../shared/errors.ts";
 import type { SessionSummary } from "../shared/wire/convert_status.ts";
 import type { WorkerLimits } from "../shared/wire/limits.ts";
+import type { PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import type { SessionSize } from "./session_bytes.ts";
 
 export interface AdmissionRequest extends SessionSize {
@@ -82,6 +83,8 @@ export class SessionTicket {
   readonly #openedAt: number;
   #stepIndex = 0;
   #idleSince: number | undefined;
+  /** How the session's feature maps travel. */
+  plane: PlaneKind | undefined;
   /** Gives the bytes back; harmless when repeated. */
   readonly release: () => void;
 
@@ -121,6 +124,7 @@ export class SessionTicket {
       arenaBytes,
       ageSeconds: (now - this.#openedAt) / 1000,
       idleSeconds: this.#idleSince === undefined ? 0 : (now - this.#idleSince) / 1000,
+      plane: this.plane,
     };
   }
 }

@@ -11,26 +11,30 @@ import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts
 import type { WorkerLimits } from "../shared/wire/limits.ts";
 import { PROTOCOL, TUTTI_VERSION } from "../shared/wire/version.ts";
 import { LoadMeter } from "./load_meter.ts";
+import type { PlaneHost } from "./plane/plane_host.ts";
 import { SessionRegistry } from "./session_registry.ts";
 
 export interface WorkerHostOptions {
   readonly limits: WorkerLimits;
   readonly lanes: number;
   readonly configJson: string;
+  readonly planes: PlaneHost;
 }
 
 export class WorkerHost {
   readonly limits: WorkerLimits;
   readonly sessions: SessionRegistry;
   readonly load: LoadMeter;
+  readonly planes: PlaneHost;
   readonly #configJson: string;
   readonly #startedAt = performance.now();
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #expert: Expert | undefined;
 
-  constructor({ limits, lanes, configJson }: WorkerHostOptions) {
+  constructor({ limits, lanes, configJson, planes }: WorkerHostOptions) {
     this.limits = limits;
+    this.planes = planes;
     this.sessions = new SessionRegistry(limits);
     this.load = new LoadMeter(lanes, limits.maxCalls);
     this.#configJson = configJson;

@@ -25,3 +25,6 @@ export const CLOSE_DEADLINE_MS = 5_000;
 /** After a connection breaks, ms until it is tried again: first, and at most. */
 export const RECONNECT_MIN_MS = 100;
 export const RECONNECT_MAX_MS = 5_000;
+
+/** Opening a plane that a worker offered, ms: on the way to it a packet may be lost, and the next plane waits. */
+export const PLANE_TIMEOUT_MS = 3_000;

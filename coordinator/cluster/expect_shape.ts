@@ -5,13 +5,14 @@
  */
 
 import { ShapeError } from "../../shared/errors.ts";
-import { formatType, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
+import { formatType, type Shape } from "../../shared/tensor/tensor.ts";
 
 /** @throws {ShapeError} naming both shapes */
-export function expectShape(name: string, tensor: Tensor, shape: Shape): void {
-  if (tensor.shape.join() === shape.join()) return;
+export function expectShape(name: string, answer: { readonly shape: Shape }, shape: Shape): void {
+  if (answer.shape.join() === shape.join()) return;
   throw new ShapeError(
-    `${name} must be ${formatType(tensor.dtype, shape)}: current shape is ` +
-      `[${tensor.shape.join(", ")}]`,
+    `${name} must be ${formatType("float32", shape)}: current shape is [${
+      answer.shape.join(", ")
+    }]`,
   );
 }

@@ -9,7 +9,6 @@ import type {
   AddedCond,
   Expert,
   ExpertDescription,
-  ExpertSession,
   ForwardResult,
   SessionConfig,
   StatelessForward,
@@ -39,12 +38,15 @@ import { describeWorker } from "./connect.ts";
 import { BLOCK_DEADLINE_MS, CONNECT_TIMEOUT_MS, SMALL_WORK_DEADLINE_MS } from "./deadlines.ts";
 import { expectShape } from "./expect_shape.ts";
 import { RemoteSession } from "./remote_session.ts";
+import { type TensorTransport, type TransportOptions, transportTo } from "./tensor_transport.ts";
 import { WorkerClient } from "./worker_client.ts";
 
 export interface ConnectOptions {
   /** Longest wait for the worker's description, a model that is still loading included, ms. @default 10000 */
   readonly connectTimeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** How feature maps travel in sessions. */
+  readonly transport?: TransportOptions;
 }
 
 /**
@@ -57,11 +59,12 @@ export interface ConnectOptions {
  */
 export async function connectExpert(
   address: string,
-  { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: ConnectOptions = {},
+  { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal, transport }: ConnectOptions = {},
 ): Promise<RemoteExpert> {
   const client = new WorkerClient(address);
   try {
-    return new RemoteExpert(client, await describeWorker(client, connectTimeoutMs, signal));
+    const worker = await describeWorker(client, connectTimeoutMs, signal);
+    return new RemoteExpert(client, worker, transportTo(client.address, transport));
   } catch (error) {
     client.close();
     throw error;
@@ -78,10 +81,12 @@ export class RemoteExpert implements Expert {
   /** The U-Net's config.json, or `""`. */
   readonly configJson: string;
   readonly #client: WorkerClient;
-  readonly #sessions = new Set<ExpertSession>();
+  readonly #transport: TensorTransport;
+  readonly #sessions = new Set<RemoteSession>();
 
-  constructor(client: WorkerClient, worker: WorkerDescription) {
+  constructor(client: WorkerClient, worker: WorkerDescription, transport: TensorTransport) {
     this.#client = client;
+    this.#transport = transport;
     this.address = client.address;
     this.description = worker.expert;
     this.limits = worker.limits;
@@ -141,10 +146,11 @@ export class RemoteExpert implements Expert {
     });
   }
 
-  async openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession> {
+  async openSession(config: SessionConfig, signal?: AbortSignal): Promise<RemoteSession> {
     const options = {
       client: this.#client,
       description: this.description,
+      transport: this.#transport,
       checkSize: (what: string, bytes: number) => this.#checkSize(what, bytes),
     };
     const session = await RemoteSession.open(options, config, signal);

@@ -113,7 +113,7 @@ function timing(result: ForwardResult, roundTripMs: number, input: F32Tensor): E
     roundTripMs,
     computeMs: result.computeMs,
     queueMs: result.queueMs,
-    sentBytes: input.data.byteLength,
-    receivedBytes: result.hiddenStates.data.byteLength,
+    sentBytes: result.sentBytes ?? input.data.byteLength,
+    receivedBytes: result.receivedBytes ?? result.hiddenStates.data.byteLength,
   };
 }

@@ -110,6 +110,8 @@ export interface SessionConfig {
   readonly timesteps: readonly number[];
   /** SDXL needs it, other families refuse it. */
   readonly addedCond?: AddedCond;
+  /** Sessions of one job share its turn at the lanes. @default a job of its own */
+  readonly job?: string;
   /** Where an expert of this process keeps the session's feature maps. @default memory of its own */
   readonly memory?: ArenaMemory;
 }
@@ -137,6 +139,9 @@ export interface ForwardResult {
   /** Milliseconds in the graphs, and waiting for a lane. */
   readonly computeMs: number;
   readonly queueMs: number;
+  /** Bytes of feature maps on the way, where they travelled. */
+  readonly sentBytes?: number;
+  readonly receivedBytes?: number;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Calls and session commands as messages and back. With its siblings (`convert_description.ts`,
+ * Calls as messages and back. With its siblings (`convert_session.ts`, `convert_plane.ts`, `convert_description.ts`,
  * `convert_status.ts`, `tensor_message.ts`) the only place where message objects and our types meet.
  * Every `...FromMessage` checks what a peer may have got wrong.
  *
@@ -8,9 +8,7 @@
 
 import type {
   AddedCond,
-  ForwardRange,
   ForwardResult,
-  SessionConfig,
   StatelessForward,
   TextEncoding,
   TextOptions,
@@ -21,7 +19,7 @@ import { Fields, type Message } from "./fields.ts";
 import { tensorFromMessage, tensorToMessage } from "./tensor_message.ts";
 
 /** Timesteps in a message before the worker's own limit is known; keeps a hostile list from being walked. */
-const MAX_LIST = 100_000;
+export const MAX_LIST = 100_000;
 
 /** The hash of the model that a request means, or `""` where it left that open. */
 export function modelHashFromMessage(message: unknown): string {
@@ -93,7 +91,7 @@ export function embedTimestepsFromMessage(
   return { timesteps: fields.numbers("timesteps", MAX_LIST), ...(addedCond && { addedCond }) };
 }
 
-function addedCondToMessage(addedCond: AddedCond | undefined): Message {
+export function addedCondToMessage(addedCond: AddedCond | undefined): Message {
   if (!addedCond) return {};
   const { pooledPromptEmbeds, timeIds } = addedCond;
   return {
@@ -104,7 +102,7 @@ function addedCondToMessage(addedCond: AddedCond | undefined): Message {
   };
 }
 
-function addedCondFromFields(fields: Fields): AddedCond | undefined {
+export function addedCondFromFields(fields: Fields): AddedCond | undefined {
   if ((fields.get("addedCond") ?? undefined) === undefined) return undefined;
   const message = fields.message("addedCond");
   return {
@@ -158,7 +156,6 @@ export function forwardBlockFromMessage(message: unknown): StatelessForward {
   };
 }
 
-/** Body of both ForwardBlockResponse and ForwardResult. */
 export function forwardResultToMessage(result: ForwardResult): Message {
   return {
     hiddenStates: tensorToMessage(result.hiddenStates),
@@ -168,7 +165,7 @@ export function forwardResultToMessage(result: ForwardResult): Message {
 }
 
 export function forwardResultFromMessage(message: unknown): ForwardResult {
-  const fields = new Fields(message, "ForwardResult");
+  const fields = new Fields(message, "ForwardBlockResponse");
   return {
     hiddenStates: tensorField(fields, "hiddenStates", "float32"),
     computeMs: fields.number("computeMs"),
@@ -176,132 +173,7 @@ export function forwardResultFromMessage(message: unknown): ForwardResult {
   };
 }
 
-// Session: commands
-
-/** What a client may ask on a session's stream. */
-export type SessionCommand =
-  | { readonly kind: "open"; readonly open: OpenCommand }
-  | { readonly kind: "forward"; readonly forward: ForwardRange }
-  | { readonly kind: "close" };
-
-/** An open command whose sizes are read and whose tensor is not: admission comes between. */
-export interface OpenCommand extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond"> {
-  readonly modelHash: string;
-  addedCond(): AddedCond | undefined;
-  /** @returns f32 `[B, L, D]` */
-  encoderHiddenStates(): F32Tensor;
-}
-
-export function openToMessage(config: SessionConfig, modelHash: string): Message {
-  return {
-    open: {
-      modelHash,
-      batch: uint32("batch", config.batch),
-      height: uint32("height", config.height),
-      width: uint32("width", config.width),
-      timesteps: config.timesteps,
-      encoderHiddenStates: tensorToMessage(config.encoderHiddenStates),
-      ...addedCondToMessage(config.addedCond),
-    },
-  };
-}
-
-export function forwardToMessage(range: ForwardRange): Message {
-  const { first, last } = range;
-  const stepIndex = uint32("step_index", range.stepIndex);
-  return { forward: { stepIndex, first, last, hiddenStates: tensorToMessage(range.hiddenStates) } };
-}
-
-export function closeToMessage(): Message {
-  return { close: {} };
-}
-
-export function commandFromMessage(message: unknown): SessionCommand {
-  const fields = new Fields(message, "SessionRequest");
-  const kind = fields.get("command");
-  switch (kind) {
-    case "open":
-      return { kind, open: openFromFields(new Fields(fields.get("open"), "OpenSession")) };
-    case "forward": {
-      const forward = new Fields(fields.get("forward"), "ForwardRange");
-      return {
-        kind,
-        forward: {
-          stepIndex: forward.whole("stepIndex", 0),
-          first: forward.name("first"),
-          last: forward.name("last"),
-          hiddenStates: tensorField(forward, "hiddenStates", "float32"),
-        },
-      };
-    }
-    case "close":
-      return { kind };
-    default:
-      throw new TuttiError(
-        "INVALID_ARGUMENT",
-        "SessionRequest.command must be one of open, forward, close: current value is not set",
-      );
-  }
-}
-
-function openFromFields(fields: Fields): OpenCommand {
-  return {
-    modelHash: fields.name("modelHash"),
-    batch: fields.whole("batch", 1),
-    height: fields.whole("height", 1),
-    width: fields.whole("width", 1),
-    timesteps: fields.numbers("timesteps", MAX_LIST),
-    encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
-    addedCond: () => addedCondFromFields(fields),
-  };
-}
-
-// Session: events
-
-/** What a worker answers on a session's stream; errors have `status.ts`. */
-export type SessionEvent =
-  | { readonly kind: "opened"; readonly sessionId: string; readonly arenaBytes: number }
-  | { readonly kind: "result"; readonly result: ForwardResult }
-  | { readonly kind: "closed" }
-  | { readonly kind: "error"; readonly error: unknown };
-
-export function openedToMessage(sessionId: string, arenaBytes: number): Message {
-  return { opened: { sessionId, arenaBytes } };
-}
-
-export function resultToMessage(result: ForwardResult): Message {
-  return { result: forwardResultToMessage(result) };
-}
-
-export function closedToMessage(): Message {
-  return { closed: {} };
-}
-
-/** `error` stays a message, for `errorFromMessage`. */
-export function eventFromMessage(message: unknown): SessionEvent {
-  const fields = new Fields(message, "SessionResponse");
-  const kind = fields.get("event");
-  switch (kind) {
-    case "opened": {
-      const opened = fields.message("opened");
-      return {
-        kind,
-        sessionId: opened.name("sessionId"),
-        arenaBytes: opened.whole("arenaBytes", 0),
-      };
-    }
-    case "result":
-      return { kind, result: forwardResultFromMessage(fields.get("result")) };
-    case "closed":
-      return { kind };
-    case "error":
-      return { kind, error: fields.get("error") };
-    default:
-      throw new TuttiError("INTERNAL", "SessionResponse.event must be set");
-  }
-}
-
-function tensorField<D extends "float32" | "int64">(
+export function tensorField<D extends "float32" | "int64">(
   fields: Fields,
   field: string,
   dtype: D,
@@ -310,7 +182,7 @@ function tensorField<D extends "float32" | "int64">(
 }
 
 /** Protobuf would wrap or cut a number that its field cannot hold, so that another one arrives. */
-function uint32(name: string, value: number): number {
+export function uint32(name: string, value: number): number {
   if (Number.isSafeInteger(value) && value >= 0 && value <= 0xffffffff) return value;
   throw new TuttiError(
     "OUT_OF_RANGE",

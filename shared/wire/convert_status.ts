@@ -5,7 +5,9 @@
  */
 
 import { type Versions, versionsFromFields, versionsToMessage } from "./convert_description.ts";
+import { optionalPlane, planeToMessage } from "./convert_plane.ts";
 import { Fields, type Message } from "./fields.ts";
+import type { PlaneKind } from "./plane/plane_kind.ts";
 
 export type WorkerState = "loading" | "serving" | "stopping";
 
@@ -43,6 +45,8 @@ export interface SessionSummary {
   readonly ageSeconds: number;
   /** 0 while a command runs. */
   readonly idleSeconds: number;
+  /** Undefined while feature maps are part of the messages. */
+  readonly plane: PlaneKind | undefined;
 }
 
 const STATES: Readonly<Record<WorkerState, string>> = {
@@ -83,7 +87,9 @@ export function statusFromMessage(message: unknown): WorkerStatus {
 }
 
 export function sessionsToMessage(sessions: readonly SessionSummary[]): Message {
-  return { sessions };
+  return {
+    sessions: sessions.map((session) => ({ ...session, plane: planeToMessage(session.plane) })),
+  };
 }
 
 export function sessionsFromMessage(message: unknown): SessionSummary[] {
@@ -101,6 +107,7 @@ export function sessionsFromMessage(message: unknown): SessionSummary[] {
       arenaBytes: fields.whole("arenaBytes", 0),
       ageSeconds: fields.number("ageSeconds"),
       idleSeconds: fields.number("idleSeconds"),
+      plane: optionalPlane(fields),
     };
   });
 }

@@ -57,6 +57,14 @@ export class Fields {
     return this.text(field) || this.fail(field, "a non-empty string", "");
   }
 
+  /** Bytes, exactly so many. */
+  bytes(field: string, length: number): Uint8Array {
+    const value = this.get(field) ?? new Uint8Array();
+    if (!(value instanceof Uint8Array)) this.fail(field, "bytes");
+    if (value.length !== length) this.fail(field, `${length} bytes`, `${value.length} bytes`);
+    return value;
+  }
+
   oneOf<T extends string>(field: string, allowed: readonly T[]): T {
     const value = allowed.find((choice) => choice === this.get(field));
     return value ?? this.fail(field, `one of ${allowed.map((a) => `"${a}"`).join(", ")}`);

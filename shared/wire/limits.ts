@@ -14,13 +14,16 @@ export const MESSAGE_SLACK_BYTES = 8 * MIB;
  * Largest message in either direction, in bytes: 128 MiB. It is the stateless call of the widest block,
  * OUT09 (640 channels and a skip of 320 at latent resolution), for one 1024-pixel image with guidance
  * (2 rows of 128 x 128) in f32; SDXL has the same widths there. A session sends no skips, so two thirds of
- * it are the most that a 1024-pixel image needs. What does not fit: more than one image of 1024 pixels,
- * or more than 6 of 512, in one session; the caller opens several.
+ * it are the most that a 1024-pixel image needs. Feature maps on a session's plane are not part of a message, and
+ * have no such limit.
  */
 export const MAX_MESSAGE_BYTES = 2 * 128 * 128 * (640 + 320) * 4 + MESSAGE_SLACK_BYTES;
 
 /** Bytes of a result beside its feature map: field tags, shape, times; generous. */
 export const RESULT_OVERHEAD_BYTES = 1024;
+
+/** Most encoded bytes of a tensor in one message of a session's stream: what grpc-js moves fastest, and what both ends buffer. */
+export const MAX_PIECE_BYTES = MIB;
 
 /** Longest error that travels in a trailer, in bytes of JSON: peers may cap all headers at 8 KiB, and base64 adds a third. */
 export const MAX_ERROR_BYTES = 4096;

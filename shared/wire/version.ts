@@ -18,7 +18,7 @@ export interface ProtocolRange {
  * Revisions of `proto/tutti/v1` that this build understands. `max` grows with every change that an older
  * peer would misread; `min` grows when support for an old one ends.
  */
-export const PROTOCOL: ProtocolRange = { min: 1, max: 1 };
+export const PROTOCOL: ProtocolRange = { min: 2, max: 2 };
 
 /** The highest revision that both ends understand, or `undefined` if there is none. */
 export function commonProtocol(a: ProtocolRange, b: ProtocolRange): number | undefined {

@@ -6,8 +6,12 @@
 
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { WorkerClient } from "../../coordinator/cluster/worker_client.ts";
+import type { Transport } from "../../shared/wire/convert_plane.ts";
 import type { Message } from "../../shared/wire/fields.ts";
 import { codeFromNumber } from "../../shared/wire/status.ts";
+
+/** What a client asks that wants feature maps in its messages. */
+export const NO_PLANES: Transport = { planes: [], wireDtypes: { all: "f32", blocks: new Map() } };
 
 /** An answer, or how the stream ended. */
 export type RawEvent =

@@ -13,7 +13,7 @@ import type {
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import { byteLength, formatType, type Tensor } from "../../shared/tensor/tensor.ts";
-import type { OpenCommand } from "../../shared/wire/convert.ts";
+import type { OpenCommand } from "../../shared/wire/convert_session.ts";
 import { RESULT_OVERHEAD_BYTES, type WorkerLimits } from "../../shared/wire/limits.ts";
 import { widestOutput } from "../session_bytes.ts";
 
@@ -42,7 +42,8 @@ export function checkOpen(
   atMost("width", open.width, limits.maxLatentWidth);
   checkTimesteps(limits, open.timesteps);
   const { block, bytes } = widestOutput(expert, { ...open, tokens: 0, timesteps: 0 });
-  checkResultFits(limits, block, bytes);
+  // Feature maps on a plane are not part of a message.
+  if (open.transport.planes.length === 0) checkResultFits(limits, block, bytes);
 }
 
 /**

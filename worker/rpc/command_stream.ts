@@ -8,7 +8,9 @@
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { TuttiError, WorkerError } from "../../shared/errors.ts";
+import { commandFromMessage, pieceToMessage } from "../../shared/wire/convert_session.ts";
 import type { Message } from "../../shared/wire/fields.ts";
+import type { PieceStream } from "../../shared/wire/plane/session_plane.ts";
 import { stoppingError } from "../worker_host.ts";
 
 export type Call = ServerDuplexStream<Message, Message>;
@@ -20,7 +22,7 @@ export interface CommandStreamOptions {
   readonly stopping: AbortSignal;
 }
 
-export class CommandStream {
+export class CommandStream implements PieceStream {
   readonly #call: Call;
   readonly #options: CommandStreamOptions;
   readonly #gone = new AbortController();
@@ -65,6 +67,21 @@ export class CommandStream {
       }, this.#options.stopping);
     }
     return this.#waiting.shift();
+  }
+
+  /** The next message, which must be part of a tensor. */
+  async receivePiece(): Promise<Uint8Array> {
+    const message = await this.receive();
+    const command = commandFromMessage(message ?? {});
+    if (command.kind === "piece") return command.data;
+    throw new TuttiError(
+      "INVALID_ARGUMENT",
+      `A piece of the announced tensor must come: current command is "${command.kind}"`,
+    );
+  }
+
+  async sendPiece(data: Uint8Array): Promise<void> {
+    await this.send(pieceToMessage(data));
   }
 
   /** @throws {TuttiError} as `receive` does */

@@ -20,7 +20,9 @@ import {
   type WorkerLimits,
 } from "../../shared/wire/limits.ts";
 import { reflectedPackage, WORKER_SERVICE, workerService } from "../../shared/wire/load_proto.ts";
+import { PLANE_KINDS, type PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "../listen_address.ts";
+import { PlaneHost } from "../plane/plane_host.ts";
 import { WorkerHost } from "../worker_host.ts";
 import { openFlowWindow } from "./flow_window.ts";
 import { workerHandlers } from "./handlers.ts";
@@ -47,6 +49,10 @@ export interface WorkerServerOptions {
   readonly lanes?: number;
   /** The U-Net's config.json, for Describe. @default "" */
   readonly configJson?: string;
+  /** Planes to offer to sessions besides gRPC. @default all */
+  readonly planes?: readonly PlaneKind[];
+  /** Port of the tcp plane. @default a free one */
+  readonly planePort?: number;
   /** Longest wait for running calls in `stop()`, ms. @default 10000 */
   readonly stopGraceMs?: number;
 }
@@ -76,6 +82,11 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     limits,
     lanes: options.lanes ?? 1,
     configJson: options.configJson ?? "",
+    planes: new PlaneHost({
+      planes: options.planes ?? PLANE_KINDS,
+      hostname: address.host,
+      port: options.planePort ?? 0,
+    }),
   });
   const health = new HealthImplementation();
   setHealth(health, "NOT_SERVING");
@@ -154,6 +165,7 @@ async function stopServer(
   server.forceShutdown();
   // Whoever was cut off just now still gives its session back.
   await withinMs(DISCONNECT_GRACE_MS, Promise.all([closed, host.idle()]));
+  await host.planes.close();
 }
 
 async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The worker's side of a session: one open, then ranges of blocks, then close, each answered before the next
+ * The worker's side of a session: one open, then a plane and ranges of blocks, then close, each answered before the next
  * is read. However the stream ends (close, cancel, lost connection, idle limit, a stopping worker), the
  * session behind it is closed and its bytes are given back before anyone is told.
  *
@@ -7,26 +7,35 @@
  */
 
 import type { handleBidiStreamingCall } from "@grpc/grpc-js";
-import type { ExpertSession, ForwardRange } from "../../shared/engine/expert.ts";
+import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
+import { arenaLayout } from "../../shared/engine/session_arena.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   closedToMessage,
   commandFromMessage,
   type OpenCommand,
   openedToMessage,
-  resultToMessage,
-} from "../../shared/wire/convert.ts";
+  planeInUseToMessage,
+  type SessionCommand,
+} from "../../shared/wire/convert_session.ts";
 import type { Message } from "../../shared/wire/fields.ts";
 import { errorToMessage, errorToStatus } from "../../shared/wire/status.ts";
+import type { OfferedPlanes } from "../plane/plane_host.ts";
+import { PlaneTraffic } from "../plane/plane_traffic.ts";
 import { sessionBytes } from "../session_bytes.ts";
 import type { SessionTicket } from "../session_registry.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
 
+type ForwardCommand = Extract<SessionCommand, { kind: "forward" }>;
+
 interface OpenSession {
   readonly session: ExpertSession;
   readonly ticket: SessionTicket;
+  readonly planes: OfferedPlanes;
+  readonly traffic: PlaneTraffic;
 }
 
 export function sessionHandler(host: WorkerHost): handleBidiStreamingCall<Message, Message> {
@@ -77,9 +86,7 @@ class SessionStream {
         await this.#stream.send(await this.#openFirst(message));
         continue;
       }
-      const answer = await this.#answer(this.#open, message);
-      if (answer === undefined) return true;
-      await this.#stream.send(answer);
+      if (await this.#answer(this.#open, message) === "close") return true;
     }
   }
 
@@ -92,8 +99,8 @@ class SessionStream {
       );
     }
     this.#open = await this.#openSession(command.open);
-    const { ticket } = this.#open;
-    return openedToMessage(ticket.id, ticket.arenaBytes);
+    const { ticket: { id: sessionId, arenaBytes }, planes: { offers } } = this.#open;
+    return openedToMessage({ sessionId, arenaBytes, offers });
   }
 
   async #openSession(open: OpenCommand): Promise<OpenSession> {
@@ -115,45 +122,82 @@ class SessionStream {
       peer: this.#peer,
       arenaBytes,
     });
+    const planes = await this.#host.planes.offer({
+      planes: open.transport.planes,
+      peerHost: hostOf(this.#peer),
+      arenaBytes: arenaLayout(expert.description.blocks, size).bytes,
+    });
     try {
+      const { memory } = planes;
       const config = {
         ...{ batch, height, width, timesteps, encoderHiddenStates },
         ...(addedCond && { addedCond }),
+        ...(open.job !== undefined && { job: open.job }),
+        ...(memory && { memory }),
       };
       const session = await load.sessionCommand(() =>
         expert.openSession(config, this.#stream.gone)
       );
-      return { session, ticket };
+      const { wireDtypes } = open.transport;
+      const lastBlock = expert.description.blocks.at(-1)!.id;
+      const traffic = new PlaneTraffic(this.#stream, {
+        dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
+        idleLimitSeconds: limits.idleLimitSeconds,
+      });
+      return { session, ticket, planes, traffic };
     } catch (error) {
+      planes[Symbol.dispose]();
       ticket.release();
       throw error;
     }
   }
 
-  /** The answer to a command after the first, or `undefined` for close. Errors become answers: the session lives on. */
-  async #answer(open: OpenSession, message: Message): Promise<Message | undefined> {
+  /** Answers a command after the first. Errors become answers: the session lives on. */
+  async #answer(open: OpenSession, message: Message): Promise<"next" | "close"> {
     try {
       const command = commandFromMessage(message);
-      if (command.kind === "close") return undefined;
-      if (command.kind === "open") {
-        throw new TuttiError(
-          "FAILED_PRECONDITION",
-          `This stream has its session, "${open.ticket.id}": open another stream for another one`,
-        );
+      switch (command.kind) {
+        case "close":
+          return "close";
+        case "piece": // Of a tensor that was refused.
+          return "next";
+        case "open":
+          throw new TuttiError(
+            "FAILED_PRECONDITION",
+            `This stream has its session, "${open.ticket.id}": open another stream for another one`,
+          );
+        case "usePlane":
+          await this.#usePlane(open, command.use);
+          return "next";
+        case "forward":
+          await this.#forward(open, command);
+          return "next";
       }
-      return resultToMessage(await this.#forward(open, command.forward));
     } catch (error) {
       if (this.#stream.gone.aborted) throw error;
-      return { error: errorToMessage(TuttiError.from(error)) };
+      await this.#stream.send({ error: errorToMessage(TuttiError.from(error)) });
+      return "next";
     }
   }
 
-  async #forward({ session, ticket }: OpenSession, range: ForwardRange) {
+  async #usePlane({ planes, traffic, ticket }: OpenSession, use: PlaneUse): Promise<void> {
+    traffic.use(await planes.take(use, this.#stream));
+    ticket.plane = use.plane;
+    await this.#stream.send(planeInUseToMessage(use.plane));
+  }
+
+  async #forward(open: OpenSession, { range, input }: ForwardCommand): Promise<void> {
+    const { session, ticket, traffic } = open;
     const { load } = this.#host;
     ticket.commandBegan(range.stepIndex);
     try {
-      return await load.sessionCommand(() => session.forward(range, this.#stream.gone));
+      const hiddenStates = input.hiddenStates ?? await traffic.receive(session, range, input.head);
+      const result: ForwardResult = await load.sessionCommand(() =>
+        session.forward({ ...range, hiddenStates }, this.#stream.gone)
+      );
+      await traffic.answer(range.last, result);
     } finally {
+      ticket.plane = traffic.plane;
       ticket.commandEnded();
     }
   }
@@ -165,7 +209,14 @@ class SessionStream {
     try {
       await open.session.close();
     } finally {
+      open.traffic.close();
+      open.planes[Symbol.dispose]();
       open.ticket.release();
     }
   }
+}
+
+/** `127.0.0.1` of `127.0.0.1:40112`, `::1` of `[::1]:40112`. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }

@@ -15,7 +15,7 @@
 
 import { crc32 } from "node:zlib";
 import { mismatch, type PlaneError } from "./plane_error.ts";
-import type { WireDtype } from "./wire_codec.ts";
+import type { WireDtype } from "../codec/wire_dtype.ts";
 
 export const HEADER_BYTES = 32;
 export const TRAILER_BYTES = 4;

@@ -21,7 +21,8 @@ import {
   TRAILER_BYTES,
 } from "./frame.ts";
 import { mismatch, PlaneError } from "./plane_error.ts";
-import { payloadBytes, PIECE_ELEMENTS, type WireCodec, type WireDtype } from "./wire_codec.ts";
+import { payloadBytes, PIECE_ELEMENTS, type WireCodec } from "./wire_codec.ts";
+import type { WireDtype } from "../codec/wire_dtype.ts";
 
 export interface TensorFrame {
   /** The number of this tensor in its direction of the connection. */

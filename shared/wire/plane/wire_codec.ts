@@ -5,7 +5,7 @@
  * @module
  */
 
-export type WireDtype = "f32" | "f16" | "bf16" | "int8";
+import type { WireDtype } from "../codec/wire_dtype.ts";
 
 export interface WireCodec {
   /** Fills `target`, of `encodedBytes(dtype, source.length)` bytes. */

@@ -14,6 +14,7 @@ import {
 import type { Message } from "../../../shared/wire/fields.ts";
 import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
+import { PROTOCOL } from "../../../shared/wire/version.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
 import { testUnreachable } from "../../support/test_unreachable.ts";
@@ -65,7 +66,7 @@ function describing(response: Message): Promise<Stranger> {
 
 function descriptionMessage(changes: Message = {}): Message {
   const worker: WorkerDescription = {
-    versions: { protocol: { min: 1, max: 1 }, tutti: "9.9.9", deno: "9", runtime: "r" },
+    versions: { protocol: PROTOCOL, tutti: "9.9.9", deno: "9", runtime: "r" },
     expert: new AffineExpert().description,
     configJson: "",
     limits: DEFAULT_LIMITS,
@@ -144,11 +145,14 @@ Deno.test("connectExpert() refuses a worker of another protocol and says which s
       // What a later protocol may no longer send.
       blocks: [],
     });
-  await using newer = await describing(versions(2, 3));
+  const { max } = PROTOCOL;
+  await using newer = await describing(versions(max + 1, max + 2));
   await assertRefused(
     newer.address,
     "FAILED_PRECONDITION",
-    /Tutti 9\.9\.9\) speaks protocol 2\.\.3, .* protocol 1: update this side/,
+    new RegExp(
+      `Tutti 9\\.9\\.9\\) speaks protocol ${max + 1}\\.\\.${max + 2}, .* protocol ${max}: update this side`,
+    ),
   );
 });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
+import { transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
 import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
@@ -158,7 +159,7 @@ Deno.test("encoder 1 of an expert that has one: the client refuses, and the work
       ...served.remote.description,
       texts: new Array(2).fill(served.remote.description.texts[0]),
     },
-  });
+  }, transportTo(served.worker.address));
   await assert.rejects(blind.encodeText(ids, { encoder: 1 }), refusal);
   await blind.close();
 });

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { forwardBlockToMessage, openToMessage } from "../../../shared/wire/convert.ts";
+import { forwardBlockToMessage } from "../../../shared/wire/convert.ts";
+import { openToMessage } from "../../../shared/wire/convert_session.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
+import { NO_PLANES } from "../../support/raw_session.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 
 const SAME_BYTES = (bytes: Buffer) => bytes;
@@ -53,7 +55,7 @@ Deno.test("worker: 2 x 300 damaged messages end in a status, and the next good o
   };
   const service = workerService();
   const good: [string, Buffer][] = [
-    ["Session", service.Session!.requestSerialize(openToMessage(config, modelHash))],
+    ["Session", service.Session!.requestSerialize(openToMessage(config, modelHash, NO_PLANES))],
     [
       "ForwardBlock",
       service.ForwardBlock!.requestSerialize(forwardBlockToMessage(block, modelHash)),

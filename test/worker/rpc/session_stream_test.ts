@@ -4,13 +4,13 @@ import {
   readWorkerStatus,
 } from "../../../coordinator/cluster/worker_status.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
-import { openToMessage } from "../../../shared/wire/convert.ts";
+import { openToMessage } from "../../../shared/wire/convert_session.ts";
 import type { Message } from "../../../shared/wire/fields.ts";
 import { errorFromMessage, errorFromStatus } from "../../../shared/wire/status.ts";
 import { tensorToMessage } from "../../../shared/wire/tensor_message.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
-import { type RawEvent, RawSession } from "../../support/raw_session.ts";
+import { NO_PLANES, type RawEvent, RawSession } from "../../support/raw_session.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 
 async function openMessage(
@@ -19,7 +19,7 @@ async function openMessage(
   size?: number,
 ): Promise<Message> {
   const config = await sessionConfig(expert, size);
-  const { open } = openToMessage(config, expert.description.modelHash);
+  const { open } = openToMessage(config, expert.description.modelHash, NO_PLANES);
   return { open: { ...open as Message, ...changes } };
 }
 
@@ -90,7 +90,7 @@ Deno.test("session: shows in the list with its sizes while it is open", async ()
   const { sessionId, arenaBytes } = ("event" in opened && opened.event.opened) as Message;
   const { peer, ageSeconds, idleSeconds, ...rest } = session!;
   const sizes = { batch: 2, height: 8, width: 8, timesteps: 3, stepIndex: 2 };
-  assert.deepEqual(rest, { sessionId, arenaBytes, ...sizes });
+  assert.deepEqual(rest, { sessionId, arenaBytes, plane: undefined, ...sizes });
   assert.match(peer, /^127\.0\.0\.1:\d+$/);
   assert.ok(ageSeconds >= idleSeconds && ageSeconds < 60);
   assert.equal((await readWorkerStatus(address)).arenaBytesUsed, arenaBytes);

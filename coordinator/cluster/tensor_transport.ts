@@ -1,0 +1,85 @@
+/**
+ * How feature maps travel to workers: which planes are tried, and what the numbers are on the way.
+ *
+ * @module
+ */
+
+import { UsageError } from "../../shared/errors.ts";
+import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
+import { WIRE_DTYPES, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
+import type { Transport, WireDtypes } from "../../shared/wire/convert_plane.ts";
+import { type PlaneChoice, wantedPlanes } from "../../shared/wire/plane/plane_kind.ts";
+import type { PlaneFallback } from "./choose_plane.ts";
+
+/** What a user may say. */
+export interface TransportOptions {
+  /** @default "auto" */
+  readonly plane?: PlaneChoice;
+  /** @default f32 on this host, f16 to others */
+  readonly wireDtypes?: Partial<WireDtypes>;
+  /** Told of each plane that was offered and does not work. */
+  readonly onFallback?: (fallback: WorkerFallback) => void;
+}
+
+export interface WorkerFallback extends PlaneFallback {
+  /** HOST:PORT */
+  readonly worker: string;
+}
+
+/** What is done for one worker. */
+export interface TensorTransport extends Transport {
+  readonly onFallback?: (fallback: WorkerFallback) => void;
+}
+
+/** @param address of the worker */
+export function transportTo(
+  address: string,
+  { plane = "auto", wireDtypes = {}, onFallback }: TransportOptions = {},
+): TensorTransport {
+  const all = wireDtypes.all ?? (isLoopback(parseAddress(address)) ? "f32" : "f16");
+  const blocks = wireDtypes.blocks ?? new Map<string, WireDtype>();
+  // Shared memory carries f32 as it is: who wants less has to have a wire.
+  const isExact = [all, ...blocks.values()].every((dtype) => dtype === "f32");
+  if (plane === "shm" && !isExact) {
+    throw new UsageError(
+      `--plane shm carries f32: current --wire-dtype is ${formatWireDtypes({ all, blocks })}`,
+    );
+  }
+  const planes = wantedPlanes(plane).filter((kind) => kind !== "shm" || isExact);
+  return { planes, wireDtypes: { all, blocks }, ...(onFallback && { onFallback }) };
+}
+
+/**
+ * Reads `auto`, `f16`, `f16,IN00=f32,OUT08=int8` or `auto,OUT08=int8`.
+ *
+ * @throws {UsageError} if a dtype is unknown
+ */
+export function parseWireDtypes(text: string): Partial<WireDtypes> {
+  const [first = "", ...exceptions] = text.split(",").map((part) => part.trim());
+  const blocks = exceptions.map((exception) => {
+    const [, block, dtype] = /^([A-Z]+\d\d)=(.+)$/.exec(exception) ?? [];
+    if (block === undefined) throw wrongDtypes(text);
+    return [block, dtypeOf(dtype!, text)] as const;
+  });
+  return {
+    ...(first !== "auto" && { all: dtypeOf(first, text) }),
+    blocks: new Map(blocks),
+  };
+}
+
+export function formatWireDtypes({ all = "f32", blocks }: Partial<WireDtypes>): string {
+  return [all, ...[...blocks ?? []].map(([block, dtype]) => `${block}=${dtype}`)].join(",");
+}
+
+function dtypeOf(name: string, text: string): WireDtype {
+  const dtype = WIRE_DTYPES.find((known) => known === name);
+  if (dtype) return dtype;
+  throw wrongDtypes(text);
+}
+
+function wrongDtypes(text: string): UsageError {
+  return new UsageError(
+    `--wire-dtype must be auto or one of ${WIRE_DTYPES.join(", ")}, and may name blocks as in ` +
+      `f16,OUT08=int8: current value is "${text}"`,
+  );
+}

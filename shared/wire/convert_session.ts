@@ -1,0 +1,252 @@
+/**
+ * Commands and events of a session's stream as messages and back. A feature map is part of its message (`hiddenStates`)
+ * or travels on the session's plane (`head`).
+ *
+ * @module
+ */
+
+import type { AddedCond, ForwardRange, SessionConfig } from "../engine/expert.ts";
+import { TuttiError } from "../errors.ts";
+import type { F32Tensor } from "../tensor/tensor.ts";
+import {
+  addedCondFromFields,
+  addedCondToMessage,
+  MAX_LIST,
+  tensorField,
+  uint32,
+} from "./convert.ts";
+import {
+  headFromFields,
+  headToMessage,
+  offersFromFields,
+  offerToMessage,
+  planeField,
+  type PlaneOffer,
+  planeToMessage,
+  type PlaneUse,
+  planeUseFromFields,
+  planeUseToMessage,
+  type TensorHead,
+  type Transport,
+  transportFromFields,
+  transportToMessage,
+} from "./convert_plane.ts";
+import { Fields, type Message } from "./fields.ts";
+import { MAX_PIECE_BYTES } from "./limits.ts";
+import type { PlaneKind } from "./plane/plane_kind.ts";
+import { tensorToMessage } from "./tensor_message.ts";
+
+/** A feature map, or what announces one. */
+export type Carried =
+  | { readonly hiddenStates: F32Tensor; readonly head?: undefined }
+  | { readonly head: TensorHead; readonly hiddenStates?: undefined };
+
+// Commands
+
+/** What a client may ask on a session's stream. */
+export type SessionCommand =
+  | { readonly kind: "open"; readonly open: OpenCommand }
+  | { readonly kind: "usePlane"; readonly use: PlaneUse }
+  | { readonly kind: "forward"; readonly range: RangeCommand; readonly input: Carried }
+  | { readonly kind: "piece"; readonly data: Uint8Array }
+  | { readonly kind: "close" };
+
+export type RangeCommand = Omit<ForwardRange, "hiddenStates">;
+
+/** An open command whose sizes are read and whose tensor is not: admission comes between. */
+export interface OpenCommand
+  extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond" | "memory"> {
+  readonly modelHash: string;
+  readonly transport: Transport;
+  addedCond(): AddedCond | undefined;
+  /** @returns f32 `[B, L, D]` */
+  encoderHiddenStates(): F32Tensor;
+}
+
+export function openToMessage(
+  config: SessionConfig,
+  modelHash: string,
+  transport: Transport,
+): Message {
+  return {
+    open: {
+      modelHash,
+      batch: uint32("batch", config.batch),
+      height: uint32("height", config.height),
+      width: uint32("width", config.width),
+      timesteps: config.timesteps,
+      job: config.job ?? "",
+      encoderHiddenStates: tensorToMessage(config.encoderHiddenStates),
+      ...addedCondToMessage(config.addedCond),
+      ...transportToMessage(transport),
+    },
+  };
+}
+
+export function usePlaneToMessage(use: PlaneUse): Message {
+  return { usePlane: planeUseToMessage(use) };
+}
+
+export function forwardToMessage(range: RangeCommand, input: Carried): Message {
+  const { first, last } = range;
+  const stepIndex = uint32("step_index", range.stepIndex);
+  return { forward: { stepIndex, first, last, ...carriedToMessage(input) } };
+}
+
+/** Of a command or of an event. */
+export function pieceToMessage(data: Uint8Array): Message {
+  return { piece: { data } };
+}
+
+export function closeToMessage(): Message {
+  return { close: {} };
+}
+
+export function commandFromMessage(message: unknown): SessionCommand {
+  const fields = new Fields(message, "SessionRequest");
+  const kind = fields.get("command");
+  switch (kind) {
+    case "open":
+      return { kind, open: openFromFields(new Fields(fields.get("open"), "OpenSession")) };
+    case "usePlane":
+      return { kind, use: planeUseFromFields(new Fields(fields.get(kind), "UsePlane")) };
+    case "forward": {
+      const forward = new Fields(fields.get("forward"), "ForwardRange");
+      return {
+        kind,
+        range: {
+          stepIndex: forward.whole("stepIndex", 0),
+          first: forward.name("first"),
+          last: forward.name("last"),
+        },
+        input: carriedFromFields(forward),
+      };
+    }
+    case "piece":
+      return { kind, data: pieceFromFields(new Fields(fields.get(kind), "TensorPiece")) };
+    case "close":
+      return { kind };
+    default:
+      throw new TuttiError(
+        "INVALID_ARGUMENT",
+        "SessionRequest.command must be one of open, use_plane, forward, piece, close: " +
+          "current value is not set",
+      );
+  }
+}
+
+function openFromFields(fields: Fields): OpenCommand {
+  const job = fields.text("job");
+  return {
+    modelHash: fields.name("modelHash"),
+    batch: fields.whole("batch", 1),
+    height: fields.whole("height", 1),
+    width: fields.whole("width", 1),
+    timesteps: fields.numbers("timesteps", MAX_LIST),
+    ...(job !== "" && { job }),
+    transport: transportFromFields(fields),
+    encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
+    addedCond: () => addedCondFromFields(fields),
+  };
+}
+
+// Events
+
+/** What a worker answers on a session's stream; errors have `status.ts`. */
+export type SessionEvent =
+  | {
+    readonly kind: "opened";
+    readonly sessionId: string;
+    readonly arenaBytes: number;
+    readonly offers: readonly PlaneOffer[];
+  }
+  | { readonly kind: "planeInUse"; readonly plane: PlaneKind }
+  | {
+    readonly kind: "result";
+    readonly output: Carried;
+    readonly computeMs: number;
+    readonly queueMs: number;
+  }
+  | { readonly kind: "piece"; readonly data: Uint8Array }
+  | { readonly kind: "closed" }
+  | { readonly kind: "error"; readonly error: unknown };
+
+export function openedToMessage(
+  { sessionId, arenaBytes, offers }: Omit<Extract<SessionEvent, { kind: "opened" }>, "kind">,
+): Message {
+  return { opened: { sessionId, arenaBytes, offers: offers.map(offerToMessage) } };
+}
+
+export function planeInUseToMessage(plane: PlaneKind): Message {
+  return { planeInUse: { plane: planeToMessage(plane) } };
+}
+
+export function resultToMessage(
+  { output, computeMs, queueMs }: Omit<Extract<SessionEvent, { kind: "result" }>, "kind">,
+): Message {
+  return { result: { ...carriedToMessage(output), computeMs, queueMs } };
+}
+
+export function closedToMessage(): Message {
+  return { closed: {} };
+}
+
+/** `error` stays a message, for `errorFromMessage`. */
+export function eventFromMessage(message: unknown): SessionEvent {
+  const fields = new Fields(message, "SessionResponse");
+  const kind = fields.get("event");
+  switch (kind) {
+    case "opened": {
+      const opened = fields.message("opened");
+      return {
+        kind,
+        sessionId: opened.name("sessionId"),
+        arenaBytes: opened.whole("arenaBytes", 0),
+        offers: offersFromFields(opened),
+      };
+    }
+    case "planeInUse":
+      return { kind, plane: planeField(new Fields(fields.get(kind), "PlaneInUse")) };
+    case "result": {
+      const result = new Fields(fields.get("result"), "ForwardResult");
+      return {
+        kind,
+        output: carriedFromFields(result),
+        computeMs: result.number("computeMs"),
+        queueMs: result.number("queueMs"),
+      };
+    }
+    case "piece":
+      return { kind, data: pieceFromFields(new Fields(fields.get(kind), "TensorPiece")) };
+    case "closed":
+      return { kind };
+    case "error":
+      return { kind, error: fields.get("error") };
+    default:
+      throw new TuttiError("INTERNAL", "SessionResponse.event must be set");
+  }
+}
+
+// Both
+
+function carriedToMessage({ hiddenStates, head }: Carried): Message {
+  return hiddenStates
+    ? { hiddenStates: tensorToMessage(hiddenStates) }
+    : { hiddenStatesHead: headToMessage(head) };
+}
+
+function carriedFromFields(fields: Fields): Carried {
+  if (!fields.has("hiddenStatesHead")) {
+    return { hiddenStates: tensorField(fields, "hiddenStates", "float32") };
+  }
+  return { head: headFromFields(fields.message("hiddenStatesHead")) };
+}
+
+function pieceFromFields(fields: Fields): Uint8Array {
+  const data = fields.get("data");
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array();
+  if (bytes.length === 0 || bytes.length > MAX_PIECE_BYTES) {
+    fields.fail("data", `1 to ${MAX_PIECE_BYTES} bytes`, `${bytes.length} bytes`);
+  }
+  return bytes;
+}

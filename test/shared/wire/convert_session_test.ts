@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import type { WireDtype } from "../../../shared/wire/codec/wire_dtype.ts";
+import { wireDtypeOf } from "../../../shared/wire/convert_plane.ts";
+import {
+  commandFromMessage,
+  eventFromMessage,
+  forwardToMessage,
+  openedToMessage,
+  openToMessage,
+  pieceToMessage,
+  planeInUseToMessage,
+  resultToMessage,
+  usePlaneToMessage,
+} from "../../../shared/wire/convert_session.ts";
+import type { Message } from "../../../shared/wire/fields.ts";
+import { MAX_PIECE_BYTES } from "../../../shared/wire/limits.ts";
+import { randomTensor } from "../../support/expert_inputs.ts";
+import { travel } from "./travel.ts";
+
+const TOKEN = Uint8Array.from({ length: 16 }, (_, i) => 200 + i);
+const HEAD = { shape: [2, 4, 8, 9], wireDtype: "int8", sequence: 2 ** 32 - 1 } as const;
+
+const command = (message: Message) => commandFromMessage(travel("Session", "request", message));
+const event = (message: Message) => eventFromMessage(travel("Session", "response", message));
+
+Deno.test("an open command comes through unchanged, with what its client wants of planes", () => {
+  const config = {
+    batch: 2,
+    height: 8,
+    width: 9,
+    timesteps: [999, 0.5],
+    encoderHiddenStates: randomTensor([2, 3, 4], 1),
+    job: "picture 7",
+  };
+  const transport = {
+    planes: ["shm", "grpc"],
+    wireDtypes: { all: "f16", blocks: new Map<string, WireDtype>([["OUT08", "int8"]]) },
+  } as const;
+  const read = command(openToMessage(config, "hash", transport));
+  assert.ok(read.kind === "open");
+  const { encoderHiddenStates, addedCond, ...rest } = read.open;
+  const { encoderHiddenStates: states, ...sizes } = config;
+  assert.deepEqual(rest, { ...sizes, modelHash: "hash", transport });
+  assert.deepEqual(encoderHiddenStates(), states);
+  assert.equal(addedCond(), undefined);
+});
+
+Deno.test("a client that knows no planes gets none, and f32", () => {
+  const read = command({ open: { modelHash: "h", batch: 1, height: 1, width: 1, timesteps: [1] } });
+  assert.ok(read.kind === "open");
+  assert.deepEqual(read.open.transport, {
+    planes: [],
+    wireDtypes: { all: "f32", blocks: new Map() },
+  });
+  assert.equal(read.open.job, undefined);
+});
+
+Deno.test("a feature map comes in its message, or is announced", () => {
+  const range = { stepIndex: 7, first: "IN00", last: "M00" };
+  const hiddenStates = randomTensor([1, 2, 3, 4], 1);
+  for (const carried of [{ hiddenStates }, { head: HEAD }] as const) {
+    assert.deepEqual(command(forwardToMessage(range, carried)), {
+      kind: "forward",
+      range,
+      input: carried,
+    });
+    const result = { output: carried, computeMs: 1.5, queueMs: 0.25 };
+    assert.deepEqual(event(resultToMessage(result)), { kind: "result", ...result });
+  }
+});
+
+Deno.test("offers, choices and pieces come through unchanged", () => {
+  const offers = [
+    { plane: "shm", address: "tutti-1-ab", token: TOKEN, regionBytes: 2 ** 40 },
+    { plane: "tcp", address: ":7071", token: TOKEN, regionBytes: 0 },
+  ] as const;
+  const opened = { sessionId: "s1", arenaBytes: 7, offers };
+  const arrived = event(openedToMessage(opened));
+  assert.deepEqual(plain(arrived), plain({ kind: "opened", ...opened }));
+  assert.deepEqual(event(planeInUseToMessage("unix")), { kind: "planeInUse", plane: "unix" });
+  const use = { plane: "tcp", proof: TOKEN } as const;
+  assert.deepEqual(plain(command(usePlaneToMessage(use))), plain({ kind: "usePlane", use }));
+  const data = new Uint8Array(MAX_PIECE_BYTES).fill(3);
+  assert.deepEqual(plain(command(pieceToMessage(data))), plain({ kind: "piece", data }));
+});
+
+Deno.test("numbers that protobuf would bend are refused where they are sent", () => {
+  const hiddenStates = randomTensor([1], 1);
+  for (const stepIndex of [-1, 0.5, NaN, Infinity, 2 ** 32]) {
+    const range = { stepIndex, first: "IN00", last: "IN00" };
+    assert.throws(() => forwardToMessage(range, { hiddenStates }), { code: "OUT_OF_RANGE" });
+  }
+});
+
+Deno.test("what a peer may get wrong about planes is refused by name", () => {
+  const refused = (message: Message, pattern: RegExp) =>
+    assert.throws(() => command(message), { code: "INVALID_ARGUMENT", message: pattern });
+  refused(
+    { usePlane: { plane: "PLANE_TCP", proof: new Uint8Array(15) } },
+    /^UsePlane\.proof must be 16 bytes: current value is "15 bytes"$/,
+  );
+  refused({ usePlane: { plane: "PLANE_UNSPECIFIED" } }, /^UsePlane\.plane must be PLANE_/);
+  refused({ piece: { data: new Uint8Array() } }, /^TensorPiece\.data must be 1 to 1048576 bytes/);
+  refused(
+    { piece: { data: new Uint8Array(MAX_PIECE_BYTES + 1) } },
+    /must be 1 to 1048576 bytes: current value is "1048577 bytes"$/,
+  );
+  const forward = { stepIndex: 0, first: "IN00", last: "IN00" };
+  refused(
+    { forward: { ...forward, hiddenStatesHead: { shape: new Array(8).fill(2 ** 20) } } },
+    /hidden_states_head\.shape must be of a tensor that can be/,
+  );
+  refused({ forward: { ...forward, hiddenStatesHead: { shape: [-1] } } }, /shape/);
+  refused({ forward }, /^ForwardRange\.hidden_states must be set$/);
+});
+
+Deno.test("wireDtypeOf(): the noise is exact unless it is named", () => {
+  const dtypes = { all: "f16", blocks: new Map<string, WireDtype>([["IN03", "bf16"]]) } as const;
+  assert.equal(wireDtypeOf(dtypes, "IN02", "OUT11"), "f16");
+  assert.equal(wireDtypeOf(dtypes, "IN03", "OUT11"), "bf16");
+  assert.equal(wireDtypeOf(dtypes, "OUT11", "OUT11"), "f32");
+  const named = { ...dtypes, blocks: new Map<string, WireDtype>([["OUT11", "f16"]]) };
+  assert.equal(wireDtypeOf(named, "OUT11", "OUT11"), "f16");
+});
+
+/** Bytes as numbers: what arrives are Buffers. */
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, part) => {
+    if (part instanceof Uint8Array) return [...part];
+    return part?.type === "Buffer" ? part.data : part;
+  }));
+}

@@ -1,0 +1,155 @@
+/**
+ * A session's feature maps on the worker's side: into the session's memory before a range runs, out of it afterwards. A
+ * plane that fails is given up, and the client is told so; the session goes on with whichever it takes next.
+ *
+ * @module
+ */
+
+import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
+import { ShapeError, TuttiError } from "../../shared/errors.ts";
+import { type F32Tensor, formatType } from "../../shared/tensor/tensor.ts";
+import type { WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
+import type { TensorHead } from "../../shared/wire/convert_plane.ts";
+import { type RangeCommand, resultToMessage } from "../../shared/wire/convert_session.ts";
+import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
+import { planeLost, type SessionPlane } from "../../shared/wire/plane/session_plane.ts";
+import type { CommandStream } from "../rpc/command_stream.ts";
+
+export interface PlaneTrafficOptions {
+  /** What a block's output is to be on the way. */
+  readonly dtypeOf: (block: string) => WireDtype;
+  /** Longest wait for a tensor that was announced, seconds. */
+  readonly idleLimitSeconds: number;
+}
+
+export class PlaneTraffic {
+  readonly #stream: CommandStream;
+  readonly #options: PlaneTrafficOptions;
+  #plane: SessionPlane | undefined;
+  #received = 0;
+  #sent = 0;
+
+  constructor(stream: CommandStream, options: PlaneTrafficOptions) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  /** Undefined while feature maps are part of the messages. */
+  get plane(): PlaneKind | undefined {
+    return this.#plane?.kind;
+  }
+
+  /** Tensors are numbered anew. */
+  use(plane: SessionPlane): void {
+    this.close();
+    this.#plane = plane;
+    this.#received = this.#sent = 0;
+  }
+
+  /**
+   * The input of a range, in the session's memory.
+   *
+   * @throws {TuttiError} what the session refuses, ShapeError for another tensor than the range takes, or a PlaneError
+   */
+  async receive(session: ExpertSession, range: RangeCommand, head: TensorHead): Promise<F32Tensor> {
+    const plane = this.#plane;
+    if (!plane) {
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        "A feature map was announced on a plane, and the session uses none: " +
+          "choose one with use_plane, or send it in hidden_states",
+      );
+    }
+    let target: F32Tensor;
+    try {
+      this.#checkSequence(head);
+      target = inputOf(session, range);
+      checkHead(head, target, plane);
+    } catch (error) {
+      if (plane.refuse()) throw error;
+      throw this.#lose(plane, error);
+    }
+    await this.#whileThere(plane, (signal) => plane.receive(target, head, signal));
+    return target;
+  }
+
+  /** Tells the client that the range is done, and hands it the result. */
+  async answer(last: string, { hiddenStates, computeMs, queueMs }: ForwardResult): Promise<void> {
+    const plane = this.#plane;
+    if (!plane) {
+      return await this.#stream.send(
+        resultToMessage({ output: { hiddenStates }, computeMs, queueMs }),
+      );
+    }
+    const wireDtype = plane.kind === "shm" ? "f32" : this.#options.dtypeOf(last);
+    const head = { shape: hiddenStates.shape, wireDtype, sequence: this.#sent++ };
+    await this.#stream.send(resultToMessage({ output: { head }, computeMs, queueMs }));
+    try {
+      await this.#whileThere(plane, (signal) => plane.send(hiddenStates, head, signal));
+    } catch (error) {
+      // The client has its answer, and notices by itself that the tensor does not come.
+      if (plane.kind === "grpc") throw error;
+    }
+  }
+
+  close(): void {
+    this.#plane?.close();
+    this.#plane = undefined;
+  }
+
+  /** A tensor that is refused for another reason has come all the same: the next one has the next number. */
+  #checkSequence({ sequence }: TensorHead): void {
+    if (sequence !== this.#received) throw wrongField("sequence", this.#received, sequence);
+    this.#received++;
+  }
+
+  /** Gives the plane up if the work on it fails, the client goes, or nothing moves for too long. */
+  async #whileThere(
+    plane: SessionPlane,
+    work: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { gone } = this.#stream;
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    const timer = setTimeout(abort, this.#options.idleLimitSeconds * 1000);
+    gone.addEventListener("abort", abort);
+    try {
+      await work(stop.signal);
+    } catch (error) {
+      throw this.#lose(plane, error);
+    } finally {
+      clearTimeout(timer);
+      gone.removeEventListener("abort", abort);
+    }
+  }
+
+  #lose(plane: SessionPlane, error: unknown): TuttiError {
+    this.close();
+    return planeLost(plane.kind, error);
+  }
+}
+
+/** @throws {TuttiError} INVALID_ARGUMENT if it is not the tensor that the range takes */
+function checkHead(head: TensorHead, target: F32Tensor, plane: SessionPlane): void {
+  if (head.shape.join() !== target.shape.join()) {
+    throw new ShapeError(
+      `hidden_states must be ${formatType("float32", target.shape)}: ` +
+        `current value is ${formatType("float32", head.shape)}`,
+      { details: { tensor: "hidden_states" } },
+    );
+  }
+  if (plane.kind === "shm" && head.wireDtype !== "f32") {
+    throw wrongField("wire_dtype", "f32", head.wireDtype);
+  }
+}
+
+function wrongField(field: string, expected: string | number, value: string | number): TuttiError {
+  const message = `${field} must be ${expected}: current value is ${value}`;
+  return new TuttiError("INVALID_ARGUMENT", message, { details: { field } });
+}
+
+function inputOf(session: ExpertSession, range: RangeCommand): F32Tensor {
+  const target = session.inputBuffer(range);
+  if (target) return target;
+  throw new TuttiError("INTERNAL", "A worker's session must have memory for its inputs");
+}
