@@ -128,13 +128,14 @@ function printSessions(rows: readonly Row[]): void {
   }
   printLine(
     "\n" + formatTable(
-      ["session", "model", "batch", "latent", "step", "arena", "age", "idle"],
+      ["session", "model", "batch", "latent", "step", "plane", "arena", "age", "idle"],
       sessions.map(({ row, session }) => [
         session.sessionId,
         "status" in row ? row.status.name : "",
         session.batch,
         `${session.width}x${session.height}`,
         `${session.stepIndex + 1}/${session.timesteps}`,
+        session.plane ?? "-",
         formatBytes(session.arenaBytes),
         formatDuration(session.ageSeconds * 1000),
         formatDuration(session.idleSeconds * 1000),

@@ -30,8 +30,14 @@ import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { outputPaths } from "./output_paths.ts";
 import { promptRows } from "./prompt_rows.ts";
 import { SampleStats } from "./sample_stats.ts";
+import {
+  planeOption,
+  type TransportFlags,
+  transportOptions,
+  wireDtypeOption,
+} from "./transport_flags.ts";
 
-export interface SampleFlags extends EnsembleFlags, DeviceFlags {
+export interface SampleFlags extends EnsembleFlags, DeviceFlags, TransportFlags {
   readonly negative: string;
   readonly promptSyntax: PromptSyntax;
   readonly clipSkip: number;
@@ -123,6 +129,8 @@ export function sampleCommand(): Command {
     )
     .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
     .addOption(precisionOption("workers that this command starts compute"))
+    .addOption(planeOption())
+    .addOption(wireDtypeOption())
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
@@ -149,6 +157,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     signal,
     device,
     precision: flags.precision,
+    transport: transportOptions(flags, warn),
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);
@@ -229,11 +238,15 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       elapsedMs,
       samplingMs,
       steps: flags.steps,
-      ...(flags.stats && { stats: stats.blocks() }),
+      ...(flags.stats && { stats: stats.blocks(), planes: stats.planes() }),
     });
     return;
   }
-  if (flags.stats) printLine(`Means of ${flags.steps} steps:\n${stats.format()}\n`);
+  if (flags.stats) {
+    const planes = stats.planes().map((plane, i) => `${ensemble.members[i]!.name} ${plane}`);
+    printLine(`Means of ${flags.steps} steps:\n${stats.format()}`);
+    printLine(`Planes: ${planes.join(", ")}\n`);
+  }
   note(`Sampled in ${formatDuration(samplingMs)}, all in ${formatDuration(elapsedMs)}`);
   for (const [index, path] of paths.entries()) printLine(`${path} (seed ${seeds[index]})`);
 }

@@ -12,7 +12,7 @@ export interface BlockStats {
   /** Round trip without compute and queue: serialisation, transport, and waiting for a core. */
   readonly wireMs: number;
   readonly aggregateMs: number;
-  /** Tensor bytes to and from all experts. */
+  /** Bytes of feature maps on the way, to and from all experts. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -21,6 +21,8 @@ type Sums = { -readonly [K in keyof Omit<BlockStats, "block">]: number };
 
 export class SampleStats {
   readonly #blocks = new Map<string, { sums: Sums; count: number }>();
+  /** Those that each expert's feature maps travelled on. */
+  readonly #planes: Set<string>[] = [];
 
   add(report: SegmentReport): void {
     const block = report.first === report.last ? report.first : `${report.first}..${report.last}`;
@@ -31,11 +33,17 @@ export class SampleStats {
     entry.sums.queueMs += slowest.queueMs;
     entry.sums.wireMs += slowest.roundTripMs - slowest.computeMs - slowest.queueMs;
     entry.sums.aggregateMs += report.aggregateMs;
-    for (const { sentBytes, receivedBytes } of report.experts) {
+    for (const [index, { plane, sentBytes, receivedBytes }] of report.experts.entries()) {
+      (this.#planes[index] ??= new Set()).add(plane);
       entry.sums.sentBytes += sentBytes;
       entry.sums.receivedBytes += receivedBytes;
     }
     this.#blocks.set(block, entry);
+  }
+
+  /** One entry per expert: `shm`, or `unix, grpc` if the first failed. */
+  planes(): string[] {
+    return this.#planes.map((planes) => [...planes].join(", "));
   }
 
   /** In the order in which the blocks ran. */

@@ -16,6 +16,7 @@ import { BUNDLED_GOLDENS } from "../../shared/project_files.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { styles } from "../../shared/terminal/sgr.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import type { PlaneChoice } from "../../shared/wire/plane/plane_kind.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
 import { type SpawnedWorker, spawnWorker } from "../cluster/spawn_worker.ts";
 import { type CheckResult, worst } from "../verify/check.ts";
@@ -23,9 +24,11 @@ import type { OpenExpert } from "../verify/context.ts";
 import { matcher } from "../verify/name_pattern.ts";
 import { verify } from "../verify/verify.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { planeOption } from "./transport_flags.ts";
 
 interface VerifyFlags extends DeviceFlags {
   readonly via: "local" | "cluster";
+  readonly plane: PlaneChoice;
   /** Patterns of checks' names. */
   readonly only?: string;
   readonly json: boolean;
@@ -42,6 +45,7 @@ ${DEVICE_TOLERANCE.f32}, and what is computed in 16-bit floats by ${DEVICE_TOLER
 Examples:
   tutti verify
   tutti verify path/to/goldens --via local
+  tutti verify --plane tcp
   tutti verify --device webgpu --precision f16 --only 'sd15/*'
   tutti verify --json | jq 'select(.verdict == "failed")'`;
 
@@ -56,6 +60,7 @@ export function verifyCommand(): Command {
       new Option("--via <way>", "experts in worker processes over gRPC, or in this process")
         .choices(["local", "cluster"]).default("cluster"),
     )
+    .addOption(planeOption())
     .option("--only <patterns>", "checks to run, such as 'sd15/unet,sd15/vae' or 'sd15/*'")
     .option("--json", "print one JSON object per check, with every tensor", false)
     .addHelpText("after", EXAMPLES)
@@ -65,7 +70,10 @@ export function verifyCommand(): Command {
 }
 
 async function runVerify(folder: string, flags: VerifyFlags): Promise<void> {
-  const { via, only, json } = flags;
+  const { via, plane, only, json } = flags;
+  if (via === "local" && plane !== "auto") {
+    throw new UsageError("--plane needs --via cluster: in one process nothing travels");
+  }
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const { device, explanation } = await chooseDevice(flags.device);
@@ -75,7 +83,7 @@ async function runVerify(folder: string, flags: VerifyFlags): Promise<void> {
   const options = {
     // The VAE and SABW compute in f32 in any case.
     lane: { ...await openBackend(device), threads: 1 },
-    openExpert: via === "local" ? localExperts(how) : clusterExperts(how, signal),
+    openExpert: via === "local" ? localExperts(how) : clusterExperts(how, plane, signal),
     leastTolerance: device === "cpu" ? 0 : DEVICE_TOLERANCE[precision],
     isWanted: matcher((only ?? "*").split(",")),
   };
@@ -155,7 +163,11 @@ function localExperts(how: HowToCompute): OpenExpert {
 }
 
 /** A worker process per expert; it stops when the expert is closed. */
-function clusterExperts(how: HowToCompute, signal: AbortSignal): OpenExpert {
+function clusterExperts(
+  how: HowToCompute,
+  plane: PlaneChoice,
+  signal: AbortSignal,
+): OpenExpert {
   return async (model, configFrom) => {
     const worker = await spawnWorker({
       model,
@@ -166,7 +178,8 @@ function clusterExperts(how: HowToCompute, signal: AbortSignal): OpenExpert {
       ...(configFrom && { configFrom }),
     });
     try {
-      return withWorker(await connectExpert(worker.address, { signal }), worker);
+      const transport = { plane };
+      return withWorker(await connectExpert(worker.address, { signal, transport }), worker);
     } catch (error) {
       await worker[Symbol.asyncDispose]();
       throw error;

@@ -94,7 +94,8 @@ export class RemoteSession implements ExpertSession {
         context,
         stop,
       );
-      return { hiddenStates, computeMs, queueMs, sentBytes, receivedBytes };
+      const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
+      return { hiddenStates, computeMs, queueMs, travel };
     });
   }
 

@@ -16,6 +16,7 @@ import type { Device } from "../../shared/lane/protocol.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
+import type { TransportOptions } from "../cluster/tensor_transport.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import {
@@ -48,6 +49,8 @@ export interface OpenEnsembleOptions {
   readonly device?: Device;
   /** Of workers that are started; VAE and SABW compute in f32. */
   readonly precision?: PrecisionChoice;
+  /** How feature maps travel to workers. */
+  readonly transport?: TransportOptions;
   readonly signal?: AbortSignal;
   /** Told what is happening, for a person who waits. */
   readonly onProgress?: (text: string) => void;

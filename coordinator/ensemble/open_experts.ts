@@ -45,7 +45,7 @@ export async function openExperts(
 async function openExpert(
   { name, model, loras, address }: EnsembleExpert,
   threads: number,
-  { device, precision, signal, onProgress }: OpenEnsembleOptions,
+  { device, precision, transport, signal, onProgress }: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
   await using resources = new AsyncDisposableStack();
   let at = address === undefined ? undefined : formatAddress(address);
@@ -64,7 +64,10 @@ async function openExpert(
     const worker = resources.use(await spawnWorker(options));
     at = worker.address;
   }
-  const expert = await connectExpert(at, signal ? { signal } : {});
+  const expert = await connectExpert(at, {
+    ...(transport && { transport }),
+    ...(signal && { signal }),
+  });
   resources.defer(() => expert.close());
   if (loras) await checkRunningLoras(loras, expert.description.loras, { name, address: at });
   const owned = resources.move();

@@ -11,7 +11,7 @@ import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { AggregationConditioning, Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
 
-/** What one segment took and gave. Byte counts are of tensors, per expert and direction. */
+/** What one segment took and gave. */
 export interface SegmentReport extends Segment {
   readonly stepIndex: number;
   readonly experts: readonly ExpertTiming[];
@@ -27,6 +27,8 @@ export interface ExpertTiming {
   readonly roundTripMs: number;
   readonly computeMs: number;
   readonly queueMs: number;
+  /** How the feature maps travelled; `local` if they did not. */
+  readonly plane: string;
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -104,16 +106,17 @@ async function forwardAll(
   }
   return {
     features: answers.map(({ result }) => result.hiddenStates),
-    experts: answers.map(({ result, roundTripMs }) => timing(result, roundTripMs, hiddenStates)),
+    experts: answers.map(({ result, roundTripMs }) => timing(result, roundTripMs)),
   };
 }
 
-function timing(result: ForwardResult, roundTripMs: number, input: F32Tensor): ExpertTiming {
+function timing(result: ForwardResult, roundTripMs: number): ExpertTiming {
   return {
     roundTripMs,
     computeMs: result.computeMs,
     queueMs: result.queueMs,
-    sentBytes: result.sentBytes ?? input.data.byteLength,
-    receivedBytes: result.receivedBytes ?? result.hiddenStates.data.byteLength,
+    plane: result.travel?.plane ?? "local",
+    sentBytes: result.travel?.sentBytes ?? 0,
+    receivedBytes: result.travel?.receivedBytes ?? 0,
   };
 }

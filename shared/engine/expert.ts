@@ -139,9 +139,12 @@ export interface ForwardResult {
   /** Milliseconds in the graphs, and waiting for a lane. */
   readonly computeMs: number;
   readonly queueMs: number;
-  /** Bytes of feature maps on the way, where they travelled. */
-  readonly sentBytes?: number;
-  readonly receivedBytes?: number;
+  /** Of an expert elsewhere: how the feature maps travelled, and their bytes on the way. */
+  readonly travel?: {
+    readonly plane: string;
+    readonly sentBytes: number;
+    readonly receivedBytes: number;
+  };
 }
 
 /**

@@ -20,16 +20,15 @@ import {
   HEADER_BYTES,
   TRAILER_BYTES,
 } from "./frame.ts";
-import { mismatch, PlaneError } from "./plane_error.ts";
-import { payloadBytes, PIECE_ELEMENTS, type WireCodec } from "./wire_codec.ts";
-import type { WireDtype } from "../codec/wire_dtype.ts";
+import { mismatch } from "./plane_error.ts";
+import { PIECE_ELEMENTS } from "./pieces.ts";
+import { decode, encode } from "../codec/codec.ts";
+import { encodedBytes, type WireDtype } from "../codec/wire_dtype.ts";
 
 export interface TensorFrame {
   /** The number of this tensor in its direction of the connection. */
   readonly sequence: number;
   readonly dtype: WireDtype;
-  /** For every dtype but f32. */
-  readonly codec?: WireCodec;
 }
 
 export interface ExpectedFrame extends TensorFrame {
@@ -87,12 +86,9 @@ export function readTensorFrame(
   });
 }
 
-function headerOf({ sequence, dtype, codec }: TensorFrame, elements: number): FrameHeader {
-  if (dtype !== "f32" && codec === undefined) {
-    throw new PlaneError("INVALID_ARGUMENT", `A codec must be given for ${dtype}`);
-  }
-  const bytes = payloadBytes(codec, dtype, elements);
-  const header: FrameHeader = { kind: "tensor", dtype, sequence, payloadBytes: bytes };
+function headerOf({ sequence, dtype }: TensorFrame, elements: number): FrameHeader {
+  const payloadBytes = encodedBytes(dtype, elements);
+  const header: FrameHeader = { kind: "tensor", dtype, sequence, payloadBytes };
   checkHeaderRange(header);
   return header;
 }
@@ -146,19 +142,18 @@ async function readInPlace(
 async function writeInPieces(
   conn: Deno.Conn,
   header: FrameHeader,
-  { dtype, codec }: TensorFrame,
+  { dtype }: TensorFrame,
   source: Float32Array,
 ): Promise<void> {
-  const scratch = scratchOf(scratchToWrite, conn, roomFor(codec, dtype, source.length));
+  const scratch = scratchOf(scratchToWrite, conn, roomFor(dtype, source.length));
   encodeHeader(header, scratch);
   let checksum = 0;
   let used = HEADER_BYTES;
   let start = 0;
   do {
     const numbers = source.subarray(start, start + PIECE_ELEMENTS);
-    const piece = scratch.subarray(used, used + payloadBytes(codec, dtype, numbers.length));
-    if (dtype === "f32") piece.set(bytesOf(numbers));
-    else codec!.encode(dtype, numbers, piece);
+    const piece = scratch.subarray(used, used + encodedBytes(dtype, numbers.length));
+    encode(dtype, numbers, piece);
     checksum = crc32(piece, checksum);
     used += piece.length;
     start += PIECE_ELEMENTS;
@@ -174,16 +169,16 @@ async function writeInPieces(
 async function readInPieces(
   conn: Deno.Conn,
   header: FrameHeader,
-  { dtype, codec }: TensorFrame,
+  { dtype }: TensorFrame,
   target: Float32Array,
 ): Promise<void> {
-  const scratch = scratchOf(scratchToRead, conn, roomFor(codec, dtype, target.length));
+  const scratch = scratchOf(scratchToRead, conn, roomFor(dtype, target.length));
   let checksum = 0;
   let start = 0;
   do {
     const numbers = target.subarray(start, start + PIECE_ELEMENTS);
     const begin = start === 0 ? HEADER_BYTES : 0;
-    const end = begin + payloadBytes(codec, dtype, numbers.length);
+    const end = begin + encodedBytes(dtype, numbers.length);
     const isLast = start + PIECE_ELEMENTS >= target.length;
     const wanted = scratch.subarray(0, isLast ? end + TRAILER_BYTES : end);
     let filled = 0;
@@ -196,15 +191,14 @@ async function readInPieces(
     const piece = scratch.subarray(begin, end);
     checksum = crc32(piece, checksum);
     if (isLast) checkTrailer(wanted.subarray(end), checksum);
-    if (dtype === "f32") bytesOf(numbers).set(piece);
-    else codec!.decode(dtype, piece, numbers);
+    decode(dtype, piece, numbers);
     start += PIECE_ELEMENTS;
   } while (start < target.length);
 }
 
 /** Bytes of the largest piece and what travels with it. */
-function roomFor(codec: WireCodec | undefined, dtype: WireDtype, elements: number): number {
-  const piece = payloadBytes(codec, dtype, Math.min(elements, PIECE_ELEMENTS));
+function roomFor(dtype: WireDtype, elements: number): number {
+  const piece = encodedBytes(dtype, Math.min(elements, PIECE_ELEMENTS));
   return HEADER_BYTES + piece + TRAILER_BYTES;
 }
 

@@ -6,14 +6,14 @@
  */
 
 import type { F32Tensor } from "../../tensor/tensor.ts";
-import * as codec from "../codec/codec.ts";
+import { decode, encode } from "../codec/codec.ts";
 import { encodedBytes, type WireDtype } from "../codec/wire_dtype.ts";
 import { closeConn } from "./conn_io.ts";
 import { readTensorFrame, writeTensorFrame } from "./frame_stream.ts";
 import { mismatch, PlaneError } from "./plane_error.ts";
 import type { PlaneKind } from "./plane_kind.ts";
 import type { SharedMemory } from "./shared_memory.ts";
-import { PIECE_ELEMENTS } from "./wire_codec.ts";
+import { PIECE_ELEMENTS } from "./pieces.ts";
 
 /** Which tensor of its direction, and what it is on the way. */
 export interface Travelling {
@@ -76,12 +76,12 @@ export class SocketPlane implements SessionPlane {
 
   send({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void> {
     const { sequence, wireDtype: dtype } = as;
-    return writeTensorFrame(this.#conn, { sequence, dtype, codec: CODEC }, data, signal);
+    return writeTensorFrame(this.#conn, { sequence, dtype }, data, signal);
   }
 
   receive({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void> {
     const { sequence, wireDtype: dtype } = as;
-    const frame = { sequence, dtype, codec: CODEC, elements: data.length };
+    const frame = { sequence, dtype, elements: data.length };
     return readTensorFrame(this.#conn, frame, data, signal);
   }
 
@@ -94,8 +94,6 @@ export class SocketPlane implements SessionPlane {
     closeConn(this.#conn);
   }
 }
-
-const CODEC = { ...codec, encodedBytes };
 
 /** One end of the control stream, as far as pieces of tensors go. */
 export interface PieceStream {
@@ -128,7 +126,7 @@ export class PiecesPlane implements SessionPlane {
       if (piece.length !== expected) {
         throw mismatch("INVALID_ARGUMENT", "Bytes of a tensor's piece", expected, piece.length);
       }
-      codec.decode(wireDtype, piece, numbers);
+      decode(wireDtype, piece, numbers);
     }
   }
 
@@ -146,7 +144,7 @@ export class PiecesPlane implements SessionPlane {
     const bytes = encodedBytes(wireDtype, numbers.length);
     if (this.#scratch.length < bytes) this.#scratch = new Uint8Array(bytes);
     const piece = this.#scratch.subarray(0, bytes);
-    codec.encode(wireDtype, numbers, piece);
+    encode(wireDtype, numbers, piece);
     return piece;
   }
 }

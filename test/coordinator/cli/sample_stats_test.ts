@@ -4,9 +4,9 @@ import type { SegmentReport } from "../../../coordinator/sampling/ensemble_forwa
 import { f32 } from "../../../shared/tensor/tensor.ts";
 
 function report(first: string, last: string, roundTrips: readonly number[]): SegmentReport {
-  const experts = roundTrips.map((roundTripMs) => ({
+  const experts = roundTrips.map((roundTripMs, i) => ({
     ...{ roundTripMs, computeMs: roundTripMs / 2, queueMs: 1 },
-    ...{ sentBytes: 100, receivedBytes: 250 },
+    ...{ plane: i === 1 ? "unix" : "shm", sentBytes: 100, receivedBytes: 250 },
   }));
   const aggregatedFeatures = f32([1]);
   return { first, last, experts, stepIndex: 0, aggregateMs: 3, aggregatedFeatures };
@@ -27,6 +27,7 @@ Deno.test("SampleStats means each block over the steps, of the slowest expert an
       ...{ sentBytes: 100, receivedBytes: 250 },
     },
   ]);
+  assert.deepEqual(stats.planes(), ["shm", "unix", "shm"]);
   const lines = stats.format().split("\n").map((line) => line.split(/ {2,}/));
   assert.deepEqual(lines[0]!.slice(0, 3), ["block", "compute ms", "queue ms"]);
   assert.deepEqual(lines.at(-1), ["step", "11.50", "2.00", "9.50", "6.00", "400 B", "1.0 kB"]);

@@ -151,7 +151,9 @@ Deno.test("connectExpert() refuses a worker of another protocol and says which s
     newer.address,
     "FAILED_PRECONDITION",
     new RegExp(
-      `Tutti 9\\.9\\.9\\) speaks protocol ${max + 1}\\.\\.${max + 2}, .* protocol ${max}: update this side`,
+      `Tutti 9\\.9\\.9\\) speaks protocol ${max + 1}\\.\\.${
+        max + 2
+      }, .* protocol ${max}: update this side`,
     ),
   );
 });

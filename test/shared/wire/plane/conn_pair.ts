@@ -1,9 +1,9 @@
 /** Two ends of one connection, and bytes sent over it without regard to any protocol. @module */
 
 import { closeConn } from "../../../../shared/wire/plane/conn_io.ts";
+import { BLOCK_ELEMENTS } from "../../../../shared/wire/codec/wire_dtype.ts";
 import type { TensorFrame } from "../../../../shared/wire/plane/frame_stream.ts";
 import { writeTensorFrame } from "../../../../shared/wire/plane/frame_stream.ts";
-import type { WireCodec } from "../../../../shared/wire/plane/wire_codec.ts";
 
 export interface ConnPair extends Disposable {
   readonly left: Deno.Conn;
@@ -59,26 +59,10 @@ export async function frameBytes(frame: TensorFrame, source: Float32Array): Prom
   return await all;
 }
 
-/** Whole numbers from -127 to 127 in a byte each, and a zero before each 256: as long as a codec of blocks, and exact. */
-export const BYTE_CODEC: WireCodec = {
-  encodedBytes: (_, elements) => elements + Math.ceil(elements / 256),
-  encode: (_, source, target) => {
-    let at = 0;
-    for (let i = 0; i < source.length; i++) {
-      if (i % 256 === 0) target[at++] = 0;
-      target[at++] = source[i]!;
-    }
-  },
-  decode: (_, source, target) => {
-    let at = 0;
-    for (let i = 0; i < target.length; i++) {
-      if (i % 256 === 0) at++;
-      target[i] = source[at++]! << 24 >> 24;
-    }
-  },
-};
-
-/** Numbers that `BYTE_CODEC` keeps. */
+/** Whole numbers from -127 to 127, and 127 in each block: what int8 keeps. */
 export function wholeNumbers(elements: number): Float32Array {
-  return Float32Array.from({ length: elements }, (_, i) => i * 31 % 255 - 127);
+  return Float32Array.from(
+    { length: elements },
+    (_, i) => i % BLOCK_ELEMENTS === 0 ? 127 : i * 31 % 255 - 127,
+  );
 }

@@ -9,7 +9,6 @@ import {
   type FrameHeader,
   HEADER_BYTES,
 } from "../../../../shared/wire/plane/frame.ts";
-import { payloadBytes, PIECE_ELEMENTS } from "../../../../shared/wire/plane/wire_codec.ts";
 
 const TENSOR: FrameHeader = {
   kind: "tensor",
@@ -130,17 +129,4 @@ Deno.test("a trailer with any bit flipped is refused", () => {
     flipped[bit >> 3]! ^= 1 << (bit & 7);
     assert.equal(codeOf(() => checkTrailer(flipped, checksum)), "DATA_LOSS", `bit ${bit}`);
   }
-});
-
-Deno.test("payloadBytes() counts what each piece takes by itself", () => {
-  const codec = {
-    encode: () => {},
-    decode: () => {},
-    encodedBytes: (_: string, elements: number) => elements + 4 * Math.ceil(elements / 256),
-  };
-  assert.equal(payloadBytes(codec, "int8", 0), 0);
-  assert.equal(payloadBytes(codec, "int8", 257), 265);
-  const elements = 2 * PIECE_ELEMENTS + 3;
-  assert.equal(payloadBytes(codec, "int8", elements), codec.encodedBytes("int8", elements));
-  assert.equal(payloadBytes(undefined, "f32", elements), 4 * elements);
 });
