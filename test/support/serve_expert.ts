@@ -37,9 +37,9 @@ export async function serveExpert(
 
 /** Waits until `condition` holds; for what another event loop turn or process brings about. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + 20_000;
   while (!await condition()) {
-    if (performance.now() > end) throw new Error(`Still not so after 5 s: ${condition}`);
+    if (performance.now() > end) throw new Error(`Still not so after 20 s: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -109,14 +109,16 @@ export class PlaneTraffic {
     work: (signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
     const { gone } = this.#stream;
+    const { idleLimitSeconds } = this.#options;
     const stop = new AbortController();
     const abort = () => stop.abort();
-    const timer = setTimeout(abort, this.#options.idleLimitSeconds * 1000);
+    const timer = setTimeout(abort, idleLimitSeconds * 1000);
     gone.addEventListener("abort", abort);
     try {
       await work(stop.signal);
     } catch (error) {
-      throw this.#lose(plane, error);
+      const isSilent = stop.signal.aborted && !gone.aborted;
+      throw this.#lose(plane, isSilent ? silenceError(idleLimitSeconds) : error);
     } finally {
       clearTimeout(timer);
       gone.removeEventListener("abort", abort);
@@ -141,6 +143,14 @@ function checkHead(head: TensorHead, target: F32Tensor, plane: SessionPlane): vo
   if (plane.kind === "shm" && head.wireDtype !== "f32") {
     throw wrongField("wire_dtype", "f32", head.wireDtype);
   }
+}
+
+function silenceError(seconds: number): TuttiError {
+  return new TuttiError(
+    "DEADLINE_EXCEEDED",
+    `a tensor did not travel within ${seconds} s, the worker's limit`,
+    { details: { limit: "idle_limit_seconds", seconds: String(seconds) } },
+  );
 }
 
 function wrongField(field: string, expected: string | number, value: string | number): TuttiError {
