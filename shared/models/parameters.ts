@@ -8,8 +8,10 @@
 import { elementCount, type Shape } from "../tensor/tensor.ts";
 import { clipTextGraph, textProjectionGraph } from "./clip_text.ts";
 import type { ClipTextConfig } from "./config/clip_config.ts";
+import type { SabwConfig } from "./config/sabw_config.ts";
 import type { UNetConfig } from "./config/unet_config.ts";
 import type { VaeConfig } from "./config/vae_config.ts";
+import { sabwGraph } from "./sabw.ts";
 import { unetBlockGraph } from "./unet/block_graph.ts";
 import { unetBlockTable } from "./unet/block_table.ts";
 import { timeEmbeddingGraph } from "./unet/time_embedding.ts";
@@ -30,6 +32,11 @@ export function textParameters(config: ClipTextConfig, isProjected: boolean): Pa
 
 export function vaeParameters(config: VaeConfig): ParameterShapes {
   return demandedBy((weights) => buildVae(config, weights));
+}
+
+/** Of one aggregator. */
+export function sabwParameters(config: SabwConfig): ParameterShapes {
+  return demandedBy((weights) => sabwGraph("sabw", config, weights));
 }
 
 /** Asks `weights` for all that a U-Net needs; `weights.check()` then tells what does not fit. */

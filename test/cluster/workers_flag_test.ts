@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { connectExpert } from "../../coordinator/cluster/remote_expert.ts";
 import { parseInfotext } from "../../coordinator/image/infotext.ts";
+import { writeRandomSabw } from "../../coordinator/zoo/random_sabw.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { toFloat32 } from "../../shared/tensor/tensor.ts";
-import { writeRandomSabw } from "../support/random_sabw.ts";
 import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
 import { PROMPT, readPng, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
 
@@ -47,10 +47,11 @@ testTutti(
     const expert = await connectExpert(addresses[0]!);
     const { blocks, timeEmbedDim, crossAttentionDim } = expert.description;
     await expert.close();
-    const sizes = { blocks, timeEmbedDim, crossAttentionDim, numExperts: 3 };
+    const experts = { blocks, timeEmbedDim, crossAttentionDim, numExperts: 3 };
+    const sizes = { ...experts, hiddenSize: 16, numLayers: 1, numHeads: 2, normNumGroups: 4 };
 
     await t.step("--sabw that sees no difference is the average", async () => {
-      await writeRandomSabw(home.file("equal"), { ...sizes, logits: false });
+      await writeRandomSabw(home.file("equal"), { ...sizes, isUniform: true });
       const equal = await pixels(...workers, "--sabw", "equal");
       assert.equal(JSON.parse(equal.text.tutti!).sabw, "equal");
       assert.ok(equal.rgb.every((value, i) => Math.abs(value - uniform.rgb[i]!) <= 1));
