@@ -10,5 +10,14 @@ export const MAIN_PROGRAM: string = join(ROOT, "main.ts");
 /** The experts that come with Tutti (`shared/zoo/README.md`). */
 export const BUNDLED_ENSEMBLE: string = join(ROOT, "shared", "zoo", "ensemble.toml");
 
+/** One of them, for whoever needs any small model. */
+export const BUNDLED_EXPERT: string = join(ROOT, "shared", "zoo", "round");
+
 /** Numbers of an independent implementation (`test/goldens/README.md`). */
 export const BUNDLED_GOLDENS: string = join(ROOT, "test", "goldens");
+
+/** What people read first. */
+export const README: string = join(ROOT, "README.md");
+
+/** Output of benchmarks that README's tables are written from (`test/bench/results/README.md`). */
+export const BENCH_RESULTS: string = join(ROOT, "test", "bench", "results");

@@ -1,0 +1,118 @@
+/** Which tables README may have, and how each is made from results. @module */
+
+import type { BenchResult, Measured } from "./bench_result.ts";
+import { readable, readableSpread } from "./format_figure.ts";
+
+export interface ReadmeTable {
+  readonly titles: readonly string[];
+  /** Cells of all rows; none if the results say nothing of what the table shows. */
+  rows(results: readonly BenchResult[]): readonly (readonly string[])[];
+}
+
+/** By the name in the markers: `<!-- bench:overhead -->`. */
+export const README_TABLES: Readonly<Record<string, ReadmeTable>> = {
+  step: {
+    titles: ["model", "pixels", "step", "half of the steps", "products", "whole step"],
+    rows: (results) =>
+      named(results, /^step$/).map((step) => {
+        const of = siblings(results, step);
+        const shares = ["products-to-best", "whole-step-to-best"].map(of).map(share);
+        return [...modelCells(step), readable(step), readableSpread(step), ...shares];
+      }),
+  },
+  load: {
+    titles: ["model", "ready", "first step", "next step", "memory", "over its weights in f32"],
+    rows: (results) =>
+      named(results, /^ready$/).map((ready) => {
+        const of = siblings(results, ready);
+        const figures = ["first-step", "next-step", "memory", "memory-to-weights"].map(of);
+        return [modelCells(ready)[0]!, readable(ready), ...figures.map(cell)];
+      }),
+  },
+  block: {
+    titles: ["block", "in this process", "on a worker", "ratio", "wire", "sent", "received"],
+    rows: (results) =>
+      named(results, /^block\.[^.]+\.[^.]+$/).map((block) => [
+        shortName(block),
+        ...[block.pair?.b, block.pair?.a, block].map(cell),
+        ...["wire", "sent", "received"].map((part) => partOf(results, block, part)),
+      ]),
+  },
+  overhead: {
+    titles: ["shape", "cluster", "one process", "ratio", "half of the pairs"],
+    rows: (results) => pairRows(named(results, /^overhead\.[^.]+\.n\d+$/)),
+  },
+  latency: {
+    titles: ["shape", "cluster", "single model", "ratio", "half of the pairs"],
+    rows: (results) => pairRows(named(results, /^latency\.[^.]+\.n\d+$/)),
+  },
+  scale: {
+    titles: ["experts", "step", "sent", "received", "memory of a worker", "of the coordinator"],
+    rows: (results) =>
+      named(results, /^scale\.[^.]+\.n\d+$/).map((step) => [
+        shortName(step),
+        readable(step),
+        ...["sent", "received", "worker-memory", "coordinator-memory"]
+          .map((part) => partOf(results, step, part)),
+      ]),
+  },
+  plane: figures("plane"),
+  codec: figures("codec"),
+  wire: figures("wire"),
+  network: figures("network"),
+};
+
+/** A table of all figures of a benchmark, for those that need no other. */
+function figures(bench: string): ReadmeTable {
+  return {
+    titles: ["", "median", "half of the runs"],
+    rows: (results) =>
+      results.filter((result) => result.bench === bench)
+        .map((result) => [result.name, readable(result), readableSpread(result)]),
+  };
+}
+
+function pairRows(results: readonly BenchResult[]): string[][] {
+  return results.map((result) => [
+    shortName(result),
+    ...[result.pair?.a, result.pair?.b, result].map(cell),
+    readableSpread(result),
+  ]);
+}
+
+function named(results: readonly BenchResult[], pattern: RegExp): BenchResult[] {
+  return results.filter(({ name }) => pattern.test(name));
+}
+
+/** Other figures of the same benchmark of the same model. */
+function siblings(
+  results: readonly BenchResult[],
+  { bench, conditions }: BenchResult,
+): (name: string) => BenchResult | undefined {
+  const key = JSON.stringify(conditions);
+  return (name) =>
+    results.find((other) =>
+      other.bench === bench && other.name === name && JSON.stringify(other.conditions) === key
+    );
+}
+
+function partOf(results: readonly BenchResult[], { name }: BenchResult, part: string): string {
+  return cell(results.find((other) => other.name === `${name}.${part}`));
+}
+
+/** `overhead.sd15-256.n2` -> `sd15-256.n2` */
+function shortName({ name }: BenchResult): string {
+  return name.slice(name.indexOf(".") + 1);
+}
+
+function modelCells({ conditions = {} }: BenchResult): [model: string, size: string] {
+  return [String(conditions.model ?? ""), String(conditions.size ?? "")];
+}
+
+function cell(figure: Measured | undefined): string {
+  return figure ? readable(figure) : "";
+}
+
+function share(figure: Measured | undefined): string {
+  return figure ? `${Math.round(100 * figure.value)} %` : "";
+}

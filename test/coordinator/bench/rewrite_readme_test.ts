@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import type { BenchFigure, BenchResult } from "../../../coordinator/bench/bench_result.ts";
+import { README_TABLES } from "../../../coordinator/bench/readme_tables.ts";
+import { findTables, rewriteReadme } from "../../../coordinator/bench/rewrite_readme.ts";
+import { FormatError } from "../../../shared/errors.ts";
+import { README } from "../../../shared/project_files.ts";
+
+const MACHINE = { cpu: "Some CPU", cores: 2, memoryBytes: 25.3e9 };
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const SPREAD = { runs: 9, min: 1, lowerQuartile: 1.01, upperQuartile: 1.04, max: 1.1 };
+
+function result(bench: string, figure: BenchFigure, commit = COMMIT): BenchResult {
+  return { ...figure, bench, machine: MACHINE, commit };
+}
+
+function overhead(value: number, size = 256, commit = COMMIT): BenchResult {
+  return result("overhead", {
+    ...{ name: `overhead.sd15-${size}.n2`, value, unit: "ratio", spread: SPREAD },
+    pair: {
+      a: { name: "cluster", value: 8.4, unit: "s" },
+      b: { name: "one-process-turns", value: 8.2, unit: "s" },
+    },
+  }, commit);
+}
+
+const RESULTS: readonly BenchResult[] = [
+  overhead(9),
+  overhead(1.023),
+  overhead(1.017, 512),
+  result("overhead", { name: "overhead.sd15-256.n2.cluster.wire", value: 5, unit: "ms" }),
+  result("scale", { name: "scale.sd15-half-256.n1", value: 1.5, unit: "s" }),
+  result("scale", { name: "scale.sd15-half-256.n1.sent", value: 31.5e6, unit: "bytes" }),
+  result("plane", { name: "plane.shm|x", value: 3.456, unit: "ms", spread: SPREAD }),
+];
+
+const BEFORE = `# Title
+
+<!-- bench:overhead -->
+| old |
+<!-- /bench:overhead -->
+
+Between.
+
+<!-- bench:latency -->
+kept
+<!-- /bench:latency -->
+
+<!-- bench:scale --><!-- /bench:scale -->
+<!-- bench:plane -->
+
+<!-- /bench:plane -->
+End.
+`;
+
+const AFTER = `# Title
+
+<!-- bench:overhead -->
+
+| shape | cluster | one process | ratio | half of the pairs |
+| --- | ---: | ---: | ---: | ---: |
+| sd15-256.n2 | 8.4 s | 8.2 s | 1.023 | 1.010 .. 1.040 |
+| sd15-512.n2 | 8.4 s | 8.2 s | 1.017 | 1.010 .. 1.040 |
+
+Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
+
+<!-- /bench:overhead -->
+
+Between.
+
+<!-- bench:latency -->
+kept
+<!-- /bench:latency -->
+
+<!-- bench:scale -->
+
+| experts | step | sent | received | memory of a worker | of the coordinator |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| sd15-half-256.n1 | 1.5 s | 31.5 MB |  |  |  |
+
+Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
+
+<!-- /bench:scale -->
+<!-- bench:plane -->
+
+|  | median | half of the runs |
+| --- | ---: | ---: |
+| plane.shm\\|x | 3.5 ms | 1.0 ms .. 1.0 ms |
+
+Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
+
+<!-- /bench:plane -->
+End.
+`;
+
+Deno.test("rewriteReadme() fills the tables that the results speak of and leaves the rest", () => {
+  const { text, written, kept } = rewriteReadme(BEFORE, RESULTS);
+  assert.equal(text, AFTER);
+  assert.deepEqual(written, ["overhead", "scale", "plane"]);
+  assert.deepEqual(kept, ["latency"]);
+  assert.equal(rewriteReadme(text, RESULTS).text, text, "a second time changes nothing");
+});
+
+Deno.test("rewriteReadme() names every machine and commit", () => {
+  const results = [overhead(1, 256), overhead(1, 512, `${COMMIT}-dirty`)];
+  const { text } = rewriteReadme(BEFORE, results);
+  assert.ok(text.includes("; commit 012345678, and on Some CPU, "), text);
+  assert.ok(text.includes("; commit 012345678-dirty.\n"), text);
+});
+
+Deno.test("tables of one model take its own figures", () => {
+  const step = (model: string, name: string, value: number, unit: "s" | "ratio") =>
+    result("step", { name, value, unit, conditions: { model, size: "512x512", batch: 2 } });
+  const results = ["a", "b"].flatMap((model, i) => [
+    step(model, "step", 1 + i, "s"),
+    step(model, "products-to-best", 0.7 + i / 10, "ratio"),
+    // `bench load` has figures of the same names.
+    { ...step(model, "whole-step-to-best", 0.1, "ratio"), bench: "load" },
+  ]);
+  const { text } = rewriteReadme("<!-- bench:step --><!-- /bench:step -->", results);
+  assert.match(text, /^\| a \| 512x512 \| 1\.0 s \| {2}\| 70 % \| {2}\|$/m);
+  assert.match(text, /^\| b \| 512x512 \| 2\.0 s \| {2}\| 80 % \| {2}\|$/m);
+});
+
+Deno.test("rewriteReadme() refuses markers that it cannot follow", () => {
+  const cases = [
+    ["<!-- bench:overhaed --><!-- /bench:overhaed -->", /must name one of .*mean "overhead"/],
+    ["<!-- bench:toString --><!-- /bench:toString -->", /"bench:toString" must name one of/],
+    ["<!-- bench:scale -->", /<!-- bench:scale --> has no end/],
+    ["<!-- /bench:scale -->", /must be a marker that begins a table/],
+    ["<!-- bench:scale --><!-- /bench:plane -->", /must be <!-- \/bench:scale -->/],
+    ["<!-- bench:scale --><!-- bench:plane -->", /must be <!-- \/bench:scale -->/],
+  ] as const;
+  for (const [text, message] of cases) {
+    assert.throws(() => rewriteReadme(text, RESULTS), (error: Error) => {
+      assert.ok(error instanceof FormatError);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+Deno.test("README's markers name tables that are known, each once", async () => {
+  const text = await Deno.readTextFile(README);
+  const names = findTables(text).map(({ name }) => name);
+  assert.deepEqual(names, [...new Set(names)]);
+  for (const name of names) assert.ok(README_TABLES[name], name);
+});
