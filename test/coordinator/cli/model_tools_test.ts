@@ -138,7 +138,11 @@ testTutti("bench: wrong usage", async (home) => {
       [["step"], /bench step needs either --family or --model/],
       [["step", "--family", "sd15", "--model", model], /needs either --family or --model/],
       [["step", "--model", model, "--size", "100"], /--size must be multiples of 8 pixels/],
-      [["load"], /required option '--model <path>'/],
+      [["load"], /bench load needs either --family or --model/],
+      [["overhead", "--family", "sd16"], /Allowed choices are sd15, sd15-half, sdxl, toy/],
+      [["overhead", "--family", "toy", "--size", "100"], /--size must be multiples of 8 pixels/],
+      [["latency", "--pairs", "0"], /--pairs must be a whole number >= 1/],
+      [["latncy"], /unknown command 'latncy' \(did you mean "latency"\?\)/],
       [["step", "--model", model, "--steps", "0"], /--steps must be a whole number >= 1/],
     ] as const
   ) {

@@ -1,0 +1,18 @@
+/** Every benchmark, in the order in which `tutti bench all` runs them: quick ones first. @module */
+
+import type { BenchEntry } from "./bench_entry.ts";
+import { blockBench } from "./block.ts";
+import { latencyBench } from "./latency.ts";
+import { loadBench } from "./load.ts";
+import { overheadBench } from "./overhead.ts";
+import { scaleBench } from "./scale.ts";
+import { stepBench } from "./step.ts";
+
+export const BENCHES: readonly BenchEntry[] = [
+  stepBench,
+  loadBench,
+  blockBench,
+  overheadBench,
+  latencyBench,
+  scaleBench,
+];

@@ -1,0 +1,70 @@
+/** Every benchmark at toy size, as a user runs them: that they run, and what form their results have. @module */
+
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { parseResults } from "../../coordinator/bench/parse_results.ts";
+import { BENCHES } from "../../coordinator/cli/bench/benches.ts";
+import { testTutti } from "../support/run_tutti.ts";
+
+/** About 30 s on two cores that have nothing else to do. */
+const TIMEOUT_MS = 300_000;
+/** Whose tables are made from figures of every run. */
+const TABLES = ["overhead", "latency", "scale", "block", "step", "load"];
+
+testTutti(
+  "bench all --toy runs every benchmark, and README is written from it",
+  async (home, t) => {
+    await Deno.mkdir(home.file("tmp"));
+    const env = { TMPDIR: home.file("tmp") };
+    const options = { env, timeoutMs: TIMEOUT_MS };
+    const all = ["bench", "all", "--toy", "--out", "results.jsonl"];
+    const { stdout } = await home.expect(0, [...all, "--json"], options);
+    assert.equal(stdout, await Deno.readTextFile(home.file("results.jsonl")));
+    const results = parseResults(stdout, "bench all");
+
+    await t.step("each has results, of names that nobody else has", () => {
+      const benches = new Set(results.map(({ bench }) => bench));
+      assert.deepEqual([...benches], BENCHES.map(({ name }) => name));
+      const names = results.map(({ bench, name }) => `${bench} ${name}`);
+      assert.equal(new Set(names).size, names.length);
+    });
+
+    await t.step("the comparisons tell both sides, and where a step went", () => {
+      const byName = new Map(results.map((result) => [result.name, result]));
+      for (const name of ["overhead.toy-64.n2", "latency.toy-64.n2", "block.toy-64.all"]) {
+        const { unit, pair, value } = byName.get(name)!;
+        assert.equal(unit, "ratio");
+        assert.ok(value > 0 && pair!.a.value > 0 && pair!.b.value > 0);
+      }
+      for (const part of ["compute", "queue", "wire", "aggregate", "sent", "received"]) {
+        assert.ok(byName.has(`latency.toy-64.n2.cluster.${part}`), part);
+        assert.ok(byName.has(`scale.toy-64.n2.${part}`), part);
+      }
+    });
+
+    await t.step("no file is left, and none is overwritten", async () => {
+      assert.deepEqual(await readdir(home.file("tmp")), []);
+      await home.expect(1, all, options);
+    });
+
+    await t.step("bench readme writes tables as the formatter wants them", async () => {
+      const markers = TABLES.map((name) => `<!-- bench:${name} -->\n\n<!-- /bench:${name} -->\n`);
+      await Deno.writeTextFile(home.file("README.md"), `# Title\n\n${markers.join("\n")}`);
+      const readme = ["bench", "readme", "results.jsonl", "--readme", "README.md"];
+      const written = await home.expect(0, readme);
+      assert.equal(written.stdout, `README.md: ${TABLES.join(", ")}\n`);
+      const text = await Deno.readTextFile(home.file("README.md"));
+      assert.match(text, /^\| toy-64\.n2 +\| +[0-9.]+ m?s \|/m);
+      assert.doesNotMatch(text, /undefined|NaN/);
+      await home.expect(0, readme);
+      assert.equal(await Deno.readTextFile(home.file("README.md")), text);
+      const { stderr } = await home.expect(4, [...readme.slice(0, 3), "--readme", "results.jsonl"]);
+      assert.match(stderr, /must have a table that the results fill: it has no marker/);
+    });
+  },
+);
+
+testTutti("bench without a subcommand tells what there is", async (home) => {
+  const { stdout } = await home.expect(0, ["bench"]);
+  for (const { name } of BENCHES) assert.match(stdout, new RegExp(`^  ${name} `, "m"));
+});
