@@ -13,12 +13,11 @@ import { openLocalExperts, openWorkerExperts } from "./bench_experts.ts";
 import { type BenchModelName, type BenchModels, computeBytes } from "./bench_model.ts";
 import { type BenchFigure, measured } from "./bench_result.ts";
 import { type CallSize, randomInputs } from "./random_inputs.ts";
-import { checkRoom } from "./room.ts";
+import type { Room } from "./room.ts";
 
 export interface BlockOptions extends CallSize {
   /** Of the figures: `block.sd15-256`, which the block's id is added to. */
   readonly name: string;
-  readonly model: BenchModelName;
   /** Of this process and of the worker, which never compute at the same time. */
   readonly threads: number;
   /** Times that every block is measured. */
@@ -42,13 +41,17 @@ interface BlockCalls {
   receivedBytes: number;
 }
 
+/** The model in this process and in the worker's. */
+export function blockRoom(model: BenchModelName): Room {
+  return { bench: "block", models: 2, weightBytes: computeBytes(model), processes: 2 };
+}
+
 /** @throws {TuttiError} DATA_LOSS if the worker's bits differ: then the times compare nothing */
 export async function benchBlocks(
   models: BenchModels,
   options: BlockOptions,
 ): Promise<readonly BenchFigure[]> {
-  const { model, threads, rounds, signal, onRound } = options;
-  checkRoom("block", { models: 2, weightBytes: computeBytes(model), processes: 2 });
+  const { threads, rounds, signal, onRound } = options;
   await using local = await openLocalExperts(models, threads);
   await using cluster = await openWorkerExperts(models, { threads, ...(signal && { signal }) });
   const experts = [local.experts[0]!, cluster.workers[0]!.expert] as const;

@@ -13,25 +13,22 @@ import { type BenchModelName, type BenchModels, computeBytes } from "./bench_mod
 import { holdCores, pin } from "./cores.ts";
 import { EnsembleSide } from "./ensemble_side.ts";
 import type { PairBenchOptions, PairBenchReport } from "./pair_bench.ts";
-import { checkRoom } from "./room.ts";
+import type { Room } from "./room.ts";
 import { partFigures } from "./step_parts.ts";
 
-export interface LatencyOptions extends PairBenchOptions {
-  readonly model: BenchModelName;
+/** All workers' models, and the single one. */
+export function latencyRoom(model: BenchModelName, experts: number): Room {
+  const weightBytes = computeBytes(model);
+  return { bench: "latency", models: experts + 1, weightBytes, processes: experts + 1 };
 }
 
-/**
- * @param models one file per expert; the first is the single model, too
- * @throws {TuttiError} RESOURCE_EXHAUSTED before anything is loaded if memory is too small
- */
+/** @param models one file per expert, the first is the single model, too; there must be `latencyRoom()` */
 export async function benchLatency(
   models: BenchModels,
-  options: LatencyOptions,
+  options: PairBenchOptions,
 ): Promise<PairBenchReport> {
-  const { model, name, pairs, signal, onRun } = options;
+  const { name, pairs, signal, onRun } = options;
   const experts = models.paths.length;
-  const weightBytes = computeBytes(model);
-  checkRoom("latency", { models: experts + 1, weightBytes, processes: experts + 1 });
   await using held = await holdCores(experts);
   await using single = await openLocalExperts({ ...models, paths: models.paths.slice(0, 1) }, 1);
   await using cluster = await openWorkerExperts(models, { threads: 1, ...(signal && { signal }) });

@@ -11,15 +11,14 @@ import { openLocalExperts, openRandomSabw, openWorkerExperts } from "./bench_exp
 import { type BenchModelName, type BenchModels, computeBytes } from "./bench_model.ts";
 import type { BenchFigure } from "./bench_result.ts";
 import { holdCores } from "./cores.ts";
-import { EnsembleSide } from "./ensemble_side.ts";
+import { EnsembleSide, type EnsembleSideOptions } from "./ensemble_side.ts";
 import type { PairBenchOptions, PairBenchReport } from "./pair_bench.ts";
-import { checkRoom } from "./room.ts";
+import type { Room } from "./room.ts";
 import { checkSameResult } from "./same_result.ts";
 import { median } from "./statistics.ts";
 import { partFigures } from "./step_parts.ts";
 
 export interface OverheadOptions extends PairBenchOptions {
-  readonly model: BenchModelName;
   /** Threads that compute, all together; each worker gets its share. */
   readonly threads: number;
 }
@@ -32,67 +31,62 @@ export function overheadRuns(pairs: number): number {
   return 2 * (Math.min(CHOICE_ROUNDS, pairs) + 1) + 2 * (pairs + 1);
 }
 
-/**
- * @param models one file per expert
- * @throws {TuttiError} RESOURCE_EXHAUSTED before anything is loaded if memory is too small
- */
+/** At most two set-ups at a time: both ways of one process, then the better one and the cluster. */
+export function overheadRoom(model: BenchModelName, experts: number): Room {
+  const weightBytes = computeBytes(model);
+  return { bench: "overhead", models: 2 * experts, weightBytes, processes: experts + 1 };
+}
+
+/** @param models one file per expert; there must be `overheadRoom()` */
 export async function benchOverhead(
   models: BenchModels,
   options: OverheadOptions,
 ): Promise<PairBenchReport> {
-  const { model, threads, pairs, name } = options;
+  const { threads, pairs, name } = options;
   const experts = models.paths.length;
-  // At most two set-ups at a time: both ways of one process, then the better one and the cluster.
-  const processes = experts + 1;
-  checkRoom("overhead", { models: 2 * experts, weightBytes: computeBytes(model), processes });
   await using held = await holdCores(threads);
   const share = Math.max(1, Math.floor(threads / experts));
   const choiceRounds = Math.min(CHOICE_ROUNDS, pairs);
 
-  await using inTurns = new AsyncDisposableStack();
-  await using atOnce = new AsyncDisposableStack();
-  const local = async (stack: AsyncDisposableStack, side: string, each: number) => {
-    const opened = stack.use(await openLocalExperts(models, each));
-    return { side, experts: opened.experts };
-  };
-  const turns = await local(inTurns, "one-process-turns", threads);
-  const lanes = await local(atOnce, "one-process-lanes", share);
-  const { description } = turns.experts[0]!;
+  await using forTurns = new AsyncDisposableStack();
+  await using forLanes = new AsyncDisposableStack();
+  const ofTurns = forTurns.use(await openLocalExperts(models, threads));
+  const ofLanes = forLanes.use(await openLocalExperts(models, share));
+  const { description } = ofTurns.experts[0]!;
   await using sabw = await openRandomSabw({ ...description, numExperts: experts }, threads);
-  const { aggregator } = sabw;
-  const open = (from: Pick<EnsembleSide, "name">, those: typeof turns.experts, one = false) =>
-    EnsembleSide.open({ ...options, ...from, experts: those, aggregator, inTurns: one });
-  const turnsSide = inTurns.use(await open({ name: turns.side }, turns.experts, true));
-  const lanesSide = atOnce.use(await open({ name: lanes.side }, lanes.experts));
+  const open = (side: Pick<EnsembleSideOptions, "name" | "experts" | "inTurns">) =>
+    EnsembleSide.open({ ...options, ...side, aggregator: sabw.aggregator });
+  const turns = forTurns.use(
+    await open({ name: "one-process-turns", experts: ofTurns.experts, inTurns: true }),
+  );
+  const lanes = forLanes.use(await open({ name: "one-process-lanes", experts: ofLanes.experts }));
 
-  const chosen = await compare([lanesSide, turnsSide], choiceRounds, options, 0);
-  const lanesWin = median(timesOf(chosen, lanes.side)) <= median(timesOf(chosen, turns.side));
-  const best = lanesWin ? lanesSide : turnsSide;
-  await (lanesWin ? inTurns : atOnce).disposeAsync();
+  const chosen = await compare([lanes, turns], choiceRounds, options, 0);
+  const lanesWin = median(timesOf(chosen, lanes.name)) <= median(timesOf(chosen, turns.name));
+  const best = lanesWin ? lanes : turns;
+  await (lanesWin ? forTurns : forLanes).disposeAsync();
 
   await using cluster = await openWorkerExperts(models, {
     threads: share,
     ...(options.signal && { signal: options.signal }),
   });
-  await using clusterSide = await EnsembleSide.open({
-    ...options,
+  await using clustered = await open({
     name: "cluster",
     experts: cluster.workers.map(({ expert }) => expert),
-    aggregator,
   });
   const before = 2 * (choiceRounds + 1);
-  const times = await compare([clusterSide, best], pairs, options, before);
+  const times = await compare([clustered, best], pairs, options, before);
 
   const conditions = { experts, threads, workerThreads: share, pinned: held.cores !== undefined };
   const figures: BenchFigure[] = [
-    { ...ratioFigure(name, times, [clusterSide.name, best.name], "s"), conditions },
+    { ...ratioFigure(name, times, [clustered.name, best.name], "s"), conditions },
     {
-      ...ratioFigure(`${name}.lanes-to-turns`, chosen, [lanes.side, turns.side], "s"),
+      ...ratioFigure(`${name}.lanes-to-turns`, chosen, [lanes.name, turns.name], "s"),
       conditions,
     },
-    ...[clusterSide, best].flatMap((side) => partFigures(`${name}.${side.name}`, side.stats)),
+    ...[clustered, best].flatMap((side) => partFigures(`${name}.${side.name}`, side.stats)),
   ];
-  return { figures, stats: new Map([clusterSide, best].map((side) => [side.name, side.stats])) };
+  return { figures, stats: new Map([clustered, best].map((side) => [side.name, side.stats])) };
 }
 
 /** Two arrangements in turns; they must predict the same noise. */

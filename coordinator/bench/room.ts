@@ -1,4 +1,4 @@
-/** Whether the set-ups that a benchmark keeps loaded fit into memory together, told before the first one is opened. @module */
+/** Whether the set-ups that a benchmark keeps loaded fit into memory together, told before a file is written. @module */
 
 import { TuttiError } from "../../shared/errors.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
@@ -9,6 +9,8 @@ const MEMORY_TO_WEIGHTS = 1.15;
 const PROCESS_BYTES = 300_000_000;
 
 export interface Room {
+  /** Who needs it. */
+  readonly bench: string;
   /** U-Nets in memory at the same time, in whichever process. */
   readonly models: number;
   /** Weights of one of them in f32. */
@@ -19,8 +21,7 @@ export interface Room {
 
 /** @throws {TuttiError} RESOURCE_EXHAUSTED with the numbers */
 export function checkRoom(
-  bench: string,
-  { models, weightBytes, processes }: Room,
+  { bench, models, weightBytes, processes }: Room,
   availableBytes: number = Deno.systemMemoryInfo().available,
 ): void {
   const neededBytes = models * weightBytes * MEMORY_TO_WEIGHTS + processes * PROCESS_BYTES;

@@ -12,13 +12,12 @@ import { type BenchFigure, measured } from "./bench_result.ts";
 import { EnsembleSide } from "./ensemble_side.ts";
 import type { CallSize } from "./random_inputs.ts";
 import { heldBytes, residentMemory } from "./resident_memory.ts";
-import { checkRoom } from "./room.ts";
+import type { Room } from "./room.ts";
 import { partFigures } from "./step_parts.ts";
 
 export interface ScaleOptions extends CallSize {
   /** Of the figures: `scale.sd15-half-256`, which `.n1` and so on is added to. */
   readonly name: string;
-  readonly model: BenchModelName;
   /** Cores that the workers share; none gets less than one thread. */
   readonly threads: number;
   /** Steps that are measured with each number of experts. */
@@ -28,14 +27,19 @@ export interface ScaleOptions extends CallSize {
   readonly onRun?: (done: number, total: number, experts: number) => void;
 }
 
+/** Of the largest ensemble. */
+export function scaleRoom(model: BenchModelName, experts: number): Room {
+  const weightBytes = computeBytes(model);
+  return { bench: "scale", models: experts, weightBytes, processes: experts + 1 };
+}
+
 /** @param models as many files as the largest ensemble has experts */
 export async function benchScale(
   models: BenchModels,
   options: ScaleOptions,
 ): Promise<readonly BenchFigure[]> {
-  const { model, steps, signal, onRun } = options;
+  const { steps, signal, onRun } = options;
   const most = models.paths.length;
-  checkRoom("scale", { models: most, weightBytes: computeBytes(model), processes: most + 1 });
   const figures: BenchFigure[] = [];
   await using resources = new AsyncDisposableStack();
   const workers: WorkerExpert[] = [];

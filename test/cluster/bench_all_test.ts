@@ -5,6 +5,7 @@ import { readdir } from "node:fs/promises";
 import { parseResults } from "../../coordinator/bench/parse_results.ts";
 import { BENCHES } from "../../coordinator/cli/bench/benches.ts";
 import { testTutti } from "../support/run_tutti.ts";
+import { eventually } from "../support/serve_expert.ts";
 
 /** About 30 s on two cores that have nothing else to do. */
 const TIMEOUT_MS = 300_000;
@@ -63,6 +64,17 @@ testTutti(
     });
   },
 );
+
+testTutti("bench all cancelled with Ctrl-C: exit code 130, and nothing is left", async (home) => {
+  await Deno.mkdir(home.file("tmp"));
+  const running = home.start(["bench", "all"], { env: { TMPDIR: home.file("tmp") } });
+  await running.says(/Benchmarks/);
+  // A process of its own that writes gigabytes of weights.
+  await eventually(async () => (await readdir(home.file("tmp"))).length > 0);
+  running.kill("SIGINT");
+  assert.equal((await running.result).code, 130);
+  assert.deepEqual(await readdir(home.file("tmp")), []);
+});
 
 testTutti("bench without a subcommand tells what there is", async (home) => {
   const { stdout } = await home.expect(0, ["bench"]);

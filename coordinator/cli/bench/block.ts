@@ -3,7 +3,7 @@
 import { formatTable } from "../../../shared/terminal/table.ts";
 import type { BenchModelName } from "../../bench/bench_model.ts";
 import type { BenchFigure } from "../../bench/bench_result.ts";
-import { benchBlocks } from "../../bench/block_bench.ts";
+import { benchBlocks, blockRoom } from "../../bench/block_bench.ts";
 import { readable } from "../../bench/format_figure.ts";
 import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
@@ -53,11 +53,11 @@ export const blockBench = defineBench<BlockFlags>({
   toy: ["--family", "toy", "--size", "64", "--rounds", "2", "--threads", "1"],
   run: async ({ family, size, batch, threads, rounds }, context) => {
     const shape = shapeName(family, size);
-    await using models = await writeModels(family, 1, context);
+    await using models = await writeModels(family, 1, context, blockRoom(family));
     using progress = context.progress(`Blocks of ${shape}`, rounds + 1);
     const figures = await benchBlocks(models, {
       ...{ ...size, batch, threads, rounds, signal: context.signal },
-      ...{ name: `block.${shape}`, model: family },
+      name: `block.${shape}`,
       onRound: (done) => progress.update(done),
     });
     progress.update(rounds + 1);

@@ -1,7 +1,7 @@
 /** `tutti bench latency`: N models on a core each over one model on one core. @module */
 
 import type { BenchModelName } from "../../bench/bench_model.ts";
-import { benchLatency } from "../../bench/latency_bench.ts";
+import { benchLatency, latencyRoom } from "../../bench/latency_bench.ts";
 import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import {
@@ -53,11 +53,11 @@ export const latencyBench = defineBench<LatencyFlags>({
   toy: ["--family", "toy", "--size", "64", "--pairs", "1"],
   run: async ({ family, size, batch, experts, pairs, stats }, context) => {
     const shape = shapeName(family, size);
-    await using models = await writeModels(family, experts, context);
+    await using models = await writeModels(family, experts, context, latencyRoom(family, experts));
     using progress = context.progress(`Latency of ${shape}`, 2 * (pairs + 1));
     const report = await benchLatency(models, {
       ...{ ...size, batch, pairs, signal: context.signal },
-      ...{ name: `latency.${shape}.n${experts}`, model: family },
+      name: `latency.${shape}.n${experts}`,
       onRun: (done, _, side) => progress.update(done, side),
     });
     progress.update(2 * (pairs + 1));

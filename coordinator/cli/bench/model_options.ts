@@ -13,6 +13,7 @@ import {
   randomUNets,
 } from "../../bench/bench_model.ts";
 import type { Conditions } from "../../bench/bench_result.ts";
+import { checkRoom, type Room } from "../../bench/room.ts";
 import { ByteProgress } from "../byte_progress.ts";
 import { imageSize, wholeNumber } from "../flags.ts";
 import type { BenchContext } from "./bench_entry.ts";
@@ -57,12 +58,19 @@ export function shapeName(model: BenchModelName, { width, height }: ImageSize): 
   return `${model}-${width === height ? width : `${width}x${height}`}`;
 }
 
-/** Writes the files, with a bar. */
+/**
+ * Writes the files, with a bar.
+ *
+ * @param room what will be in memory at the same time, checked before anything is written
+ * @throws {TuttiError} RESOURCE_EXHAUSTED if memory or disk is too small
+ */
 export async function writeModels(
   name: BenchModelName,
   count: number,
   { json, signal }: BenchContext,
+  room?: Room,
 ): Promise<BenchModels> {
+  if (room) checkRoom(room);
   using progress = new ByteProgress(
     "Writing random weights",
     count * randomUNetBytes(name),

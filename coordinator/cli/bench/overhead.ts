@@ -1,7 +1,7 @@
 /** `tutti bench overhead`: a cluster over one process with the same cores. @module */
 
 import type { BenchModelName } from "../../bench/bench_model.ts";
-import { benchOverhead, overheadRuns } from "../../bench/overhead_bench.ts";
+import { benchOverhead, overheadRoom, overheadRuns } from "../../bench/overhead_bench.ts";
 import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import {
@@ -57,12 +57,12 @@ export const overheadBench = defineBench<OverheadFlags>({
   toy: ["--family", "toy", "--size", "64", "--pairs", "1", "--threads", "2"],
   run: async ({ family, size, batch, threads, experts, pairs, stats }, context) => {
     const shape = shapeName(family, size);
-    await using models = await writeModels(family, experts, context);
+    await using models = await writeModels(family, experts, context, overheadRoom(family, experts));
     const total = overheadRuns(pairs);
     using progress = context.progress(`Overhead of ${shape}`, total);
     const report = await benchOverhead(models, {
       ...{ ...size, batch, threads, pairs, signal: context.signal },
-      ...{ name: `overhead.${shape}.n${experts}`, model: family },
+      name: `overhead.${shape}.n${experts}`,
       onRun: (done, _, side) => progress.update(done, side),
     });
     progress.update(total);

@@ -3,7 +3,7 @@
 import { formatTable } from "../../../shared/terminal/table.ts";
 import type { BenchModelName } from "../../bench/bench_model.ts";
 import type { BenchFigure } from "../../bench/bench_result.ts";
-import { benchScale } from "../../bench/scale_bench.ts";
+import { benchScale, scaleRoom } from "../../bench/scale_bench.ts";
 import { readable } from "../../bench/format_figure.ts";
 import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
@@ -55,12 +55,12 @@ export const scaleBench = defineBench<ScaleFlags>({
   toy: ["--family", "toy", "--size", "64", "--experts", "2", "--steps", "1", "--threads", "1"],
   run: async ({ family, size, batch, threads, experts, steps }, context) => {
     const shape = shapeName(family, size);
-    await using models = await writeModels(family, experts, context);
+    await using models = await writeModels(family, experts, context, scaleRoom(family, experts));
     const total = experts * (steps + 1);
     using progress = context.progress(`1 to ${experts} experts`, total);
     const figures = await benchScale(models, {
       ...{ ...size, batch, threads, steps, signal: context.signal },
-      ...{ name: `scale.${shape}`, model: family },
+      name: `scale.${shape}`,
       onRun: (done, _, number) => progress.update(done, `${number} of ${experts} experts`),
     });
     progress.update(total);
