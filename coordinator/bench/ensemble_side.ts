@@ -7,7 +7,7 @@
 
 import type { Expert, ExpertSession } from "../../shared/engine/expert.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
-import { type F32Tensor, repeatRows } from "../../shared/tensor/tensor.ts";
+import { copyTensor, type F32Tensor, repeatRows } from "../../shared/tensor/tensor.ts";
 import { SampleStats } from "../cli/sample_stats.ts";
 import type { AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
 import {
@@ -94,7 +94,7 @@ export class EnsembleSide implements Side, AsyncDisposable {
 
   /** One step: every block on every expert, and what makes one of their features. */
   async run(): Promise<void> {
-    this.#noisePred = await ensembleForward({
+    const noisePred = await ensembleForward({
       sessions: this.#sessions,
       plan: this.#plan,
       aggregator: this.#aggregator,
@@ -104,6 +104,7 @@ export class EnsembleSide implements Side, AsyncDisposable {
       onSegment: (report) => this.#stats.add(report),
       ...(this.#signal && { signal: this.#signal }),
     });
+    this.#noisePred = copyTensor(noisePred);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

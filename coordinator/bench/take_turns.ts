@@ -11,6 +11,7 @@ import type { ExpertSession, ForwardRange, ForwardResult } from "../../shared/en
 export function takeTurns(sessions: readonly ExpertSession[]): ExpertSession[] {
   let last: Promise<unknown> = Promise.resolve();
   return sessions.map((session) => ({
+    inputBuffer: (range) => session.inputBuffer(range),
     forward: async (range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> => {
       const start = performance.now();
       const turn = last.then(async () => {
