@@ -14,22 +14,33 @@ import type { SabwConfig } from "./config/sabw_config.ts";
 import type { Lowering } from "./layers/attention.ts";
 import { conv1x1 } from "./layers/conv.ts";
 import { resnetBlock2D } from "./layers/resnet_block_2d.ts";
-import { transformer2DModel } from "./layers/transformer_2d.ts";
+import { type KeysAndValues, keysAndValues, transformer2DModel } from "./layers/transformer_2d.ts";
+import { convInSum, transformerLogits } from "./sabw_logits.ts";
 import type { Weights } from "./weights.ts";
 
 /** diffusers' default of ResnetBlock2D, not the U-Net's own. */
 const RESNET_EPSILON = 1e-6;
 
 /**
+ * What a SABW graph takes of the text: the encoders' states, or the keys and values of them that `sabwTextGraph()` computes
+ * once for all steps.
+ */
+export type SabwText = "states" | "keys and values";
+
+/**
  * Inputs: `features_0` .. `features_{N-1}` f32 `[B, C, H, W]` in expert order, `temb` f32 `[B, Dt]` and
- * `encoder_hidden_states` f32 `[B, L, D]`, both means over the experts.
+ * `encoder_hidden_states` f32 `[B, L, D]`, both means over the experts; instead of the latter `key_l` and `value_l` f32
+ * `[B, L, hiddenSize]` of each layer l.
  * Outputs: `attention_map` A f32 `[B, N, H, W]`, sums to 1 over N; `aggregated_features` f32 `[B, C, H, W]`.
+ *
+ * @param lowering `primitive` is layer by layer, as the weights are stored
  */
 export function sabwGraph(
   name: string,
   config: SabwConfig,
   weights: Weights,
   lowering: Lowering = "fused",
+  text: SabwText = "states",
 ): Graph {
   const g = new GraphBuilder(name);
   const { inChannels, numExperts, hiddenSize, normNumGroups: groups } = config;
@@ -38,27 +49,68 @@ export function sabwGraph(
     (_, i) => g.input(`features_${i}`, "float32", ["B", inChannels, "H", "W"]),
   );
   const temb = g.input("temb", "float32", ["B", config.timeEmbedDim]);
-  const context = g.input("encoder_hidden_states", "float32", ["B", "L", config.crossAttentionDim]);
 
-  let h = conv1x1(g, weights.scope("conv_in"), Concat(g, features, 1), hiddenSize);
-  h = resnetBlock2D(g, weights.scope("res_block"), h, {
+  const convIn = weights.scope("conv_in");
+  const x = lowering === "fused"
+    ? convInSum(g, convIn, features, hiddenSize)
+    : conv1x1(g, convIn, Concat(g, features, 1), hiddenSize);
+  const h = resnetBlock2D(g, weights.scope("res_block"), x, {
     outChannels: hiddenSize,
     groups,
     epsilon: RESNET_EPSILON,
     temb,
   });
-  h = transformer2DModel(g, weights.scope("transformer"), h, context, {
-    heads: config.numHeads,
-    depth: config.numLayers,
-    groups,
-    useLinearProjection: false,
-    lowering,
-  });
-  const logits = conv1x1(g, weights.scope("conv_out"), h, numExperts, { bias: false });
+  const logits = lowering === "fused"
+    ? transformerLogits(g, weights, h, textInputs(g, config, weights, text), config)
+    : layeredLogits(g, config, weights, h);
   const attentionMap = Softmax(g, logits, 1);
   g.output("attention_map", attentionMap);
   g.output("aggregated_features", weightedSum(g, attentionMap, features));
   return g.build();
+}
+
+/**
+ * Input: `encoder_hidden_states` f32 `[B, L, D]`. Outputs: `key_l` and `value_l` f32 `[B, L, hiddenSize]` of each layer l.
+ */
+export function sabwTextGraph(name: string, config: SabwConfig, weights: Weights): Graph {
+  const g = new GraphBuilder(name);
+  for (const [l, { key, value }] of textInputs(g, config, weights, "states").entries()) {
+    g.output(`key_${l}`, key);
+    g.output(`value_${l}`, value);
+  }
+  return g.build();
+}
+
+const textStates = (g: GraphBuilder, { crossAttentionDim }: SabwConfig) =>
+  g.input("encoder_hidden_states", "float32", ["B", "L", crossAttentionDim]);
+
+/** Of each layer. */
+function textInputs(
+  g: GraphBuilder,
+  config: SabwConfig,
+  weights: Weights,
+  text: SabwText,
+): KeysAndValues[] {
+  const { hiddenSize, numLayers } = config;
+  const layers = Array.from({ length: numLayers }, (_, l) => l);
+  if (text === "keys and values") {
+    const input = (name: string) => g.input(name, "float32", ["B", "L", hiddenSize]);
+    return layers.map((l) => ({ key: input(`key_${l}`), value: input(`value_${l}`) }));
+  }
+  const states = textStates(g, config);
+  const blocks = weights.scope("transformer", "transformer_blocks");
+  return layers.map((l) => keysAndValues(g, blocks.scope(l, "attn2"), states, hiddenSize));
+}
+
+function layeredLogits(g: GraphBuilder, config: SabwConfig, weights: Weights, h: Value): Value {
+  const x = transformer2DModel(g, weights.scope("transformer"), h, textStates(g, config), {
+    heads: config.numHeads,
+    depth: config.numLayers,
+    groups: config.normNumGroups,
+    useLinearProjection: false,
+    lowering: "primitive",
+  });
+  return conv1x1(g, weights.scope("conv_out"), x, config.numExperts, { bias: false });
 }
 
 /** `sum_i A_i f_i`, A f32 `[B, N, H, W]`, f_i f32 `[B, C, H, W]`. */

@@ -9,8 +9,7 @@ import type { Weights } from "../weights.ts";
 
 /**
  * Group normalisation of `[B, C, H, W]`: normalise each of `groups` groups of channels over its channels
- * and pixels, then scale and shift per channel. Written as instance normalisation of `[B, groups, C/groups H W]`,
- * for which every device has a kernel.
+ * and pixels, then scale and shift per channel.
  */
 export function groupNorm(
   g: GraphBuilder,
@@ -20,13 +19,25 @@ export function groupNorm(
   epsilon: number,
 ): Value {
   const channels = x.shape[1] as number;
-  const ones = g.constant(f32([groups], new Float32Array(groups).fill(1)), "ones");
-  const zeros = g.constant(f32([groups]), "zeros");
-  const grouped = Reshape(g, x, [0, groups, -1]);
-  const normalized = ReshapeLike(g, InstanceNormalization(g, grouped, ones, zeros, epsilon), x);
+  const normalized = ReshapeLike(g, normalizeGroups(g, x, groups, epsilon), x);
   const scale = weights.tensor(g, "weight", [channels], { shape: [channels, 1, 1] });
   const shift = weights.tensor(g, "bias", [channels], { shape: [channels, 1, 1] });
   return Add(g, Mul(g, normalized, scale), shift);
+}
+
+/**
+ * Group normalisation before its scale and shift, `[B, groups, C/groups H W]`. Written as instance normalisation of that
+ * shape, for which every device has a kernel.
+ */
+export function normalizeGroups(
+  g: GraphBuilder,
+  x: Value,
+  groups: number,
+  epsilon: number,
+): Value {
+  const ones = g.constant(f32([groups], new Float32Array(groups).fill(1)), "ones");
+  const zeros = g.constant(f32([groups]), "zeros");
+  return InstanceNormalization(g, Reshape(g, x, [0, groups, -1]), ones, zeros, epsilon);
 }
 
 /** Layer normalisation over the last axis. */

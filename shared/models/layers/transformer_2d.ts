@@ -15,16 +15,25 @@ import { linear } from "./linear.ts";
 import { groupNorm, layerNorm } from "./norm.ts";
 
 /** diffusers' fixed epsilons: they stand in no config. */
-const GROUP_NORM_EPSILON = 1e-6;
+export const GROUP_NORM_EPSILON = 1e-6;
 const LAYER_NORM_EPSILON = 1e-5;
 
-export interface TransformerOptions {
+export interface BlockOptions {
   readonly heads: number;
+  readonly lowering: Lowering;
+}
+
+export interface TransformerOptions extends BlockOptions {
   readonly depth: number;
   readonly groups: number;
   /** Whether `proj_in` and `proj_out` are linear layers (SDXL) instead of 1x1 convolutions. */
   readonly useLinearProjection: boolean;
-  readonly lowering: Lowering;
+}
+
+/** What attention looks at, f32 `[B, L, C]` each. */
+export interface KeysAndValues {
+  readonly key: Value;
+  readonly value: Value;
 }
 
 /**
@@ -51,7 +60,8 @@ export function transformer2DModel(
     : toTokens(conv1x1(g, weights.scope("proj_in"), normed, channels));
   for (let i = 0; i < depth; i++) {
     const block = weights.scope("transformer_blocks", i);
-    tokens = basicTransformerBlock(g, block, tokens, encoderHiddenStates, heads, lowering);
+    const context = keysAndValues(g, block.scope("attn2"), encoderHiddenStates, channels);
+    tokens = basicTransformerBlock(g, block, tokens, context, { heads, lowering });
   }
   const projected = useLinearProjection
     ? toImage(linear(g, weights.scope("proj_out"), tokens, channels))
@@ -60,22 +70,45 @@ export function transformer2DModel(
 }
 
 /** Self-attention, cross-attention and feed-forward, each `x += f(norm(x))`; x f32 `[B, S, C]`. */
-function basicTransformerBlock(
+export function basicTransformerBlock(
   g: GraphBuilder,
   weights: Weights,
   x: Value,
-  encoderHiddenStates: Value,
-  heads: number,
-  lowering: Lowering,
+  context: KeysAndValues,
+  options: BlockOptions,
+): Value {
+  const mixed = attentionLayers(g, weights, x, context, options);
+  const ff = weights.scope("ff");
+  const units = feedForwardUnits(g, ff, feedForwardNorm(g, weights, mixed));
+  return Add(g, linear(g, ff.scope("net", 2), units, mixed.shape[2] as number), mixed);
+}
+
+/** A block without its feed-forward. */
+export function attentionLayers(
+  g: GraphBuilder,
+  weights: Weights,
+  x: Value,
+  context: KeysAndValues,
+  options: BlockOptions,
 ): Value {
   const norm = (name: string, value: Value) =>
     layerNorm(g, weights.scope(name), value, LAYER_NORM_EPSILON);
+  const attn1 = weights.scope("attn1");
   const normed = norm("norm1", x);
-  x = Add(g, attentionLayer(g, weights.scope("attn1"), normed, normed, heads, lowering), x);
-  const queries = norm("norm2", x);
-  const attn2 = weights.scope("attn2");
-  x = Add(g, attentionLayer(g, attn2, queries, encoderHiddenStates, heads, lowering), x);
-  return Add(g, feedForward(g, weights.scope("ff"), norm("norm3", x)), x);
+  const own = keysAndValues(g, attn1, normed, x.shape[2] as number);
+  x = Add(g, attentionLayer(g, attn1, normed, own, options), x);
+  return Add(g, attentionLayer(g, weights.scope("attn2"), norm("norm2", x), context, options), x);
+}
+
+/** What an attention layer whose tokens have `width` channels looks at; `source` f32 `[B, L, D]`. */
+export function keysAndValues(
+  g: GraphBuilder,
+  weights: Weights,
+  source: Value,
+  width: number,
+): KeysAndValues {
+  const project = (name: string) => linear(g, weights.scope(name), source, width, { bias: false });
+  return { key: project("to_k"), value: project("to_v") };
 }
 
 /** Projections without bias, attention, output projection with bias. */
@@ -83,30 +116,29 @@ function attentionLayer(
   g: GraphBuilder,
   weights: Weights,
   x: Value,
-  context: Value,
-  heads: number,
-  lowering: Lowering,
+  { key, value }: KeysAndValues,
+  { heads, lowering }: BlockOptions,
 ): Value {
   const width = x.shape[2] as number;
-  const project = (name: string, value: Value) =>
-    linear(g, weights.scope(name), value, width, { bias: false });
-  const mixed = attention(g, {
-    query: project("to_q", x),
-    key: project("to_k", context),
-    value: project("to_v", context),
-    heads,
-    lowering,
-  });
+  const query = linear(g, weights.scope("to_q"), x, width, { bias: false });
+  const mixed = attention(g, { query, key, value, heads, lowering });
   return linear(g, weights.scope("to_out", 0), mixed, width);
 }
 
-/** GEGLU: `W2 (value gelu(gate))`, value and gate the halves of `W1 x`, four times as wide as x. */
-function feedForward(g: GraphBuilder, weights: Weights, x: Value): Value {
-  const width = x.shape[2] as number;
-  const inner = 4 * width;
+/** What a block's feed-forward reads. */
+export function feedForwardNorm(g: GraphBuilder, weights: Weights, x: Value): Value {
+  return layerNorm(g, weights.scope("norm3"), x, LAYER_NORM_EPSILON);
+}
+
+/**
+ * GEGLU: `value gelu(gate)`, value and gate the halves of `W1 x`. The feed-forward is `W2` of these units.
+ *
+ * @returns f32 `[B, S, 4 C]`
+ */
+export function feedForwardUnits(g: GraphBuilder, weights: Weights, x: Value): Value {
+  const inner = 4 * (x.shape[2] as number);
   // The halves as products of their own: the product of both would be written, then copied apart.
   const half = (first: number) =>
     linear(g, weights.scope("net", 0, "proj"), x, inner, { rows: { first, of: 2 * inner } });
-  const gated = Mul(g, half(0), Gelu(g, half(inner)));
-  return linear(g, weights.scope("net", 2), gated, width);
+  return Mul(g, half(0), Gelu(g, half(inner)));
 }

@@ -54,6 +54,18 @@ export function UnflattenRows(g: GraphBuilder, matrix: Value, like: Value): Valu
   }])[0]!;
 }
 
+/** The pixels of an image `[B, M, H W]` in the rows and columns that `like` `[B, C, H, W]` has: `[B, M, H, W]`. */
+export function UnflattenPixels(g: GraphBuilder, x: Value, like: Value): Value {
+  const pixels = like.shape.slice(2);
+  if (x.shape.length !== 3 || divDims([x.shape[2]!], pixels) !== 1) {
+    throw new ShapeError(`Cannot give [${x.shape}] the pixels of [${like.shape}]`);
+  }
+  const unchanged = g.constant(i64([2], [0, 0]), "unchanged");
+  const target = Concat(g, [unchanged, Slice(g, ShapeOf(g, like), 0, 2, like.shape.length)], 0);
+  const shape = [x.shape[0]!, x.shape[1]!, ...pixels];
+  return g.node("Reshape", [x, target], [{ dtype: x.dtype, shape }])[0]!;
+}
+
 /** The shape of x as an int64 vector. ONNX's `Shape`; our name avoids the type's. */
 export function ShapeOf(g: GraphBuilder, x: Value): Value {
   return g.node("Shape", [x], [{ dtype: "int64", shape: [x.shape.length] }])[0]!;
