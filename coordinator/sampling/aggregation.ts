@@ -13,7 +13,7 @@ import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 export interface AggregationConditioning {
   /** f32 `[B, Dt]` */
   readonly temb: F32Tensor;
-  /** f32 `[B, L, D]` */
+  /** f32 `[B, L, D]`; one object for all steps, unchanged: what is computed of it is kept with it. */
   readonly encoderHiddenStates: F32Tensor;
 }
 

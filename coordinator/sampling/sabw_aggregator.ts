@@ -13,26 +13,47 @@ import { FormatError } from "../../shared/errors.ts";
 import type { BlockId, BlockSpec } from "../../shared/models/blocks.ts";
 import { ConfigFields } from "../../shared/models/config/fields.ts";
 import { parseSabwConfig, type SabwConfig } from "../../shared/models/config/sabw_config.ts";
-import { sabwGraph } from "../../shared/models/sabw.ts";
+import { sabwGraph, sabwTextGraph } from "../../shared/models/sabw.ts";
 import { Weights } from "../../shared/models/weights.ts";
 import type { Graph } from "../../shared/onnx/graph.ts";
+import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { checkFinite } from "../../shared/tensor/check.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { mean } from "../../shared/tensor/lincomb.ts";
+import { bytesOf, f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { ExpertDescription } from "../../shared/engine/expert.ts";
 import type { Aggregation, AggregationConditioning, Aggregator } from "./aggregation.ts";
+import { SabwText } from "./sabw_text.ts";
 
 /** What the experts of an ensemble have in common, as far as SABW must fit it. */
 export type SabwExperts =
   & Pick<ExpertDescription, "blocks" | "timeEmbedDim" | "crossAttentionDim">
   & { readonly numExperts: number };
 
+/** One block's network. */
+interface BlockAggregator {
+  readonly graph: Graph;
+  /** The part of it that sees nothing but the text. */
+  readonly text: Graph;
+  /** Whether it gives each expert 1/N everywhere, whatever it sees. */
+  readonly isEven: boolean;
+}
+
 export class SabwAggregator implements Aggregator {
   readonly name: string;
+  readonly #blocks: ReadonlyMap<BlockId, BlockAggregator>;
   readonly #runner: GraphRunner;
+  readonly #text: SabwText;
 
-  private constructor(name: string, runner: GraphRunner) {
+  private constructor(
+    name: string,
+    blocks: ReadonlyMap<BlockId, BlockAggregator>,
+    options: ComputeOptions,
+  ) {
     this.name = name;
-    this.#runner = runner;
+    this.#blocks = blocks;
+    const graphs = [...blocks.values()].flatMap(({ graph, text }) => [graph, text]);
+    this.#runner = new GraphRunner(graphs, { ...options, lanes: 1 });
+    this.#text = new SabwText(this.#runner);
   }
 
   /** @throws {FormatError} if the folder is damaged or was made for other experts */
@@ -42,19 +63,29 @@ export class SabwAggregator implements Aggregator {
     options: ComputeOptions,
   ): Promise<SabwAggregator> {
     await checkAggregatorCount(folder, experts);
-    const graphs: Graph[] = [];
+    const blocks = new Map<BlockId, BlockAggregator>();
     // One after another: what is wrong is reported for the first block that has it, and nothing is read after that.
     for (const [j, block] of experts.blocks.entries()) {
-      graphs.push(await readAggregator(join(folder, `aggregator_${j}`), block, experts));
+      blocks.set(block.id, await readAggregator(join(folder, `aggregator_${j}`), block, experts));
     }
-    return new SabwAggregator(
-      basename(resolve(folder)),
-      new GraphRunner(graphs, { ...options, lanes: 1 }),
-    );
+    return new SabwAggregator(basename(resolve(folder)), blocks, options);
   }
 
   async aggregate(
     block: BlockId,
+    features: readonly F32Tensor[],
+    conditioning: AggregationConditioning,
+  ): Promise<Aggregation> {
+    const aggregator = this.#blocks.get(block)!;
+    const aggregation = aggregator.isEven
+      ? evenAggregation(features)
+      : await this.#runNetwork(aggregator, features, conditioning);
+    checkFinite(`Output of SABW ${block}`, aggregation.aggregatedFeatures, { block });
+    return aggregation;
+  }
+
+  async #runNetwork(
+    { graph, text }: BlockAggregator,
     features: readonly F32Tensor[],
     { temb, encoderHiddenStates }: AggregationConditioning,
     into?: F32Tensor,
@@ -62,16 +93,17 @@ export class SabwAggregator implements Aggregator {
     const [batch, channels, height, width] = features[0]!.shape as [number, number, number, number];
     const inputs = Object.fromEntries(features.map((f, i) => [`features_${i}`, f]));
     const { outputs } = await this.#runner.run(
-      graphName(block),
-      { ...inputs, temb, encoder_hidden_states: encoderHiddenStates },
+      graph.name,
+      { ...inputs, temb, ...await this.#text.inputs(text, encoderHiddenStates) },
       {
         aggregated_features: into ?? { dtype: "float32", shape: [batch, channels, height, width] },
         attention_map: { dtype: "float32", shape: [batch, features.length, height, width] },
       },
     );
-    const aggregatedFeatures = outputs.aggregated_features as F32Tensor;
-    checkFinite(`Output of SABW ${block}`, aggregatedFeatures, { block });
-    return { aggregatedFeatures, attentionMap: outputs.attention_map as F32Tensor };
+    return {
+      aggregatedFeatures: outputs.aggregated_features as F32Tensor,
+      attentionMap: outputs.attention_map as F32Tensor,
+    };
   }
 
   close(): void {
@@ -79,19 +111,34 @@ export class SabwAggregator implements Aggregator {
   }
 }
 
-const graphName = (block: BlockId) => `sabw ${block}`;
+/** A = 1/N everywhere: the softmax over one expert, and over logits that are all zero. */
+function evenAggregation(features: readonly F32Tensor[]): Aggregation {
+  const [batch, , height, width] = features[0]!.shape as [number, number, number, number];
+  const attentionMap = f32([batch, features.length, height, width]);
+  attentionMap.data.fill(1 / features.length);
+  return { aggregatedFeatures: mean(features), attentionMap };
+}
 
 async function readAggregator(
   folder: string,
   block: BlockSpec,
   experts: SabwExperts,
-): Promise<Graph> {
+): Promise<BlockAggregator> {
   const config = parseSabwConfig(await ConfigFields.read(join(folder, "config.json")));
   checkFits(folder, config, block, experts);
-  const weights = Weights.of(await readWeightTable(join(folder, "aggregator.safetensors")));
-  const graph = sabwGraph(graphName(block.id), config, weights);
+  const path = join(folder, "aggregator.safetensors");
+  const weights = Weights.of(await readWeightTable(path));
+  const name = `sabw ${block.id}`;
+  const graph = sabwGraph(name, config, weights, "fused", "keys and values");
+  const text = sabwTextGraph(`${name} text`, config, weights);
   weights.check(`SABW "${folder}"`);
-  return graph;
+  return { graph, text, isEven: config.numExperts === 1 || await isUntrained(path) };
+}
+
+/** `conv_out` is zero, as the paper's code initialises it. */
+async function isUntrained(path: string): Promise<boolean> {
+  const weight = await (await SafetensorsFile.open(path)).read("conv_out.weight");
+  return bytesOf(weight).every((byte) => byte === 0);
 }
 
 /** A folder for fewer or more blocks belongs to another family of models. */

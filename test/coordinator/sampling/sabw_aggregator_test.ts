@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { mean } from "../../../shared/tensor/lincomb.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { SABW_FOLDER } from "./golden_ensemble.ts";
-import { type SabwChanges, writeSabw } from "./sabw_folder.ts";
+import { FIRST_EXPERT_ONLY, type SabwChanges, writeSabw, ZERO_CONV_OUT } from "./sabw_folder.ts";
 
 const CPU = { device: "cpu", threads: 1 } as const;
 
@@ -97,5 +98,37 @@ Deno.test("SabwAggregator goes by its folder's name, and reports NaN with the bl
     ]]);
   } finally {
     aggregator.close();
+  }
+});
+
+Deno.test("an untrained SABW and one for a single expert run no network", async () => {
+  await using temp = await tempFolder();
+  // A network would make NaN of this.
+  const conditioning = {
+    temb: f32([1, 64], new Array(64).fill(NaN)),
+    encoderHiddenStates: randomTensor([1, 16, 24], 2),
+  };
+  const features = [randomTensor([1, 16, 4, 4], 3), randomTensor([1, 16, 4, 4], 4)];
+  for (
+    const [name, changes, numExperts] of [
+      ["untrained", ZERO_CONV_OUT, 2],
+      ["single", FIRST_EXPERT_ONLY, 1],
+    ] as const
+  ) {
+    const folder = await writeSabw(temp, name, changes);
+    const aggregator = await SabwAggregator.open(folder, { ...EXPERTS, numExperts }, CPU);
+    try {
+      const inputs = features.slice(0, numExperts);
+      const { attentionMap, aggregatedFeatures } = await aggregator.aggregate(
+        "IN00",
+        inputs,
+        conditioning,
+      );
+      assert.deepEqual(attentionMap!.shape, [1, numExperts, 4, 4]);
+      assert.ok(attentionMap!.data.every((weight) => weight === 1 / numExperts), name);
+      assert.deepEqual(aggregatedFeatures.data, mean(inputs).data);
+    } finally {
+      aggregator.close();
+    }
   }
 });
