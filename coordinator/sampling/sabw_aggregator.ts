@@ -14,7 +14,7 @@ import type { BlockId, BlockSpec } from "../../shared/models/blocks.ts";
 import { ConfigFields } from "../../shared/models/config/fields.ts";
 import { parseSabwConfig, type SabwConfig } from "../../shared/models/config/sabw_config.ts";
 import { sabwGraph, sabwTextGraph } from "../../shared/models/sabw.ts";
-import { Weights } from "../../shared/models/weights.ts";
+import { Weights, type WeightTable } from "../../shared/models/weights.ts";
 import type { Graph } from "../../shared/onnx/graph.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { checkFinite } from "../../shared/tensor/check.ts";
@@ -106,6 +106,17 @@ export class SabwAggregator implements Aggregator {
     };
   }
 
+  /** The network of a block, over keys and values of the text; none where the experts weigh the same whatever it would say. */
+  graphOf(block: BlockId): Graph | undefined {
+    const { graph, isEven } = this.#blocks.get(block)!;
+    return isEven ? undefined : graph;
+  }
+
+  /** Ends the sessions, so that their profiles are written. The next call creates them anew. */
+  async releaseGraphs(): Promise<void> {
+    await this.#runner.releaseGraphs();
+  }
+
   close(): void {
     this.#runner[Symbol.dispose]();
   }
@@ -126,19 +137,20 @@ async function readAggregator(
 ): Promise<BlockAggregator> {
   const config = parseSabwConfig(await ConfigFields.read(join(folder, "config.json")));
   checkFits(folder, config, block, experts);
-  const path = join(folder, "aggregator.safetensors");
-  const weights = Weights.of(await readWeightTable(path));
+  const table = await readWeightTable(join(folder, "aggregator.safetensors"));
+  const weights = Weights.of(table);
   const name = `sabw ${block.id}`;
   const graph = sabwGraph(name, config, weights, "fused", "keys and values");
   const text = sabwTextGraph(`${name} text`, config, weights);
   weights.check(`SABW "${folder}"`);
-  return { graph, text, isEven: config.numExperts === 1 || await isUntrained(path) };
+  return { graph, text, isEven: config.numExperts === 1 || await isUntrained(table) };
 }
 
 /** `conv_out` is zero, as the paper's code initialises it. */
-async function isUntrained(path: string): Promise<boolean> {
-  const weight = await (await SafetensorsFile.open(path)).read("conv_out.weight");
-  return bytesOf(weight).every((byte) => byte === 0);
+async function isUntrained(table: WeightTable): Promise<boolean> {
+  const key = "conv_out.weight";
+  const file = await SafetensorsFile.open(table.get(key)!.path);
+  return bytesOf(await file.read(key)).every((byte) => byte === 0);
 }
 
 /** A folder for fewer or more blocks belongs to another family of models. */
