@@ -75,11 +75,12 @@ export class SabwAggregator implements Aggregator {
     block: BlockId,
     features: readonly F32Tensor[],
     conditioning: AggregationConditioning,
+    into?: F32Tensor,
   ): Promise<Aggregation> {
     const aggregator = this.#blocks.get(block)!;
     const aggregation = aggregator.isEven
-      ? evenAggregation(features)
-      : await this.#runNetwork(aggregator, features, conditioning);
+      ? evenAggregation(features, into)
+      : await this.#runNetwork(aggregator, features, conditioning, into);
     checkFinite(`Output of SABW ${block}`, aggregation.aggregatedFeatures, { block });
     return aggregation;
   }
@@ -123,11 +124,11 @@ export class SabwAggregator implements Aggregator {
 }
 
 /** A = 1/N everywhere: the softmax over one expert, and over logits that are all zero. */
-function evenAggregation(features: readonly F32Tensor[]): Aggregation {
+function evenAggregation(features: readonly F32Tensor[], into?: F32Tensor): Aggregation {
   const [batch, , height, width] = features[0]!.shape as [number, number, number, number];
   const attentionMap = f32([batch, features.length, height, width]);
   attentionMap.data.fill(1 / features.length);
-  return { aggregatedFeatures: mean(features), attentionMap };
+  return { aggregatedFeatures: mean(features, into), attentionMap };
 }
 
 async function readAggregator(
