@@ -122,38 +122,45 @@ class Coordinator {
       calls.push(count);
       experts.push(observedExpert(expert, count));
     }
-    const traffic = { sentBytes: 0, receivedBytes: 0, roundTrips: 0 };
-    const remote = sample({ ...this.#request(experts), ...sampleOptions(choice) });
-    resources.defer(async () => void await remote.return());
-    const local = sample({
-      ...this.#request(this.#local),
-      onSegment: ({ stepIndex, experts: [first] }) => {
-        if (stepIndex > 0) return; // All steps move as much.
-        traffic.sentBytes += first!.sentBytes;
-        traffic.receivedBytes += first!.receivedBytes;
-        traffic.roundTrips++;
+    const request = this.#request(experts);
+    let f32Bytes = 0;
+    const remote = sample({
+      ...request,
+      ...sampleOptions(choice),
+      onSegment: ({ stepIndex, aggregatedFeatures }) => {
+        if (stepIndex === 0) f32Bytes += aggregatedFeatures.data.byteLength;
       },
     });
+    resources.defer(async () => void await remote.return());
+    const local = sample(this.#request(this.#local));
     resources.defer(async () => void await local.return());
 
-    await local.next();
     await remote.next();
+    // Every output is the next call's input, and the last one has the size of the first call's input.
+    const traffic = {
+      sentBytes: f32Bytes,
+      receivedBytes: f32Bytes,
+      roundTrips: request.plan.length,
+    };
     const [localMs, remoteMs]: [number[], number[]] = [[], []];
     let evidence: TransportEvidence | undefined;
     for (let step = 0; step < this.#options.steps; step++) {
-      localMs.push(await elapsedMs(() => local.next()));
       for (const count of calls) count.most = 0;
       const before = await cableBytes();
       remoteMs.push(await elapsedMs(() => remote.next()));
       const movedBytes = await cableBytes() - before;
-      evidence ??= {
-        workers: hosts.length,
-        connections: await connectionCount(hosts),
-        bytesToF32: movedBytes / hosts.length / (traffic.sentBytes + traffic.receivedBytes),
-        callsInFlight: Math.min(...calls.map(({ most }) => most)),
-      };
-      const reason = missing(choice, evidence);
-      if (reason !== undefined) return { kind: "missing", choice, reason };
+      if (evidence === undefined) {
+        evidence = {
+          workers: hosts.length,
+          connections: await connectionCount(hosts),
+          bytesToF32: movedBytes / hosts.length / (2 * f32Bytes),
+          callsInFlight: Math.min(...calls.map(({ most }) => most)),
+        };
+        const reason = missing(choice, evidence);
+        if (reason !== undefined) return { kind: "missing", choice, reason };
+        await local.next(); // Loads the weights.
+      }
+      localMs.push(await elapsedMs(() => local.next()));
     }
     const step = { stepMs: median(remoteMs), computeMs: median(localMs), traffic };
     return { kind: "step", choice, step: { ...step, evidence: evidence! } };
