@@ -92,6 +92,9 @@ interface LinkBench {
   readonly signal: AbortSignal;
 }
 
+/** On every host: each has its own. */
+const PLANE_PORT = "7071";
+
 async function benchLink(
   network: TestNetwork,
   coordinator: HostProgram,
@@ -109,6 +112,8 @@ async function benchLink(
         ...["--device", "cpu", "--model", model.models[index]!, "--name", host],
         // On a link with a delay the proxies alone can be reached from outside.
         ...["--listen", isDelayed ? "127.0.0.1:0" : `${address}:0`, "--insecure"],
+        // Known before the first session, so that a proxy can stand before it.
+        ...["--plane-port", PLANE_PORT],
       ], signal),
     );
     const { address: listening } = await worker.next<{ readonly address: string }>();

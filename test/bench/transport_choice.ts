@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { ConnectOptions } from "../../coordinator/cluster/remote_expert.ts";
+
 export interface TransportChoice {
   readonly plane: "grpc" | "tcp";
   readonly wireDtype: "f32" | "f16" | "int8";
@@ -39,10 +41,11 @@ export const CHOICES: readonly TransportChoice[] = (["grpc", "tcp"] as const).fl
 export const SIZE_TO_F32 = { f32: 1, f16: 1 / 2, int8: (1 + 4 / 256) / 4 } as const;
 
 /** For `connectExpert()`. */
-export function connectOptions(
-  { plane, wireDtype }: TransportChoice,
-): Pick<TransportChoice, "plane" | "wireDtype"> {
-  return { plane, wireDtype };
+export function connectOptions({ plane, wireDtype }: TransportChoice): Pick<
+  ConnectOptions,
+  "transport"
+> {
+  return { transport: { plane, wireDtypes: { all: wireDtype } } };
 }
 
 /** For `sample()`. */

@@ -20,8 +20,8 @@ const NETWORK = {
     { between: ["coordinator", "right"], mbitPerSecond: 1000 },
   ],
 } as const;
-/** Of the README. */
-const SAMPLE = ["sample", PROMPT, "--seed", "1"];
+/** Of the README; between hosts feature maps would be f16 by default. */
+const SAMPLE = ["sample", PROMPT, "--seed", "1", "--wire-dtype", "f32"];
 
 /** Two runs of 50 steps, on a machine with few cores and other work. */
 const TIMEOUT_MS = 300_000;

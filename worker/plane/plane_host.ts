@@ -25,6 +25,7 @@ import {
   SocketPlane,
 } from "../../shared/wire/plane/session_plane.ts";
 import { createSharedMemory, type SharedMemory } from "../../shared/wire/plane/shared_memory.ts";
+import { sweepSocketFolders } from "../../shared/wire/plane/socket_folder.ts";
 import { sweepSharedMemory } from "../../shared/wire/plane/sweep_shared_memory.ts";
 
 export interface PlaneHostOptions {
@@ -50,9 +51,24 @@ export class PlaneHost {
   readonly #options: PlaneHostOptions;
   #listener: Promise<PlaneListener> | undefined;
 
-  constructor(options: PlaneHostOptions) {
+  private constructor(options: PlaneHostOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Removes what killed workers left. A port that the user names is listened on from the start.
+   *
+   * @throws {TuttiError} UNAVAILABLE if that port cannot be had
+   */
+  static async open(options: PlaneHostOptions): Promise<PlaneHost> {
+    const host = new PlaneHost(options);
     if (options.planes.includes("shm")) sweepSharedMemory();
+    if (options.planes.includes("unix")) await sweepSocketFolders();
+    if (options.port === 0 || !options.planes.includes("tcp")) return host;
+    const { failures: [failure] } = await host.#listen();
+    if (!failure) return host;
+    await host.close();
+    throw failure;
   }
 
   /** Offers what can be offered: what cannot be opened is left out, and the client takes the next one. */

@@ -82,7 +82,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     limits,
     lanes: options.lanes ?? 1,
     configJson: options.configJson ?? "",
-    planes: new PlaneHost({
+    planes: await PlaneHost.open({
       planes: options.planes ?? PLANE_KINDS,
       hostname: address.host,
       port: options.planePort ?? 0,
