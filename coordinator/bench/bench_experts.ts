@@ -77,6 +77,8 @@ export async function openLocalExperts(
       ...(configFrom !== undefined && { configFrom }),
     });
     resources.defer(() => expert.close());
+    // Closing alone ends the thread and leaves what its sessions hold: gigabytes that the next set-up needs.
+    resources.defer(() => expert.releaseGraphs());
     experts.push(expert);
   }
   const owned = resources.move();

@@ -43,26 +43,30 @@ export async function benchScale(
   const figures: BenchFigure[] = [];
   await using resources = new AsyncDisposableStack();
   const workers: WorkerExpert[] = [];
+  const emptyBytes = await held(Deno.pid);
   const runs = steps + 1;
   for (const [index, path] of models.paths.entries()) {
     // One thread each whatever their number: else a step with one expert would be another computation.
     const worker = await openWorkerExpert(models, path, { threads: 1, ...(signal && { signal }) });
     workers.push(resources.use(worker));
     const report = (done: number) => onRun?.(index * runs + done, most * runs, workers.length);
-    figures.push(...await measureEnsemble(workers, options, report));
+    figures.push(...await measureEnsemble(workers, options, emptyBytes, report));
   }
   return figures;
 }
 
+/** @param emptyBytes of the coordinator before its first ensemble: ONNX Runtime keeps some of what earlier ones used */
 async function measureEnsemble(
   workers: readonly WorkerExpert[],
   options: ScaleOptions,
+  emptyBytes: number,
   onRun: (done: number) => void,
 ): Promise<BenchFigure[]> {
   const { steps, threads, signal } = options;
   const numExperts = workers.length;
   const name = `${options.name}.n${numExperts}`;
   const { description } = workers[0]!.expert;
+  const bytesBefore = await held(Deno.pid);
   await using sabw = await openRandomSabw({ ...description, numExperts }, threads);
   await using side = await EnsembleSide.open({
     ...options,
@@ -76,13 +80,17 @@ async function measureEnsemble(
     onWarm: () => side.forget(),
     onRun,
   });
-  const held = async (pid: number) => heldBytes(await residentMemory(pid));
+  const coordinatorBytes = emptyBytes + await held(Deno.pid) - bytesBefore;
   const workerBytes = await Promise.all(workers.map(({ pid }) => held(pid)));
   const conditions = { experts: numExperts, workerThreads: 1, coordinatorThreads: threads };
   return [
     { ...measured(name, timesOf(times, name).map((ms) => ms / 1000), "s"), conditions },
     ...partFigures(name, side.stats),
     measured(`${name}.worker-memory`, workerBytes, "bytes"),
-    { name: `${name}.coordinator-memory`, value: await held(Deno.pid), unit: "bytes" },
+    { name: `${name}.coordinator-memory`, value: coordinatorBytes, unit: "bytes" },
   ];
+}
+
+async function held(pid: number): Promise<number> {
+  return heldBytes(await residentMemory(pid));
 }

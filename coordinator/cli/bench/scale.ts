@@ -30,7 +30,8 @@ interface ScaleFlags {
 
 const NOTES =
   `Every expert has a worker of one thread; with more workers than cores they share them. Times are of the slowest expert,
-bytes of tensors to and from all. Memory is private pages and shared memory, of a worker the median of all.
+bytes of tensors to and from all. Memory is private pages and shared memory, of a worker the median of all, of the coordinator what
+an empty one holds and what this ensemble adds.
 
 ${MODEL_NOTES}
 
