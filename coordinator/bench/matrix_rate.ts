@@ -16,7 +16,7 @@ import { TorchCpuGenerator } from "../../shared/tensor/torch_randn.ts";
 /** Large enough that nothing but the product counts, small enough for any machine: 17 GFLOP. */
 export const MATRIX_SIZE = 2048;
 
-export class MatrixRate implements Disposable {
+export class MatrixRate implements AsyncDisposable {
   readonly #lane: Lane;
   readonly #left: F32Tensor;
   readonly #size: number;
@@ -41,7 +41,7 @@ export class MatrixRate implements Disposable {
       await lane.loadGraph("product", encodeModel(g.build()));
       return new MatrixRate(lane, noise.randn([size, size]), size);
     } catch (error) {
-      lane[Symbol.dispose]();
+      await lane[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -62,7 +62,7 @@ export class MatrixRate implements Disposable {
     return 2 * this.#size ** 3 / (this.#bestMs / 1000);
   }
 
-  [Symbol.dispose](): void {
-    this.#lane[Symbol.dispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#lane[Symbol.asyncDispose]();
   }
 }

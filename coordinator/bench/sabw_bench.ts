@@ -78,7 +78,7 @@ export async function benchSabw(options: SabwBenchOptions): Promise<SabwReport> 
       }));
       return sabwReport(rows);
     } finally {
-      aggregator.close();
+      await aggregator.close();
     }
   } finally {
     await Deno.remove(profileFolder, { recursive: true });

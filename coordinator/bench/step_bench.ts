@@ -48,7 +48,7 @@ export async function benchStep(options: StepBenchOptions): Promise<StepReport> 
       profileFolder,
     });
     try {
-      using matrix = await MatrixRate.open(lane, options.matrixSize);
+      await using matrix = await MatrixRate.open(lane, options.matrixSize);
       const inputs = randomInputs(expert.description, options);
       const elapsedMs = await runSteps(expert, inputs, matrix, options);
       await expert.releaseGraphs();

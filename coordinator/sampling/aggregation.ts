@@ -37,7 +37,8 @@ export interface Aggregator {
     conditioning: AggregationConditioning,
     into?: F32Tensor,
   ): Promise<Aggregation>;
-  close(): void;
+  /** Settles when nothing of it is left. */
+  close(): Promise<void>;
 }
 
 /** `y = 1/N sum_i f_i`: what an untrained SABW computes, too. */
@@ -53,5 +54,7 @@ export class UniformAggregator implements Aggregator {
     return Promise.resolve({ aggregatedFeatures: mean(features, into) });
   }
 
-  close(): void {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }

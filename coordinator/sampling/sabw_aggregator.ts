@@ -118,8 +118,8 @@ export class SabwAggregator implements Aggregator {
     await this.#runner.releaseGraphs();
   }
 
-  close(): void {
-    this.#runner[Symbol.dispose]();
+  close(): Promise<void> {
+    return this.#runner[Symbol.asyncDispose]();
   }
 }
 

@@ -11,7 +11,7 @@ import { checkFinite, checkTensor } from "../../shared/tensor/check.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 
-export class Vae implements Disposable {
+export class Vae implements AsyncDisposable {
   /** Image pixels per latent pixel, on each side. */
   readonly factor: number;
   readonly config: VaeConfig;
@@ -71,7 +71,7 @@ export class Vae implements Disposable {
     return { mean: outputs.mean as F32Tensor, logvar: outputs.logvar as F32Tensor };
   }
 
-  [Symbol.dispose](): void {
-    this.#runner[Symbol.dispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#runner[Symbol.asyncDispose]();
   }
 }

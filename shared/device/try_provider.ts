@@ -28,7 +28,7 @@ async function tryDevice(device: Device): Promise<ProviderReport> {
   const adapter = device === "webgpu" ? await findAdapter() : undefined;
   const runtime = ort.env.versions.node ?? ort.env.versions.common;
   const known = { device, runtime, ...(adapter && { adapter }) };
-  using lane = new Lane({ device, threads: 1 });
+  await using lane = new Lane({ device, threads: 1 });
   try {
     if (!await isRight(lane, productTrial("float32"), TOLERANCE.float32)) {
       return { ...known, failure: "It computes wrong numbers", f32: { maxFusedHeadDim: 0 } };

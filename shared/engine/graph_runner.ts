@@ -13,7 +13,7 @@ import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
 
-export class GraphRunner implements Disposable, AsyncDisposable {
+export class GraphRunner implements AsyncDisposable {
   readonly #options: ComputeOptions;
   readonly #graphs: Map<string, Graph>;
   readonly #lanes: readonly { readonly lane: Lane; readonly loaded: Map<string, Promise<void>> }[];
@@ -96,11 +96,7 @@ export class GraphRunner implements Disposable, AsyncDisposable {
     return graph;
   }
 
-  [Symbol.dispose](): void {
-    for (const { lane } of this.#lanes) lane[Symbol.dispose]();
-  }
-
-  /** The same, and settles when nothing of the lanes is left. */
+  /** Ends all lanes; settles when nothing of them is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#lanes.map(({ lane }) => lane[Symbol.asyncDispose]()));
   }

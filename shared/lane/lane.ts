@@ -35,7 +35,7 @@ type Unaddressed<R> = R extends LaneRequest ? Omit<R, "id" | "lane"> : never;
 /** Of the lanes of this process. */
 let lastNumber = 0;
 
-export class Lane implements Disposable, AsyncDisposable {
+export class Lane implements AsyncDisposable {
   readonly #options: LaneOptions;
   readonly #thread: LaneThread;
   readonly #number = ++lastNumber;
@@ -86,12 +86,10 @@ export class Lane implements Disposable, AsyncDisposable {
     await this.#request({ kind: "release", graph });
   }
 
-  /** Rejects what waits and what comes. A run that has begun is not stopped; nobody gets its result. */
-  [Symbol.dispose](): void {
-    void this[Symbol.asyncDispose]();
-  }
-
-  /** The same, and settles when nothing of the lane is left. The process may not end before that. */
+  /**
+   * Rejects what waits and what comes. A run that has begun is not stopped, and nobody gets its result. Settles when
+   * nothing of the lane is left: its sessions' memory is free, and the process may end.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#closed ??= this.#close();
   }
@@ -99,10 +97,14 @@ export class Lane implements Disposable, AsyncDisposable {
   async #close(): Promise<void> {
     for (const reject of this.#open) reject(closedError());
     this.#open.clear();
-    if (this.#options.device !== "webgpu") return this.#thread.terminate(closedError());
-    // A session that is still there when its thread ends takes the process down with it.
+    // Sessions that are still there when their thread ends are never freed, and on a GPU take the process down.
     const released = this.#thread.request({ kind: "close", lane: this.#number }).catch(() => {});
-    await Promise.all([released, releaseGpuThread(this.#thread)]);
+    if (this.#options.device === "webgpu") {
+      await Promise.all([released, releaseGpuThread(this.#thread)]);
+      return;
+    }
+    await released;
+    this.#thread.terminate(closedError());
   }
 
   async #request(

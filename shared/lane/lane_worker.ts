@@ -21,10 +21,14 @@ const LOG_FATAL = 4;
 /** By lane and graph. */
 const sessions = new Map<number, Map<string, ort.InferenceSession>>();
 
+/** Lanes that are being closed: what still waits for them is not worth the time. */
+const closing = new Set<number>();
+
 /** The request before: one at a time, so that none counts the time of another as its own. */
 let last = Promise.resolve();
 
 self.onmessage = (event: MessageEvent<LaneRequest>) => {
+  if (event.data.kind === "close") closing.add(event.data.lane);
   last = last.then(() => answer(event.data));
 };
 
@@ -45,6 +49,7 @@ async function answer(request: LaneRequest): Promise<void> {
 }
 
 async function handle(request: LaneRequest): Promise<void> {
+  if (closing.has(request.lane) && request.kind !== "close") throw new Error("The lane is closed");
   const graphs = sessions.get(request.lane) ?? new Map<string, ort.InferenceSession>();
   switch (request.kind) {
     case "load": {
@@ -72,6 +77,8 @@ async function handle(request: LaneRequest): Promise<void> {
     case "close": {
       for (const session of graphs.values()) await session.release();
       sessions.delete(request.lane);
+      closing.delete(request.lane);
+      trimHeap();
       return;
     }
   }

@@ -23,7 +23,7 @@ export async function checkAfa(context: FamilyContext, spec: CheckSpec): Promise
       names.map(async (name) => compare(name, computed.get(name), await golden.f32(name))),
     );
   } finally {
-    aggregator.close();
+    await aggregator.close();
   }
 }
 
@@ -53,7 +53,7 @@ export async function checkAblations(
     }
     return comparisons;
   } finally {
-    sabw.close();
+    await sabw.close();
   }
 }
 

@@ -66,10 +66,10 @@ export async function checkSample(context: FamilyContext, spec: CheckSpec): Prom
       const [, ...shape] = after.shape;
       comparisons.push(compare(`latents[${step.stepIndex + 1}]`, latents, { ...after, shape }));
     }
-    using vae = await openFamilyVae(context);
+    await using vae = await openFamilyVae(context);
     comparisons.push(compare("image", await vae.decode(latents), await golden.f32("image")));
   } finally {
-    aggregator.close();
+    await aggregator.close();
   }
   return comparisons;
 }

@@ -17,7 +17,7 @@ const COMPUTE: Readonly<Record<string, (vae: Vae, input: F32Tensor) => Promise<F
 
 export async function checkVae(context: FamilyContext, spec: CheckSpec): Promise<Comparison[]> {
   const golden = await context.golden(spec);
-  using vae = await openFamilyVae(context);
+  await using vae = await openFamilyVae(context);
   return await Promise.all((spec.pairs ?? []).map((pair) => checkPair(vae, golden, pair)));
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { MatrixRate } from "../../../coordinator/bench/matrix_rate.ts";
 
 Deno.test("MatrixRate keeps the best rate of all runs", async () => {
-  using matrix = await MatrixRate.open({ device: "cpu", threads: 1 }, 256);
+  await using matrix = await MatrixRate.open({ device: "cpu", threads: 1 }, 256);
   assert.equal(matrix.best, 0);
   await matrix.measure(1);
   const first = matrix.best;

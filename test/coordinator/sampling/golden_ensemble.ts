@@ -41,7 +41,7 @@ export async function openGoldenEnsemble(): Promise<GoldenEnsemble> {
       return aggregator;
     },
     [Symbol.asyncDispose]: async () => {
-      for (const aggregator of aggregators) aggregator.close();
+      for (const aggregator of aggregators) await aggregator.close();
       await Promise.all([a.close(), b.close()]);
     },
   };

@@ -97,7 +97,7 @@ Deno.test("SabwAggregator goes by its folder's name, and reports NaN with the bl
       4,
     ]]);
   } finally {
-    aggregator.close();
+    await aggregator.close();
   }
 });
 
@@ -128,7 +128,7 @@ Deno.test("an untrained SABW and one for a single expert run no network", async 
       assert.ok(attentionMap!.data.every((weight) => weight === 1 / numExperts), name);
       assert.deepEqual(aggregatedFeatures.data, mean(inputs).data);
     } finally {
-      aggregator.close();
+      await aggregator.close();
     }
   }
 });

@@ -69,7 +69,10 @@ Deno.test("a whole run, 4 DDIM steps with guidance 7.5: latents of each step and
   }
   assert.deepEqual(steps.map(({ stepIndex }) => stepIndex), [0, 1, 2, 3]);
   assert.deepEqual(steps.map(({ timestep }) => timestep), golden.numbers("timesteps"));
-  using vae = new Vae(await openVae(goldenPath("sd15", "vae")), { device: "cpu", threads: 1 });
+  await using vae = new Vae(await openVae(goldenPath("sd15", "vae")), {
+    device: "cpu",
+    threads: 1,
+  });
   assertClose("image", await vae.decode(steps[3]!.latents), golden.f32("image"));
 });
 

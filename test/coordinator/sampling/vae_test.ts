@@ -10,7 +10,7 @@ const open = async () =>
   new Vae(await openVae(goldenPath("sd15", "vae")), { device: "cpu", threads: 1 });
 
 Deno.test("Vae decodes and encodes as the reference does", async () => {
-  using vae = await open();
+  await using vae = await open();
   const golden = await Golden.read("sd15", "expected", "vae.safetensors");
   assert.equal(vae.factor, 8);
   assertClose("decoded", await vae.decode(golden.f32("latents")), golden.f32("decoded"));
@@ -23,7 +23,7 @@ Deno.test("Vae divides latents by the config's scaling factor before it decodes"
   const part = await openVae(goldenPath("sd15", "vae"));
   const golden = await Golden.read("sd15", "expected", "vae.safetensors");
   const config = { ...part.config, scalingFactor: 2 * part.config.scalingFactor };
-  using vae = new Vae({ ...part, config }, { device: "cpu", threads: 1 });
+  await using vae = new Vae({ ...part, config }, { device: "cpu", threads: 1 });
   const latents = golden.f32("latents");
   const plain = await vae.decode(latents);
   assert.ok(difference(plain.data, golden.f32("decoded").data).relativeL2 > 1e-2);
@@ -31,7 +31,7 @@ Deno.test("Vae divides latents by the config's scaling factor before it decodes"
 });
 
 Deno.test("Vae refuses tensors of other channels and images that are no multiple of 8, and goes on", async () => {
-  using vae = await open();
+  await using vae = await open();
   await assert.rejects(vae.decode(f32([1, 3, 2, 2])), {
     name: "ShapeError",
     message: "latents must be float32 [1, 4, 2, 2]: current value is float32 [1, 3, 2, 2]",
@@ -50,7 +50,7 @@ Deno.test("Vae refuses tensors of other channels and images that are no multiple
 });
 
 Deno.test("Vae: NaN in latents is DATA_LOSS, not a black image", async () => {
-  using vae = await open();
+  await using vae = await open();
   const latents = f32([1, 4, 2, 2], new Array(16).fill(NaN));
   await assert.rejects(vae.decode(latents), {
     code: "DATA_LOSS",

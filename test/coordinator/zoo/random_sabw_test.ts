@@ -32,7 +32,7 @@ async function aggregate(temp: TempFolder, name: string, options: RandomSabwOpti
     const result = await aggregator.aggregate(BLOCKS[1]!.id, FEATURES, CONDITIONING);
     return { mixed: result.aggregatedFeatures.data, attention: result.attentionMap!.data };
   } finally {
-    aggregator.close();
+    await aggregator.close();
   }
 }
 

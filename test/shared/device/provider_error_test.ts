@@ -32,7 +32,7 @@ Deno.test("providerError() passes on a text that it does not know, with a next s
 
 Deno.test("a CUDA provider that is not installed: the runtime's text is known", async () => {
   if (await exists(join(runtimeFolder(), "libonnxruntime_providers_cuda.so"))) return;
-  using lane = new Lane({ device: "cuda", threads: 1 });
+  await using lane = new Lane({ device: "cuda", threads: 1 });
   const model = { bytes: new Uint8Array(), weightsFolder: undefined };
   const refusal = await lane.loadGraph("any", model).catch((error: Error) => error.message);
   assert.ok(isKnownProviderProblem("cuda", refusal!), String(refusal));

@@ -58,7 +58,7 @@ async function encode(
   clipSkip: number,
 ): Promise<TextEncoding> {
   const encoder = textEncoder({ config, weights }, 0, "test");
-  using runner = new GraphRunner(encoder.graphs, { device: "cpu", threads: 1, lanes: 1 });
+  await using runner = new GraphRunner(encoder.graphs, { device: "cpu", threads: 1, lanes: 1 });
   return await encoder.encode(runner, IDS, clipSkip);
 }
 

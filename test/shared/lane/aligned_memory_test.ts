@@ -39,7 +39,7 @@ Deno.test("where an input lies does not change a bit of the output", async () =>
   const x = g.input("x", "float32", [1, 3, 7, 5]);
   const weight = g.input("weight", "float32", [4, 3, 3, 3]);
   g.output("y", Softmax(g, Conv(g, x, weight, undefined, { pads: [1, 1, 1, 1] }), 1));
-  using lane = new Lane({ device: "cpu", threads: 1 });
+  await using lane = new Lane({ device: "cpu", threads: 1 });
   await lane.loadGraph("g", encodeModel(g.build()));
   const values = randomTensor([1, 3, 7, 5], 1);
   const weights = randomTensor([4, 3, 3, 3], 2);

@@ -4,6 +4,7 @@ import { Lane, type OutputTypes } from "../../../shared/lane/lane.ts";
 import { encodeModel } from "../../../shared/onnx/encode.ts";
 import { GraphBuilder } from "../../../shared/onnx/graph.ts";
 import { Add } from "../../../shared/onnx/ops/elementwise.ts";
+import { MatMul } from "../../../shared/onnx/ops/linalg.ts";
 import { f32, i64, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { HEAVY_OUTPUT, heavyGraph, heavyInput } from "./heavy_graph.ts";
 
@@ -21,7 +22,7 @@ const outputOf = (rows: number): OutputTypes => ({ sum: { dtype: "float32", shap
 const numbers = (tensor: Tensor | undefined) => Array.from(tensor!.data as Float32Array);
 
 Deno.test("Lane.run() does not block this thread: a timer keeps ticking during a heavy run", async () => {
-  using lane = new Lane(CPU);
+  await using lane = new Lane(CPU);
   await lane.loadGraph("heavy", encodeModel(heavyGraph(40)));
   let ticks = 0;
   const timer = setInterval(() => ticks++, 10);
@@ -37,7 +38,7 @@ Deno.test("Lane.run() does not block this thread: a timer keeps ticking during a
 });
 
 Deno.test("Lane.run() tells computing from waiting, and load counts both", async () => {
-  using lane = new Lane(CPU);
+  await using lane = new Lane(CPU);
   await lane.loadGraph("heavy", encodeModel(heavyGraph(10)));
   assert.equal(lane.load, 0);
   const runs = [1, 2].map(() => lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT));
@@ -52,7 +53,7 @@ Deno.test("Lane.run() tells computing from waiting, and load counts both", async
 });
 
 Deno.test("Lane.run() reads inputs where they lie: views, small tensors, no rows at all", async () => {
-  using lane = new Lane(CPU);
+  await using lane = new Lane(CPU);
   await lane.loadGraph("doubling", doubling());
   const buffer = Float32Array.from({ length: 20 }, (_, i) => i);
   for (let offset = 0; offset < 16; offset++) {
@@ -65,7 +66,7 @@ Deno.test("Lane.run() reads inputs where they lie: views, small tensors, no rows
 });
 
 Deno.test("errors of ONNX Runtime are typed, and the next good run works", async () => {
-  using lane = new Lane(CPU);
+  await using lane = new Lane(CPU);
   const broken = { bytes: new Uint8Array([1, 2, 3]), weightsFolder: undefined };
   await assert.rejects(lane.loadGraph("broken", broken), {
     name: "TuttiError",
@@ -97,7 +98,7 @@ Deno.test("errors of ONNX Runtime are typed, and the next good run works", async
 });
 
 Deno.test("Lane.releaseGraph() forgets a graph, which may then be loaded again", async () => {
-  using lane = new Lane(CPU);
+  await using lane = new Lane(CPU);
   const a = f32([1, 2], [1, 2]);
   await lane.loadGraph("doubling", doubling());
   await lane.releaseGraph("doubling");
@@ -115,12 +116,26 @@ Deno.test("closing a lane rejects the call that runs, those that wait and those 
     lane.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT),
     lane.loadGraph("more", doubling()),
   ];
-  lane[Symbol.dispose]();
+  const ended = lane[Symbol.asyncDispose]();
   const closed = { name: "TuttiError", code: "UNAVAILABLE", message: "The compute lane is closed" };
   for (const call of calls) await assert.rejects(call, closed);
   await assert.rejects(lane.loadGraph("late", doubling()), closed);
   assert.equal(lane.load, 0);
-  lane[Symbol.dispose]();
+  await Promise.all([ended, lane[Symbol.asyncDispose]()]);
+});
+
+Deno.test("a closed lane has given its weights' memory back", async () => {
+  const side = 4096;
+  const weightBytes = 4 * side * side;
+  const g = new GraphBuilder("wide");
+  const x = g.input("x", "float32", [1, side]);
+  g.output("y", MatMul(g, x, g.constant(f32([side, side]), "w")));
+  const lane = new Lane(CPU);
+  await lane.loadGraph("wide", encodeModel(g.build()));
+  await lane.run("wide", { x: f32([1, side]) }, { y: { dtype: "float32", shape: [1, side] } });
+  const loaded = Deno.memoryUsage().rss;
+  await lane[Symbol.asyncDispose]();
+  assert.ok(loaded - Deno.memoryUsage().rss > 0.9 * weightBytes);
 });
 
 Deno.test("a lane that cannot start says why, to every call", async () => {
@@ -128,7 +143,7 @@ Deno.test("a lane that cannot start says why, to every call", async () => {
   const laneModule = new URL("../../../shared/lane/lane.ts", import.meta.url).href;
   const script = `
     import { Lane } from ${JSON.stringify(laneModule)};
-    using lane = new Lane({ device: "cpu", threads: 1 });
+    await using lane = new Lane({ device: "cpu", threads: 1 });
     for (const graph of ["first", "second"]) {
       try {
         await lane.loadGraph(graph, { bytes: new Uint8Array(1), weightsFolder: undefined });

@@ -37,7 +37,7 @@ async function assertLoweringsEqual(
   assert.deepEqual(lowerings.map((graph) => has(graph, "MultiHeadAttention")), [true, false]);
   const results = [];
   for (const graph of lowerings) {
-    using lane = new Lane({ device: "cpu", threads: 1 });
+    await using lane = new Lane({ device: "cpu", threads: 1 });
     results.push(await runOn(lane, graph, inputsFor(graph, sizes), { TH: 12, TW: 10 }));
   }
   const [fused, primitive] = results;

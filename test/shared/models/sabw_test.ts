@@ -29,7 +29,7 @@ Deno.test("SABW over keys and values of the text equals SABW over its states, bi
     temb: randomTensor([2, timeEmbedDim], 3),
   };
   const states = { encoder_hidden_states: randomTensor([2, 9, crossAttentionDim], 4) };
-  using lane = new Lane({ device: "cpu", threads: 1 });
+  await using lane = new Lane({ device: "cpu", threads: 1 });
   const whole = await runOn(lane, sabwGraph("whole", config, weights), { ...image, ...states });
   const text = await runOn(lane, sabwTextGraph("text", config, weights), states);
   assert.deepEqual(Object.keys(text), ["key_0", "value_0", "key_1", "value_1"]);

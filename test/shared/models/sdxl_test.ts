@@ -41,7 +41,7 @@ Deno.test("SDXL's U-Net: time embedding with added conditioning, and all 19 bloc
     ...blocks.map((block) => unetBlockGraph(block, config, weights)),
   ];
   weights.check("the U-Net");
-  using runner = new GraphRunner(graphs, { device: "cpu", threads: 1, lanes: 1 });
+  await using runner = new GraphRunner(graphs, { device: "cpu", threads: 1, lanes: 1 });
 
   const x = golden.f32("x");
   const [batch = 0, , height = 0, width = 0] = x.shape;

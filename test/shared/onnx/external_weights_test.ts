@@ -49,7 +49,7 @@ async function readThroughRuntime(
 
 Deno.test("ONNX Runtime reads weights at any byte offset of the checkpoint: f32, f16, bf16", async () => {
   const folder = await Deno.makeTempDir();
-  using lane = new Lane({ device: "cpu", threads: 1 });
+  await using lane = new Lane({ device: "cpu", threads: 1 });
   try {
     const values = randomTensor([7, 5], 11) as F32Tensor & { data: Float32Array<ArrayBuffer> };
     const tensors: Record<string, Tensor> = {

@@ -23,7 +23,7 @@ export async function runGraph(
   inputs: Inputs,
   bindings: Readonly<Record<string, number>> = {},
 ): Promise<Readonly<Record<string, Tensor>>> {
-  using lane = new Lane({ device: "cpu", threads: 1 });
+  await using lane = new Lane({ device: "cpu", threads: 1 });
   return await runOn(lane, graph, inputs, bindings);
 }
 
