@@ -9,7 +9,7 @@
 import * as ort from "onnxruntime-node";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
-import { trimHeap } from "./shared_heap.ts";
+import { leaveHeap, trimHeap, useHeap } from "./shared_heap.ts";
 import type { Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
@@ -19,7 +19,12 @@ ort.env.logLevel = "fatal";
 const LOG_FATAL = 4;
 
 /** By lane and graph. */
-const sessions = new Map<number, Map<string, ort.InferenceSession>>();
+const sessions = new Map<number, Map<string, LoadedGraph>>();
+
+interface LoadedGraph {
+  readonly session: ort.InferenceSession;
+  hasRun: boolean;
+}
 
 /** Lanes that are being closed: what still waits for them is not worth the time. */
 const closing = new Set<number>();
@@ -50,32 +55,37 @@ async function answer(request: LaneRequest): Promise<void> {
 
 async function handle(request: LaneRequest): Promise<void> {
   if (closing.has(request.lane) && request.kind !== "close") throw new Error("The lane is closed");
-  const graphs = sessions.get(request.lane) ?? new Map<string, ort.InferenceSession>();
+  const graphs = sessions.get(request.lane) ?? new Map<string, LoadedGraph>();
   switch (request.kind) {
     case "load": {
       // Before anything is awaited: another load of this lane may begin meanwhile.
       sessions.set(request.lane, graphs);
-      graphs.set(request.graph, await createSession(request));
+      leaveHeap();
+      graphs.set(request.graph, { session: await createSession(request), hasRun: false });
       trimHeap();
       return;
     }
     case "run": {
-      const session = graphs.get(request.graph);
-      if (!session) throw new Error(`Graph "${request.graph}" is not loaded in this lane`);
+      const graph = graphs.get(request.graph);
+      if (!graph) throw new Error(`Graph "${request.graph}" is not loaded in this lane`);
+      const { session } = graph;
       // ONNX Runtime passes over names that the graph has not: an output of that name would stay zero.
       checkNames("input", request.feeds, session.inputNames);
       checkNames("output", request.fetches, session.outputNames);
+      if (graph.hasRun) useHeap();
+      graph.hasRun = true;
       // With pre-allocated fetches the results land in the caller's memory.
       await session.run(mapRefs(request.feeds), mapRefs(request.fetches));
       return;
     }
     case "release": {
-      await graphs.get(request.graph)?.release();
+      await graphs.get(request.graph)?.session.release();
       graphs.delete(request.graph);
+      trimHeap();
       return;
     }
     case "close": {
-      for (const session of graphs.values()) await session.release();
+      for (const { session } of graphs.values()) await session.release();
       sessions.delete(request.lane);
       closing.delete(request.lane);
       trimHeap();
