@@ -14,6 +14,7 @@ import {
 import { chooseDevice } from "../shared/device/choose_device.ts";
 import { type DeviceFlags, deviceOption, precisionOption } from "../shared/device/device_flags.ts";
 import type { ExpertDescription } from "../shared/engine/expert.ts";
+import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
@@ -34,6 +35,7 @@ interface WorkerFlags extends DeviceFlags {
   readonly sessionBytes: number;
   readonly arenaBytes: number;
   readonly idleLimit: number;
+  readonly textIdle: number;
   readonly config?: string;
   readonly lora: readonly LoraChoice[];
   readonly planes: readonly PlaneKind[];
@@ -97,6 +99,12 @@ export function workerCommand(): Command {
       DEFAULT_LIMITS.idleLimitSeconds,
     )
     .option(
+      "--text-idle <seconds>",
+      "unload text encoders that no prompt uses for so long; loading anew takes seconds",
+      wholeNumber("--text-idle", 0),
+      DEFAULT_TEXT_IDLE_SECONDS,
+    )
+    .option(
       "--config <folder>",
       "diffusers folder with the config.json's of a single file of unusual sizes",
     )
@@ -146,6 +154,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     ...(name !== undefined && { name }),
     ...(flags.config !== undefined && { configFrom: flags.config }),
     loras: flags.lora,
+    textIdleSeconds: flags.textIdle,
   });
   // Whoever waits first reports it.
   opening.catch(() => {});

@@ -1,6 +1,6 @@
 /**
  * Graphs by name over a set of lanes. A graph's session is created in a lane when the lane first runs
- * it, and stays. Lanes do not share weights: each that runs a graph holds its own.
+ * it, and stays until it is released. Lanes do not share weights: each that runs a graph holds its own.
  *
  * @module
  */
@@ -13,10 +13,18 @@ import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
 
+interface RunnerLane {
+  readonly lane: Lane;
+  /** By graph, from the moment its loading is asked for. */
+  readonly loaded: Map<string, Promise<void>>;
+  /** That wait or run. */
+  calls: number;
+}
+
 export class GraphRunner implements AsyncDisposable {
   readonly #options: ComputeOptions;
   readonly #graphs: Map<string, Graph>;
-  readonly #lanes: readonly { readonly lane: Lane; readonly loaded: Map<string, Promise<void>> }[];
+  readonly #lanes: readonly RunnerLane[];
 
   constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
     this.#options = options;
@@ -24,12 +32,18 @@ export class GraphRunner implements AsyncDisposable {
     this.#lanes = Array.from({ length: options.lanes }, () => ({
       lane: new Lane(options),
       loaded: new Map<string, Promise<void>>(),
+      calls: 0,
     }));
   }
 
   /** Calls that wait or run in each lane. */
   get loads(): readonly number[] {
-    return this.#lanes.map(({ lane }) => lane.load);
+    return this.#lanes.map(({ calls }) => calls);
+  }
+
+  /** Names of the graphs that some lane holds or loads. */
+  get loadedGraphs(): ReadonlySet<string> {
+    return new Set(this.#lanes.flatMap(({ loaded }) => [...loaded.keys()]));
   }
 
   /** Brings in a graph that only some calls need; one that is there already stays. */
@@ -47,39 +61,47 @@ export class GraphRunner implements AsyncDisposable {
     inputs: Readonly<Record<string, Tensor>>,
     outputs: OutputTypes,
   ): Promise<RunResult> {
-    const { lane, loaded } = this.#lanes.reduce((best, next) =>
-      next.lane.load < best.lane.load ? next : best
-    );
-    let loading = loaded.get(name);
-    if (loading === undefined) {
-      loading = lane.loadGraph(name, encodeModel(lowerGraph(this.#graph(name), this.#options)));
-      loaded.set(name, loading);
-      loading.catch(() => loaded.delete(name)); // The next call tries again.
-    }
-    const start = performance.now();
+    const chosen = this.#lanes.reduce((best, next) => next.calls < best.calls ? next : best);
+    // A lane answers in order: the run follows its load and comes before any release that is asked for later.
+    const loading = chosen.loaded.get(name) ?? this.#load(chosen, name);
+    chosen.calls++;
     try {
-      await loading;
-      const loadingMs = performance.now() - start;
-      const result = await lane.run(name, inputs, outputs);
-      return { ...result, queueMs: result.queueMs + loadingMs };
+      const [result] = await Promise.all([chosen.lane.run(name, inputs, outputs), loading]);
+      return result;
     } catch (cause) {
       const { code, message } = this.#explain(TuttiError.from(cause, "INTERNAL"));
       throw new TuttiError(code, `Cannot run "${name}": ${message}`, {
         cause,
         details: { graph: name },
       });
+    } finally {
+      chosen.calls--;
     }
   }
 
-  /** Ends every session: its memory is free and its profile is written. A call that comes after creates it anew. */
-  async releaseGraphs(): Promise<void> {
-    for (const { lane, loaded } of this.#lanes) {
-      const graphs = [...loaded];
-      loaded.clear();
-      for (const [name, loading] of graphs) {
-        await loading.then(() => lane.releaseGraph(name), () => {/* Never loaded. */});
-      }
-    }
+  #load({ lane, loaded }: RunnerLane, name: string): Promise<void> {
+    const loading = lane.loadGraph(name, encodeModel(lowerGraph(this.#graph(name), this.#options)));
+    loaded.set(name, loading);
+    loading.catch(() => {
+      // The next call tries again.
+      if (loaded.get(name) === loading) loaded.delete(name);
+    });
+    return loading;
+  }
+
+  /**
+   * Ends the sessions of all chosen graphs, after the calls that were made before: their memory is free and their
+   * profiles are written. A call that comes after creates them anew.
+   */
+  async releaseGraphs(isChosen: (name: string) => boolean = () => true): Promise<void> {
+    await Promise.all(
+      this.#lanes.flatMap(({ lane, loaded }) =>
+        [...loaded.keys()].filter(isChosen).map((name) => {
+          loaded.delete(name);
+          return lane.releaseGraph(name);
+        })
+      ),
+    );
   }
 
   /** Says what can be done about a device that is full or away. */

@@ -38,6 +38,7 @@ import { GraphRunner } from "./graph_runner.ts";
 import { checkMemory, computeBytes } from "./memory_estimate.ts";
 import { LocalSession } from "./local_session.ts";
 import { type TextEncoder, textEncoder } from "./text_encoders.ts";
+import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 
 export interface LocalExpertOptions {
@@ -58,6 +59,8 @@ export interface LocalExpertOptions {
   readonly profileFolder?: string;
   /** Merged into the weights while they are loaded. */
   readonly loras?: readonly LoraChoice[];
+  /** How long text encoders that no prompt uses stay in memory. @default 30 */
+  readonly textIdleSeconds?: number;
 }
 
 /**
@@ -118,7 +121,10 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     lanes,
     ...(profileFolder !== undefined && { profileFolder }),
   });
-  return new LocalExpert(description, unet.config, encoders, runner);
+  const unetGraphNames = unetGraphs.map((graph) => graph.name);
+  const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
+  const residency = new TextResidency(runner, unetGraphNames, textIdleSeconds);
+  return new LocalExpert(description, unet.config, { encoders, runner, residency });
 }
 
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */
@@ -140,24 +146,31 @@ function checkTextFits(model: string, config: UNetConfig, texts: readonly TextDe
   }
 }
 
+interface ExpertParts {
+  readonly encoders: readonly TextEncoder[];
+  readonly runner: GraphRunner;
+  readonly residency: TextResidency;
+}
+
 export class LocalExpert implements Expert {
   readonly description: ExpertDescription;
   readonly #config: UNetConfig;
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;
   readonly #encoders: readonly TextEncoder[];
   readonly #runner: GraphRunner;
+  readonly #residency: TextResidency;
 
   constructor(
     description: ExpertDescription,
     config: UNetConfig,
-    encoders: readonly TextEncoder[],
-    runner: GraphRunner,
+    { encoders, runner, residency }: ExpertParts,
   ) {
     this.description = description;
     this.#config = config;
     this.#blocks = new Map(unetBlockTable(config).map((block) => [block.id, block]));
     this.#encoders = encoders;
     this.#runner = runner;
+    this.#residency = residency;
   }
 
   /** Calls that wait or run in each lane. */
@@ -165,12 +178,19 @@ export class LocalExpert implements Expert {
     return this.#runner.loads;
   }
 
+  /** Names of the graphs whose weights are in memory. */
+  get loadedGraphs(): ReadonlySet<string> {
+    return this.#runner.loadedGraphs;
+  }
+
   async encodeText(
     inputIds: Tensor<"int64">,
     { encoder = 0, clipSkip = 1 }: TextOptions = {},
   ): Promise<TextEncoding> {
     chooseText(this.description, encoder);
-    return await this.#encoders[encoder]!.encode(this.#runner, inputIds, clipSkip);
+    return await this.#residency.use(() =>
+      this.#encoders[encoder]!.encode(this.#runner, inputIds, clipSkip)
+    );
   }
 
   async embedTimesteps(
@@ -203,6 +223,7 @@ export class LocalExpert implements Expert {
     }
     const { inputs, outputShape: shape } = blockInputs(block, this.description, request);
     if (request.output) checkTensor("output", request.output, "float32", shape);
+    if (!this.#runner.loadedGraphs.has(block.id)) this.#residency.release();
     const result = await this.#runner.run(block.id, inputs, {
       output: request.output ?? { dtype: "float32", shape },
     });
@@ -224,6 +245,7 @@ export class LocalExpert implements Expert {
   }
 
   close(): Promise<void> {
+    this.#residency[Symbol.dispose]();
     return this.#runner[Symbol.asyncDispose]();
   }
 }

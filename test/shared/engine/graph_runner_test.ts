@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { GraphRunner } from "../../../shared/engine/graph_runner.ts";
 import { GraphBuilder } from "../../../shared/onnx/graph.ts";
+import { heldBytes, residentMemory } from "../../../coordinator/bench/resident_memory.ts";
 import { Add } from "../../../shared/onnx/ops/elementwise.ts";
+import { Cast } from "../../../shared/onnx/ops/elementwise.ts";
+import { Gather } from "../../../shared/onnx/ops/movement.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { DTYPES } from "../../../shared/tensor/dtype.ts";
+import { f32, type F32Tensor, i64 } from "../../../shared/tensor/tensor.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { HEAVY_OUTPUT, heavyGraph, heavyInput } from "../lane/heavy_graph.ts";
 
@@ -73,4 +77,49 @@ Deno.test("GraphRunner: a closed one refuses, and rejects what is under way", as
     code: "UNAVAILABLE",
   });
   await closed;
+});
+
+Deno.test({
+  name: "GraphRunner.releaseGraphs() gives the weights' memory back to the system",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await using folder = await tempFolder();
+    const path = folder.join("halves.safetensors");
+    const shape = [1024, 16 * 1024];
+    const heldAs = 4 * shape[0]! * shape[1]!;
+    await writeSafetensors(path, {
+      weight: {
+        dtype: "float16",
+        shape,
+        data: new DTYPES.float16.array(shape[0]! * shape[1]!),
+      },
+    });
+    const { begin } = (await SafetensorsFile.open(path)).entry("weight");
+    const g = new GraphBuilder("rows");
+    const weight = g.weight("weight", "float16", shape, {
+      path,
+      offset: begin,
+      length: heldAs / 2,
+    });
+    g.output(
+      "y",
+      Gather(g, Cast(g, weight, "float32", DTYPES.float32.onnx), g.input("x", "int64", [1])),
+    );
+    await using runner = new GraphRunner([g.build()], CPU);
+    const held = async () => heldBytes(await residentMemory(Deno.pid));
+    const run = () =>
+      runner.run("rows", { x: i64([1], [7]) }, {
+        y: { dtype: "float32", shape: [1, shape[1]!] },
+      });
+    const before = await held();
+    await run();
+    await run();
+    const loaded = await held();
+    assert.ok(loaded - before > 0.8 * heldAs, `${loaded - before} bytes for the weights`);
+    assert.deepEqual([...runner.loadedGraphs], ["rows"]);
+    await runner.releaseGraphs();
+    const left = (await held()) - before;
+    assert.ok(left < 0.2 * heldAs, `${left} bytes are left`);
+    assert.deepEqual([...runner.loadedGraphs], []);
+  },
 });
