@@ -8,18 +8,20 @@
 import type { ExternalBytes, GraphBuilder, Value } from "../onnx/graph.ts";
 import { Cast } from "../onnx/ops/elementwise.ts";
 import { AddScaledMatMul } from "../onnx/ops/linalg.ts";
-import { Reshape } from "../onnx/ops/movement.ts";
+import { Reshape, Transpose } from "../onnx/ops/movement.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
 import type { WeightLocation } from "./weights.ts";
 
-/** Adds `scale up down`. */
+/** Adds `scale up down`, of M outputs and K inputs. */
 export interface LowRankUpdate {
   /** `[M, r]`; convolutions `[M, r, 1, 1]` */
   readonly up: WeightLocation;
   /** `[r, K]`; convolutions `[r, C, k, k]` */
   readonly down: WeightLocation;
   readonly scale: number;
+  /** Adds the transpose instead: the weight is stored so, as `[K, M]`, and wanted whole. */
+  readonly isTransposed?: boolean;
 }
 
 /**
@@ -37,12 +39,15 @@ export function updatedWeight(
 ): Value {
   const part = `:rows ${rows.join("-")}`;
   let sum = matrix(g, `${name}${part}:matrix`, rowsOf(weight, rows));
-  weight.updates?.forEach(({ up, down, scale }, i) => {
+  weight.updates?.forEach(({ up, down, scale, isTransposed = false }, i) => {
     // Embedded: the runtime reads files of the checkpoint's folder only, and LoRAs lie elsewhere.
-    const factors = [
-      matrix(g, `${name}${part}:up${i}`, rowsOf(up, rows), { embed: true }),
-      matrix(g, `${name}:down${i}`, down, { embed: true }),
-    ] as const;
+    const left = matrix(g, `${name}${part}:up${i}`, isTransposed ? up : rowsOf(up, rows), {
+      embed: true,
+    });
+    const right = matrix(g, `${name}:down${i}`, down, { embed: true });
+    const factors = isTransposed
+      ? [Transpose(g, right, [1, 0]), Transpose(g, left, [1, 0])] as const
+      : [left, right] as const;
     sum = AddScaledMatMul(g, sum, ...factors, scale);
   });
   return sum.shape.join() === shape.join() ? sum : Reshape(g, sum, shape);

@@ -85,7 +85,10 @@ export async function writeMerged(
   target: string,
   changes: readonly (TestLayer & { readonly weight: number })[],
 ): Promise<string> {
-  for (const part of ["unet", "text_encoder"] as const) {
+  const second = changes.some(({ part }) => part === "text_encoder_2")
+    ? ["text_encoder_2"] as const
+    : [];
+  for (const part of ["unet", "text_encoder", ...second] as const) {
     const path = join(target, part, FILES[part]);
     await Deno.mkdir(dirname(path), { recursive: true });
     await Deno.copyFile(join(model, part, "config.json"), join(target, part, "config.json"));

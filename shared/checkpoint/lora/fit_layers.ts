@@ -6,13 +6,14 @@
  */
 
 import { FormatError } from "../../errors.ts";
-import { listKeys, type WeightLocation } from "../../models/weights.ts";
+import { listKeys } from "../../models/weights.ts";
 import { show } from "../../show.ts";
+import type { Shape } from "../../tensor/tensor.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { unetKeyMap } from "../keymaps/unet.ts";
 import { checkLoraFamily, type NamedLayer } from "./lora_family.ts";
 import type { LoraFile, LoraLayer } from "./lora_file.ts";
-import { layerKeys, loraLayerName, type LoraPart } from "./lora_keys.ts";
+import { layerKeys, loraLayerName, type LoraPart, TRANSPOSED_KEY } from "./lora_keys.ts";
 
 /** Per part: diffusers key of a weight -> the layer that changes it. */
 export type FittedLayers = Readonly<Record<LoraPart, ReadonlyMap<string, LoraLayer>>>;
@@ -59,7 +60,7 @@ export function fitLayers(file: LoraFile, checkpoint: Checkpoint): FittedLayers 
     }
     const { up, down } = layer;
     const weight = checkpoint[part]!.weights.get(key)!;
-    if (!fits(layer, weight)) {
+    if (!fits(layer, key === TRANSPOSED_KEY ? weight.shape.toReversed() : weight.shape)) {
       problems.misshaped.push(
         `${layer.path} of [${up.shape}] times [${down.shape}] for ${key} [${weight.shape}]`,
       );
@@ -72,9 +73,8 @@ export function fitLayers(file: LoraFile, checkpoint: Checkpoint): FittedLayers 
   return fitted;
 }
 
-/** Whether `up down` has the weight's shape; a 1x1 convolution and a matrix count as equal. */
-function fits({ up, down, rank }: LoraLayer, weight: WeightLocation): boolean {
-  const [outFeatures, ...inFeatures] = weight.shape;
+/** Whether `up down` has a weight's shape; a 1x1 convolution and a matrix count as equal. */
+function fits({ up, down, rank }: LoraLayer, [outFeatures, ...inFeatures]: Shape): boolean {
   const trimmed = (dims: readonly number[]) => dims.join().replace(/,1,1$/, "");
   return trimmed(up.shape) === `${outFeatures},${rank}` &&
     trimmed(down.shape) === trimmed([rank, ...inFeatures]);

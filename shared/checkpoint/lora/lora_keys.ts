@@ -92,10 +92,14 @@ function underscored(path: string): string {
   return path.replaceAll(".", "_");
 }
 
+/** The only weight that single files store transposed, `[in, out]`, under a name without `.weight` (OpenCLIP). */
+export const TRANSPOSED_KEY = "text_projection";
+
 /** Name of every layer that a LoRA can change -> its key: matrices and convolutions, no norms, no biases. */
 export function layerKeys(table: WeightTable = new Map()): ReadonlyMap<string, string> {
   const layers = new Map<string, string>();
   for (const [key, { shape }] of table) {
+    if (key === TRANSPOSED_KEY) layers.set(key, key);
     if (!key.endsWith(".weight") || (shape.length !== 2 && shape.length !== 4)) continue;
     layers.set(underscored(key.slice(0, -".weight".length)), key);
   }

@@ -15,6 +15,7 @@ import { fileHash, hashFrom } from "../model_hash.ts";
 import { fitLayers, type FittedLayers } from "./fit_layers.ts";
 import type { LoraChoice } from "./lora_choice.ts";
 import { type LoraFile, type LoraLayer, readLoraFile } from "./lora_file.ts";
+import { TRANSPOSED_KEY } from "./lora_keys.ts";
 
 export interface AppliedLora {
   readonly file: LoraFile;
@@ -107,13 +108,13 @@ function withUpdates(
   const merged = new Map(table);
   for (const [key, layer] of layers) {
     const location = merged.get(key)!;
-    const updates = [...location.updates ?? [], updateOf(file, layer, weight)];
+    const updates = [...location.updates ?? [], updateOf(file, layer, weight, key)];
     merged.set(key, { ...location, updates });
   }
   return merged;
 }
 
-function updateOf(file: LoraFile, layer: LoraLayer, weight: number): LowRankUpdate {
+function updateOf(file: LoraFile, layer: LoraLayer, weight: number, key: string): LowRankUpdate {
   const { up, down, alpha, rank, path } = layer;
   const scale = weight * alpha / rank;
   if (!Number.isFinite(Math.fround(scale))) {
@@ -122,5 +123,5 @@ function updateOf(file: LoraFile, layer: LoraLayer, weight: number): LowRankUpda
         `current value is ${scale} (weight ${weight}, alpha ${alpha}, rank ${rank})`,
     );
   }
-  return { up, down, scale };
+  return { up, down, scale, isTransposed: key === TRANSPOSED_KEY };
 }
