@@ -88,7 +88,7 @@ export function sampleCommand(): Command {
     )
     .option(
       "--clip-skip <n>",
-      "text encoder layer to take, counted from the end as in stable-diffusion-webui: 1 is the last, 2 the last but one (clip_skip=1 in diffusers)",
+      "text encoder layer to take, counted from the end as in stable-diffusion-webui: 1 is the last, 2 the last but one (clip_skip=1 in diffusers); SDXL always takes the last but one",
       wholeNumber("--clip-skip"),
       1,
     )

@@ -19,7 +19,10 @@ export interface PromptEmbeds {
 }
 
 export interface PromptEmbedsOptions {
-  /** A1111's meaning: 1 is the last layer. SDXL was trained on the penultimate one and takes no other. */
+  /**
+   * A1111's meaning: 1 is the last layer. SDXL was trained on the penultimate one and takes no other: there 1 means
+   * no wish and 2 names that very layer, as in A1111, whose SDXL models come with the advice "clip skip 2".
+   */
   readonly clipSkip: number;
   /** Rows that become zeros: SDXL was trained so for prompts that are not given. */
   readonly zeroRows?: readonly boolean[];
@@ -31,6 +34,9 @@ export interface PromptEmbedsOptions {
 /** SDXL's second tokenizer pads with this id ("!") as published, the first with the end token. */
 const SECOND_PAD_ID = 0;
 
+/** The layer that SDXL takes, counted from the end. */
+const SDXL_LAYER = 2;
+
 /** @throws {UsageError} if SDXL is asked for another layer than its own */
 export async function encodePrompts(
   expert: Expert,
@@ -41,9 +47,10 @@ export async function encodePrompts(
     const { states } = await encodeRows(expert, rows, { clipSkip }, "last", signal);
     return { promptEmbeds: states };
   }
-  if (clipSkip !== 1) {
+  if (clipSkip > SDXL_LAYER) {
     throw new UsageError(
-      `--clip-skip must be 1 for SDXL, which has its own layer: current value is ${clipSkip}`,
+      `--clip-skip must be 1 or ${SDXL_LAYER} for SDXL, which takes the last layer but one in both cases: ` +
+        `current value is ${clipSkip}`,
     );
   }
   const eosTokenId = expert.description.texts[0]!.eosTokenId;

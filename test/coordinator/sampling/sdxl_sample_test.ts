@@ -89,7 +89,9 @@ Deno.test("SDXL samples from two experts, remote as local to the bit; sizes, tex
   const single = await lastLatents([a]);
   const twice = await lastLatents([a, a]);
   assert.ok(difference(twice.data, single.data).relativeL2 < 1e-6);
-  await assert.rejects(lastLatents([a], { clipSkip: 2 }), /--clip-skip must be 1 for SDXL/);
+  const [one, two] = [await lastLatents([a]), await lastLatents([a], { clipSkip: 2 })];
+  assert.ok(bitEqual(two.data, one.data), "SDXL's own layer is the last but one");
+  await assert.rejects(lastLatents([a], { clipSkip: 3 }), /--clip-skip must be 1 or 2 for SDXL/);
   await a.close();
   await b.close();
 });
