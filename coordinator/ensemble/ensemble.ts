@@ -94,8 +94,8 @@ export async function openEnsemble(
   for (const [encoder, each] of tokenizers.entries()) {
     checkTokenizer(each, encoder === 0 ? found.path : found.path2 ?? found.path, members, encoder);
   }
-  // The coordinator aggregates while its workers wait, so it may use what they leave.
-  const laneOptions = { ...backend, threads: coordinatorThreads() };
+  // The coordinator aggregates and decodes while its workers wait: all cores are free. The bits are those of one thread.
+  const laneOptions = { ...backend, threads: navigator.hardwareConcurrency };
   const vae = resources.use(
     new Vae(vaeForFamily(vaePart, description.family, plan.vae), laneOptions),
   );
@@ -152,8 +152,4 @@ function checkTokenizer(
     if (vocabSize > text.vocabSize) refuse("vocabSize", `at most ${text.vocabSize}`, vocabSize);
     if (eosTokenId !== text.eosTokenId) refuse("eosTokenId", String(text.eosTokenId), eosTokenId);
   }
-}
-
-function coordinatorThreads(): number {
-  return Math.max(1, Math.floor(navigator.hardwareConcurrency / 2));
 }

@@ -11,6 +11,7 @@ import {
   Slice,
   Split,
   Transpose,
+  UnflattenPixels,
 } from "../../../../shared/onnx/ops/movement.ts";
 import { f32, i64, type Tensor } from "../../../../shared/tensor/tensor.ts";
 import { runGraph } from "../run_graph.ts";
@@ -56,6 +57,20 @@ Deno.test("Reshape refuses sizes that do not multiply to the input's", () => {
   const wider = g.input("wider", "float32", ["B", 8, "H", "W"]);
   assert.throws(() => ReshapeLike(g, x, wider), /Cannot reshape|cannot take/);
   assert.deepEqual(ReshapeLike(g, x, image).shape, image.shape);
+});
+
+Deno.test("UnflattenPixels gives rows of pixels the height and width of an image", async () => {
+  const { g, x } = graphOf(["B", 4, "H", "W"]);
+  const pixels = g.input("pixels", "float32", ["B", 2, "H*W"]);
+  const image = UnflattenPixels(g, pixels, x);
+  assert.deepEqual(image.shape, ["B", 2, "H", "W"]);
+  g.output("image", image);
+  const inputs = { x: f32([1, 4, 3, 2]), pixels: f32([1, 2, 6], upTo(12)) };
+  const run = await runGraph(g.build(), inputs);
+  assert.deepEqual([run.image!.shape, numbers(run.image)], [[1, 2, 3, 2], upTo(12)]);
+  assert.throws(() => UnflattenPixels(g, image, x), ShapeError);
+  const other = g.input("other", "float32", ["B", 2, "H"]);
+  assert.throws(() => UnflattenPixels(g, other, x), ShapeError);
 });
 
 Deno.test("Transpose permutes sizes and elements, and refuses what is no permutation", async () => {
