@@ -85,7 +85,7 @@ Deno.test({
   fn: async () => {
     await using folder = await tempFolder();
     const path = folder.join("halves.safetensors");
-    const shape = [1024, 16 * 1024];
+    const shape = [1024, 32 * 1024];
     const heldAs = 4 * shape[0]! * shape[1]!;
     await writeSafetensors(path, {
       weight: {
@@ -119,7 +119,7 @@ Deno.test({
     assert.deepEqual([...runner.loadedGraphs], ["rows"]);
     await runner.releaseGraphs();
     const left = (await held()) - before;
-    assert.ok(left < 0.2 * heldAs, `${left} bytes are left`);
+    assert.ok(left < 0.4 * heldAs, `${left} bytes are left`);
     assert.deepEqual([...runner.loadedGraphs], []);
   },
 });

@@ -135,7 +135,7 @@ Deno.test("a closed lane has given its weights' memory back", async () => {
   await lane.run("wide", { x: f32([1, side]) }, { y: { dtype: "float32", shape: [1, side] } });
   const loaded = Deno.memoryUsage().rss;
   await lane[Symbol.asyncDispose]();
-  assert.ok(loaded - Deno.memoryUsage().rss > 0.9 * weightBytes);
+  assert.ok(loaded - Deno.memoryUsage().rss > 0.5 * weightBytes);
 });
 
 Deno.test("a lane that cannot start says why, to every call", async () => {
