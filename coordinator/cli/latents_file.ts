@@ -3,7 +3,7 @@
 import { FormatError } from "../../shared/errors.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../shared/safetensors/writer.ts";
-import { type F32Tensor, type Tensor, toFloat32 } from "../../shared/tensor/tensor.ts";
+import { concatRows, type F32Tensor, toFloat32 } from "../../shared/tensor/tensor.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 
 /** Name of the tensor in a file of latents. */
@@ -42,16 +42,32 @@ export async function writeLatents(path: string, latents: F32Tensor): Promise<vo
   await writeSafetensors(path, { [LATENTS]: latents });
 }
 
-/** Collects SABW's attention maps of a run: tensors `000.IN00` (step, block), f32 `[B, N, h, w]`. */
-export class AttentionMaps {
-  readonly #maps: Record<string, Tensor> = {};
+/** The map of one wave. */
+interface MapRows {
+  readonly firstRow: number;
+  /** f32 `[B, N, h, w]` */
+  readonly attentionMap: F32Tensor;
+}
 
-  add({ attentionMap, stepIndex, last }: SegmentReport): void {
-    if (attentionMap) this.#maps[`${String(stepIndex).padStart(3, "0")}.${last}`] = attentionMap;
+/**
+ * Collects SABW's attention maps of a run: tensors `000.IN00` (step, block), f32 `[B, N, h, w]`. Of a step that is split
+ * into waves the rows are put together again.
+ */
+export class AttentionMaps {
+  readonly #maps = new Map<string, MapRows[]>();
+
+  add({ attentionMap, firstRow, stepIndex, last }: SegmentReport): void {
+    if (!attentionMap) return;
+    const name = `${String(stepIndex).padStart(3, "0")}.${last}`;
+    this.#maps.set(name, [...this.#maps.get(name) ?? [], { firstRow, attentionMap }]);
   }
 
   /** @param metadata what a reader needs to know: the experts in order, the timesteps */
   async write(path: string, metadata: Readonly<Record<string, string>>): Promise<void> {
-    await writeSafetensors(path, this.#maps, metadata);
+    const joined = [...this.#maps].map(([name, parts]) => {
+      const inOrder = parts.toSorted((a, b) => a.firstRow - b.firstRow);
+      return [name, concatRows(inOrder.map(({ attentionMap }) => attentionMap))];
+    });
+    await writeSafetensors(path, Object.fromEntries(joined), metadata);
   }
 }

@@ -46,6 +46,7 @@ export interface SampleFlags extends EnsembleFlags, DeviceFlags, TransportFlags 
   readonly seed?: bigint;
   readonly size?: { readonly width: number; readonly height: number };
   readonly batch?: number;
+  readonly waves: number;
   readonly out: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
@@ -110,6 +111,12 @@ export function sampleCommand(): Command {
       imageSize("--size"),
     )
     .option("--batch <n>", "images (default: 1)", wholeNumber("--batch"))
+    .option(
+      "--waves <n>",
+      "parts of a step that travel on their own, at most one per image and guidance half: while one is on its way, another is computed",
+      wholeNumber("--waves"),
+      1,
+    )
     .option("--out <path>", "a .png file, or a folder", "out")
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option(
@@ -187,6 +194,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     promptIds: new Array(batch).fill(rows.prompt),
     negativePromptIds: new Array(batch).fill(rows.negative),
     clipSkip: flags.clipSkip,
+    waves: flags.waves,
     imageSize: { height: height * factor, width: width * factor },
     isNegativeGiven: flags.negative !== "",
     ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),

@@ -4,7 +4,10 @@ import { formatTable } from "../../shared/terminal/table.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 
-/** Means over the steps; times in ms. Of several experts the slowest counts: all wait for it. */
+/**
+ * Means over the steps; times in ms. Of several experts the slowest counts: all wait for it. Of several waves the sum,
+ * although they overlap: what one of them waits is what another computes.
+ */
 export interface BlockStats {
   readonly block: string;
   readonly computeMs: number;
@@ -28,7 +31,8 @@ export class SampleStats {
     const block = report.first === report.last ? report.first : `${report.first}..${report.last}`;
     const entry = this.#blocks.get(block) ?? { sums: noSums(), count: 0 };
     const slowest = report.experts.reduce((a, b) => b.roundTripMs > a.roundTripMs ? b : a);
-    entry.count++;
+    // One more step, not one more wave.
+    if (report.firstRow === 0) entry.count++;
     entry.sums.computeMs += slowest.computeMs;
     entry.sums.queueMs += slowest.queueMs;
     entry.sums.wireMs += slowest.roundTripMs - slowest.computeMs - slowest.queueMs;

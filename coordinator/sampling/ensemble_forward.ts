@@ -10,10 +10,13 @@ import { throwIfAborted } from "../../shared/errors.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { AggregationConditioning, Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
+import { sideBySide } from "./side_by_side.ts";
 
 /** What one segment took and gave. */
 export interface SegmentReport extends Segment {
   readonly stepIndex: number;
+  /** Of the step's rows, the first of these B: 0 unless the step is split into waves. */
+  readonly firstRow: number;
   readonly experts: readonly ExpertTiming[];
   readonly aggregateMs: number;
   /** f32 `[B, C, h, w]`, in memory that later blocks overwrite: whoever keeps it copies it. */
@@ -41,6 +44,8 @@ export interface EnsembleForward {
   readonly stepIndex: number;
   /** f32 `[B, 4, H, W]` */
   readonly latentModelInput: F32Tensor;
+  /** For reports: which rows of the step these are. @default 0 */
+  readonly firstRow?: number;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -50,7 +55,7 @@ export interface EnsembleForward {
  * @throws {TuttiError} what the first expert that failed threw; the others' calls are cancelled
  */
 export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor> {
-  const { plan, aggregator, conditioning, stepIndex, onSegment, signal } = pass;
+  const { plan, aggregator, conditioning, stepIndex, firstRow = 0, onSegment, signal } = pass;
   let hiddenStates = pass.latentModelInput;
   for (const [index, segment] of plan.entries()) {
     throwIfAborted(signal);
@@ -60,7 +65,7 @@ export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor>
     const aggregation = await aggregator.aggregate(segment.last, features, conditioning, into);
     const aggregateMs = performance.now() - start;
     hiddenStates = aggregation.aggregatedFeatures;
-    onSegment?.({ ...segment, ...aggregation, stepIndex, experts, aggregateMs });
+    onSegment?.({ ...segment, ...aggregation, stepIndex, firstRow, experts, aggregateMs });
   }
   return hiddenStates;
 }
@@ -84,26 +89,11 @@ async function forwardAll(
   { first, last }: Segment,
   hiddenStates: F32Tensor,
 ): Promise<{ features: F32Tensor[]; experts: ExpertTiming[] }> {
-  const others = new AbortController();
-  const either = signal ? AbortSignal.any([signal, others.signal]) : others.signal;
-  const calls = sessions.map(async (session) => {
+  const answers = await sideBySide(sessions, async (session, signal) => {
     const start = performance.now();
-    try {
-      const result = await session.forward({ stepIndex, first, last, hiddenStates }, either);
-      return { result, roundTripMs: performance.now() - start };
-    } catch (error) {
-      others.abort();
-      throw error;
-    }
-  });
-  // All calls settle before the first failure is reported, so none outlives the step.
-  let answers;
-  try {
-    answers = await Promise.all(calls);
-  } catch (error) {
-    await Promise.allSettled(calls);
-    throw error;
-  }
+    const result = await session.forward({ stepIndex, first, last, hiddenStates }, signal);
+    return { result, roundTripMs: performance.now() - start };
+  }, signal);
   return {
     features: answers.map(({ result }) => result.hiddenStates),
     experts: answers.map(({ result, roundTripMs }) => timing(result, roundTripMs)),

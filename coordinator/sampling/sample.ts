@@ -5,17 +5,20 @@
  * @module
  */
 
-import type { Expert, ExpertSession } from "../../shared/engine/expert.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
 import { encodeConditioning } from "./conditioning.ts";
 import { ensembleForward, type SegmentReport } from "./ensemble_forward.ts";
 import { classifierFreeGuidance, duplicateForGuidance, usesGuidance } from "./guidance.ts";
 import type { Scheduler } from "./schedulers/scheduler.ts";
+import { sideBySide } from "./side_by_side.ts";
 import type { PromptRow } from "./text_states.ts";
+import { closeWaves, openWaves } from "./wave_sessions.ts";
+import { splitIntoWaves } from "./waves.ts";
 
 export interface SampleRequest {
   readonly experts: readonly Expert[];
@@ -36,6 +39,14 @@ export interface SampleRequest {
   readonly isNegativeGiven?: boolean;
   /** As in `PromptEmbedsOptions`. */
   readonly secondPadId?: number;
+  /**
+   * Into how many parts the rows of a step (guidance halves times images) are split. They travel on their own: while
+   * one is on its way or is aggregated, the experts compute another. Each takes a session on every expert. More than
+   * there are rows are as many as there are rows. @default 1
+   */
+  readonly waves?: number;
+  /** Names this run to the experts, which divide their time fairly between jobs. @default a random name */
+  readonly job?: string;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -62,6 +73,8 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
       `A batch of ${batch} images needs as many prompts: current count is ${request.promptIds.length}`,
     );
   }
+  const halves = usesGuidance(guidanceScale) ? 2 : 1;
+  const waveRows = splitIntoWaves(batch, halves, request.waves ?? 1);
   const rows = usesGuidance(guidanceScale)
     ? [...request.negativePromptIds, ...request.promptIds]
     : request.promptIds;
@@ -73,38 +86,44 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
     ...(signal && { signal }),
   });
-  const addedConds = conditioning.experts.map(({ addedCond }) => addedCond);
-  const sessions = await openSessions(experts, (index) => ({
-    batch: rows.length,
-    height,
-    width,
-    encoderHiddenStates: conditioning.experts[index]!.encoderHiddenStates,
-    ...(addedConds[index] && { addedCond: addedConds[index] }),
-    timesteps,
-  }), signal);
+  const waves = await openWaves(experts, waveRows, conditioning, {
+    ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
+  }, signal);
   try {
     let latents = lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);
     for (const [stepIndex, timestep] of timesteps.entries()) {
-      const noisePred = await ensembleForward({
-        sessions,
-        plan,
-        aggregator,
-        conditioning: conditioning.at(stepIndex),
-        stepIndex,
-        latentModelInput: duplicateForGuidance(
-          scheduler.scaleModelInput(latents, stepIndex),
-          guidanceScale,
-        ),
-        ...(request.onSegment && { onSegment: request.onSegment }),
-        ...(signal && { signal }),
-      });
+      const input = duplicateForGuidance(
+        scheduler.scaleModelInput(latents, stepIndex),
+        guidanceScale,
+      );
+      const means = conditioning.at(stepIndex);
+      const noisePreds = await sideBySide(
+        waves,
+        ({ sessions, rows: { start, end } }, signal) =>
+          ensembleForward({
+            sessions,
+            plan,
+            aggregator,
+            conditioning: {
+              temb: sliceRows(means.temb, start, end),
+              encoderHiddenStates: sliceRows(means.encoderHiddenStates, start, end),
+            },
+            stepIndex,
+            latentModelInput: sliceRows(input, start, end),
+            firstRow: start,
+            ...(request.onSegment && { onSegment: request.onSegment }),
+            signal,
+          }),
+        signal,
+      );
+      const noisePred = noisePreds.length === 1 ? noisePreds[0]! : concatRows(noisePreds);
       const guided = classifierFreeGuidance(noisePred, guidanceScale);
       const step = scheduler.step(guided, stepIndex, latents);
       latents = step.latents;
       yield { stepIndex, timestep, ...step };
     }
   } finally {
-    await Promise.allSettled(sessions.map((session) => session.close()));
+    await closeWaves(waves);
   }
 }
 
@@ -112,22 +131,4 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
 function zeroRows(guidanceScale: number, batch: number): boolean[] {
   const text = new Array<boolean>(batch).fill(false);
   return usesGuidance(guidanceScale) ? [...new Array<boolean>(batch).fill(true), ...text] : text;
-}
-
-/** All sessions or none: if one expert refuses, those of the others are closed again. */
-async function openSessions(
-  experts: readonly Expert[],
-  configOf: (index: number) => Parameters<Expert["openSession"]>[0],
-  signal?: AbortSignal,
-): Promise<ExpertSession[]> {
-  const opened = await Promise.allSettled(
-    experts.map((expert, index) => expert.openSession(configOf(index), signal)),
-  );
-  const sessions = opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
-  const refused = opened.find((result) => result.status === "rejected");
-  if (refused) {
-    await Promise.allSettled(sessions.map((session) => session.close()));
-    throw refused.reason;
-  }
-  return sessions;
 }

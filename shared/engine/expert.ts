@@ -110,7 +110,10 @@ export interface SessionConfig {
   readonly timesteps: readonly number[];
   /** SDXL needs it, other families refuse it. */
   readonly addedCond?: AddedCond;
-  /** Sessions of one job share its turn at the lanes. @default a job of its own */
+  /**
+   * Whose work this is. The sessions of one job share its turn: an expert divides its time fairly between jobs, however
+   * many sessions each has. @default a job of its own
+   */
   readonly job?: string;
   /** Where an expert of this process keeps the session's feature maps. @default memory of its own */
   readonly memory?: ArenaMemory;

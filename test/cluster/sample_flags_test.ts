@@ -51,6 +51,10 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
     }
   });
 
+  await t.step("--waves 2 draws the same picture", async () => {
+    assert.ok(farthest(await draw("--seed", "5", "--waves", "2"), five) <= 1);
+  });
+
   await t.step("--init-latents with torch's noise of a seed is --seed", async () => {
     const noise = new TorchCpuGenerator(5n).randn([1, 4, 8, 8]);
     await writeSafetensors(home.file("noise.safetensors"), { latents: noise });

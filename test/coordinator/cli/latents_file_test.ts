@@ -3,7 +3,7 @@ import { AttentionMaps, readLatents, writeLatents } from "../../../coordinator/c
 import { FormatError } from "../../../shared/errors.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
-import { f32, type Tensor } from "../../../shared/tensor/tensor.ts";
+import { f32, sliceRows, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 
@@ -52,7 +52,7 @@ Deno.test("AttentionMaps writes the maps that there were, by step and last block
   await using folder = await tempFolder();
   const maps = new AttentionMaps();
   const report = {
-    ...{ first: "IN00", experts: [], aggregateMs: 0, aggregatedFeatures: f32([1]) },
+    ...{ first: "IN00", firstRow: 0, experts: [], aggregateMs: 0, aggregatedFeatures: f32([1]) },
     attentionMap: randomTensor([2, 3, 4, 5], 1),
   };
   maps.add({ ...report, last: "IN00", stepIndex: 0 });
@@ -65,4 +65,20 @@ Deno.test("AttentionMaps writes the maps that there were, by step and last block
   assert.deepEqual([...file.entries.keys()].sort(), ["000.IN00", "012.OUT11"]);
   assert.deepEqual(await file.read("012.OUT11"), report.attentionMap);
   assert.deepEqual({ ...file.metadata }, { experts: '["a"]' });
+});
+
+Deno.test("AttentionMaps puts the rows of several waves together in their order, whichever came first", async () => {
+  await using folder = await tempFolder();
+  const maps = new AttentionMaps();
+  const whole = randomTensor([4, 3, 2, 5], 1);
+  for (const [start, end] of [[1, 3], [3, 4], [0, 1]] as const) {
+    maps.add({
+      ...{ first: "IN00", last: "IN00", stepIndex: 0, firstRow: start, experts: [] },
+      ...{ aggregateMs: 0, aggregatedFeatures: f32([1]) },
+      attentionMap: sliceRows(whole, start, end),
+    });
+  }
+  const path = folder.join("maps.safetensors");
+  await maps.write(path, {});
+  assert.deepEqual(await (await SafetensorsFile.open(path)).read("000.IN00"), whole);
 });

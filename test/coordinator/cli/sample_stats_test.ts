@@ -3,13 +3,18 @@ import { SampleStats } from "../../../coordinator/cli/sample_stats.ts";
 import type { SegmentReport } from "../../../coordinator/sampling/ensemble_forward.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 
-function report(first: string, last: string, roundTrips: readonly number[]): SegmentReport {
+function report(
+  first: string,
+  last: string,
+  roundTrips: readonly number[],
+  firstRow = 0,
+): SegmentReport {
   const experts = roundTrips.map((roundTripMs, i) => ({
     ...{ roundTripMs, computeMs: roundTripMs / 2, queueMs: 1 },
     ...{ plane: i === 1 ? "unix" : "shm", sentBytes: 100, receivedBytes: 250 },
   }));
   const aggregatedFeatures = f32([1]);
-  return { first, last, experts, stepIndex: 0, aggregateMs: 3, aggregatedFeatures };
+  return { first, last, firstRow, experts, stepIndex: 0, aggregateMs: 3, aggregatedFeatures };
 }
 
 Deno.test("SampleStats means each block over the steps, of the slowest expert and all bytes", () => {
@@ -31,4 +36,16 @@ Deno.test("SampleStats means each block over the steps, of the slowest expert an
   const lines = stats.format().split("\n").map((line) => line.split(/ {2,}/));
   assert.deepEqual(lines[0]!.slice(0, 3), ["block", "compute ms", "queue ms"]);
   assert.deepEqual(lines.at(-1), ["step", "11.50", "2.00", "9.50", "6.00", "400 B", "1.0 kB"]);
+});
+
+Deno.test("SampleStats sums up the waves of a step and means over the steps", () => {
+  const stats = new SampleStats();
+  for (const roundTripMs of [4, 8]) {
+    stats.add(report("IN00", "IN00", [roundTripMs], 2));
+    stats.add(report("IN00", "IN00", [roundTripMs, 1], 0));
+  }
+  assert.deepEqual(stats.blocks(), [{
+    ...{ block: "IN00", computeMs: 6, queueMs: 2, wireMs: 4, aggregateMs: 6 },
+    ...{ sentBytes: 300, receivedBytes: 750 },
+  }]);
 });

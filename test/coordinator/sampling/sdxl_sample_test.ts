@@ -69,6 +69,8 @@ Deno.test("SDXL samples from two experts, remote as local to the bit; sizes, tex
   const { file, folder, configFrom } = await writeModels(temp);
   const [a, b] = [await open(file, configFrom), await open(folder)];
   const local = await lastLatents([a, b]);
+  const waves = await lastLatents([a, b], { waves: 2 });
+  assert.ok(difference(waves.data, local.data).relativeL2 < 1e-6, "waves follow their rows");
   {
     await using worker = await startWorkerServer({ expert: a, listen: "127.0.0.1:0" });
     const remote = await connectExpert(worker.address);
