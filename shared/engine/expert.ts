@@ -180,6 +180,8 @@ export interface StatelessForward {
   readonly residual?: F32Tensor;
   /** Blocks that up-sample: height and width to reach. Twice the input's without it. */
   readonly targetSize?: readonly [number, number];
+  /** As in `SessionConfig`. @default one job for all calls that name none */
+  readonly job?: string;
   /** Where an expert of this process is to write the result; at an address that 64 divides. @default new memory */
   readonly output?: F32Tensor;
 }

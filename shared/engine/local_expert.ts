@@ -10,6 +10,7 @@ import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/me
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../device/backend.ts";
 import { ShapeError, TuttiError, UsageError } from "../errors.ts";
+import { alignedTensor } from "../lane/aligned_memory.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
@@ -20,6 +21,7 @@ import { Weights } from "../models/weights.ts";
 import { checkFinite, checkTensor } from "../tensor/check.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import { blockInputs } from "./block_inputs.ts";
+import { BlockScheduler } from "./block_scheduler.ts";
 import { chooseText } from "./choose_text.ts";
 import type {
   AddedCond,
@@ -40,6 +42,9 @@ import { LocalSession } from "./local_session.ts";
 import { type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
+
+/** All calls without a session and a name: many short ones are not to crowd out the others. */
+const UNNAMED_JOB = "";
 
 export interface LocalExpertOptions {
   /** Diffusers folder or single `.safetensors` file. */
@@ -159,6 +164,7 @@ export class LocalExpert implements Expert {
   readonly #encoders: readonly TextEncoder[];
   readonly #runner: GraphRunner;
   readonly #residency: TextResidency;
+  readonly #scheduler: BlockScheduler;
 
   constructor(
     description: ExpertDescription,
@@ -171,6 +177,11 @@ export class LocalExpert implements Expert {
     this.#encoders = encoders;
     this.#runner = runner;
     this.#residency = residency;
+    this.#scheduler = new BlockScheduler({
+      lanes: runner.loads.length,
+      compute: async ({ block, inputs, output }) =>
+        (await runner.run(block, inputs, { output })).computeMs,
+    });
   }
 
   /** Calls that wait or run in each lane. */
@@ -212,7 +223,7 @@ export class LocalExpert implements Expert {
     return outputs.temb as F32Tensor;
   }
 
-  async forwardBlock(request: StatelessForward): Promise<ForwardResult> {
+  async forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
     const block = this.#blocks.get(request.block);
     if (!block) {
       const ids = [...this.#blocks.keys()];
@@ -224,15 +235,14 @@ export class LocalExpert implements Expert {
     const { inputs, outputShape: shape } = blockInputs(block, this.description, request);
     if (request.output) checkTensor("output", request.output, "float32", shape);
     if (!this.#runner.loadedGraphs.has(block.id)) this.#residency.release();
-    const result = await this.#runner.run(block.id, inputs, {
-      output: request.output ?? { dtype: "float32", shape },
-    });
-    const hiddenStates = result.outputs.output as F32Tensor;
+    const hiddenStates = request.output ?? alignedTensor("float32", shape);
+    const run = { block: block.id, inputs, output: hiddenStates };
+    const times = await this.#scheduler.run(request.job ?? UNNAMED_JOB, run, signal);
     checkFinite(`Output of ${this.description.name} ${block.id}`, hiddenStates, {
       model: this.description.name,
       block: block.id,
     });
-    return { hiddenStates, computeMs: result.computeMs, queueMs: result.queueMs };
+    return { hiddenStates, ...times };
   }
 
   /** Ends all graphs: their memory is free and their profiles are written. */

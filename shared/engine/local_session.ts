@@ -24,6 +24,7 @@ export class LocalSession implements ExpertSession {
   /** Dt-wide rows: one per timestep, or with added conditioning one per timestep and row of the batch. */
   readonly #tembs: F32Tensor;
   readonly #arena: SessionArena;
+  readonly #job: string;
   /** Index of the block that may come next; 0 means that a new step starts. */
   #position = 0;
   #stepIndex = -1;
@@ -34,6 +35,7 @@ export class LocalSession implements ExpertSession {
     this.#expert = expert;
     this.#config = config;
     this.#tembs = tembs;
+    this.#job = config.job ?? crypto.randomUUID();
     this.#arena = new SessionArena(
       arenaLayout(expert.description.blocks, config),
       config.memory,
@@ -101,6 +103,7 @@ export class LocalSession implements ExpertSession {
         encoderHiddenStates,
         ...(block.skipFrom !== undefined && { residual: this.#residual(block.skipFrom) }),
         ...(block.upsamples && { targetSize: [height, width] as const }),
+        job: this.#job,
         output,
       }, signal);
       computeMs += result.computeMs;

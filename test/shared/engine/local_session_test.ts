@@ -319,3 +319,24 @@ Deno.test("LocalSession stops between two blocks when its signal fires", async (
   await session.forward(range);
   await session.close();
 });
+
+Deno.test("LocalSession says whose its blocks are: its job, or one of its own", async () => {
+  const expert = new AffineExpert();
+  const jobs: (string | undefined)[] = [];
+  const forwardBlock = expert.forwardBlock.bind(expert);
+  expert.forwardBlock = (request, signal) => {
+    jobs.push(request.job);
+    return forwardBlock(request, signal);
+  };
+  const config = await sessionConfig(expert);
+  const hiddenStates = latentsFor(expert.description, config);
+  for (const named of [{ job: "mine" }, {}, {}]) {
+    const session = await expert.openSession({ ...config, ...named });
+    await session.forward({ stepIndex: 0, first: "IN00", last: "IN01", hiddenStates });
+    await session.close();
+  }
+  const [mine, alsoMine, second, again, third] = jobs;
+  assert.deepEqual([mine, alsoMine], ["mine", "mine"]);
+  assert.equal(again, second);
+  assert.equal(new Set(["mine", second, third, undefined]).size, 4);
+});
