@@ -1,7 +1,8 @@
 /**
  * Several runs of one block as one: rows side by side. That is done only where it changes no bits and is faster, and
- * whether it is so is found out by trial: it depends on block, shapes, device and how many rows meet. On CPUs it pays
- * for small maps, where a run costs more than its arithmetic; on GPUs further up.
+ * whether it is so is found out by trial: it depends on block, shapes, device and how many rows meet. On a CPU it pays
+ * where a run costs more than its arithmetic (two runs of a U-Net 32 channels wide take half the time); at the widths of
+ * SD1.5 it gains nothing, down to maps of 8 x 8, and is left alone. It is meant for devices that small maps do not fill.
  *
  * @module
  */
