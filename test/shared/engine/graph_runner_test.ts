@@ -25,7 +25,7 @@ function addWeight(name: string, path: string, offset: number) {
 }
 
 Deno.test("GraphRunner spreads calls over its lanes, with the same bits from each", async () => {
-  await using runner = new GraphRunner([heavyGraph(5)], { ...CPU, lanes: 2 });
+  using runner = new GraphRunner([heavyGraph(5)], { ...CPU, lanes: 2 });
   assert.deepEqual(runner.loads, [0, 0]);
   const run = () => runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
   const calls = [run(), run()];
@@ -36,7 +36,7 @@ Deno.test("GraphRunner spreads calls over its lanes, with the same bits from eac
 });
 
 Deno.test("GraphRunner names the graph in errors, and refuses one that it has not", async () => {
-  await using runner = new GraphRunner([heavyGraph(1)], CPU);
+  using runner = new GraphRunner([heavyGraph(1)], CPU);
   await assert.rejects(runner.run("absent", {}, {}), {
     name: "TuttiError",
     code: "NOT_FOUND",
@@ -57,7 +57,7 @@ Deno.test("GraphRunner tries again to load a graph whose weights could not be re
   const path = folder.join("weights.safetensors");
   await writeSafetensors(path, { weight: f32([2], [10, 20]) });
   const { begin } = (await SafetensorsFile.open(path)).entry("weight");
-  await using runner = new GraphRunner([addWeight("add", path, begin)], CPU);
+  using runner = new GraphRunner([addWeight("add", path, begin)], CPU);
   await Deno.rename(path, folder.join("away"));
   await assert.rejects(runner.run("add", { x: f32([2]) }, OUTPUT), {
     code: "INTERNAL",
@@ -71,12 +71,11 @@ Deno.test("GraphRunner tries again to load a graph whose weights could not be re
 Deno.test("GraphRunner: a closed one refuses, and rejects what is under way", async () => {
   const runner = new GraphRunner([heavyGraph(20)], CPU);
   const call = runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
-  const closed = runner[Symbol.asyncDispose]();
+  runner[Symbol.dispose]();
   await assert.rejects(call, { code: "UNAVAILABLE", message: /^Cannot run "heavy": / });
   await assert.rejects(runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT), {
     code: "UNAVAILABLE",
   });
-  await closed;
 });
 
 Deno.test({
@@ -84,21 +83,16 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     await using folder = await tempFolder();
-    const path = folder.join("halves.safetensors");
-    const shape = [1024, 32 * 1024];
+    const path = folder.join("halves");
+    const shape = [1024, 16 * 1024];
     const heldAs = 4 * shape[0]! * shape[1]!;
-    await writeSafetensors(path, {
-      weight: {
-        dtype: "float16",
-        shape,
-        data: new DTYPES.float16.array(shape[0]! * shape[1]!),
-      },
-    });
-    const { begin } = (await SafetensorsFile.open(path)).entry("weight");
+    // Zeros without an array of ours, whose own memory would be measured too.
+    await Deno.writeFile(path, new Uint8Array());
+    await Deno.truncate(path, heldAs / 2);
     const g = new GraphBuilder("rows");
     const weight = g.weight("weight", "float16", shape, {
       path,
-      offset: begin,
+      offset: 0,
       length: heldAs / 2,
     });
     g.output(
@@ -111,6 +105,9 @@ Deno.test({
       runner.run("rows", { x: i64([1], [7]) }, {
         y: { dtype: "float32", shape: [1, shape[1]!] },
       });
+    // The lane's thread takes memory of its own when it starts.
+    await run();
+    await runner.releaseGraphs();
     const before = await held();
     await run();
     await run();
@@ -119,7 +116,7 @@ Deno.test({
     assert.deepEqual([...runner.loadedGraphs], ["rows"]);
     await runner.releaseGraphs();
     const left = (await held()) - before;
-    assert.ok(left < 0.4 * heldAs, `${left} bytes are left`);
+    assert.ok(left < 0.2 * heldAs, `${left} bytes are left`);
     assert.deepEqual([...runner.loadedGraphs], []);
   },
 });
