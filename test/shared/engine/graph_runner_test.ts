@@ -25,7 +25,7 @@ function addWeight(name: string, path: string, offset: number) {
 }
 
 Deno.test("GraphRunner spreads calls over its lanes, with the same bits from each", async () => {
-  using runner = new GraphRunner([heavyGraph(5)], { ...CPU, lanes: 2 });
+  await using runner = new GraphRunner([heavyGraph(5)], { ...CPU, lanes: 2 });
   assert.deepEqual(runner.loads, [0, 0]);
   const run = () => runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
   const calls = [run(), run()];
@@ -36,7 +36,7 @@ Deno.test("GraphRunner spreads calls over its lanes, with the same bits from eac
 });
 
 Deno.test("GraphRunner names the graph in errors, and refuses one that it has not", async () => {
-  using runner = new GraphRunner([heavyGraph(1)], CPU);
+  await using runner = new GraphRunner([heavyGraph(1)], CPU);
   await assert.rejects(runner.run("absent", {}, {}), {
     name: "TuttiError",
     code: "NOT_FOUND",
@@ -57,7 +57,7 @@ Deno.test("GraphRunner tries again to load a graph whose weights could not be re
   const path = folder.join("weights.safetensors");
   await writeSafetensors(path, { weight: f32([2], [10, 20]) });
   const { begin } = (await SafetensorsFile.open(path)).entry("weight");
-  using runner = new GraphRunner([addWeight("add", path, begin)], CPU);
+  await using runner = new GraphRunner([addWeight("add", path, begin)], CPU);
   await Deno.rename(path, folder.join("away"));
   await assert.rejects(runner.run("add", { x: f32([2]) }, OUTPUT), {
     code: "INTERNAL",
@@ -71,11 +71,12 @@ Deno.test("GraphRunner tries again to load a graph whose weights could not be re
 Deno.test("GraphRunner: a closed one refuses, and rejects what is under way", async () => {
   const runner = new GraphRunner([heavyGraph(20)], CPU);
   const call = runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
-  runner[Symbol.dispose]();
+  const closed = runner[Symbol.asyncDispose]();
   await assert.rejects(call, { code: "UNAVAILABLE", message: /^Cannot run "heavy": / });
   await assert.rejects(runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT), {
     code: "UNAVAILABLE",
   });
+  await closed;
 });
 
 Deno.test({
