@@ -46,7 +46,7 @@ export interface SampleFlags extends EnsembleFlags, DeviceFlags, TransportFlags 
   readonly seed?: bigint;
   readonly size?: { readonly width: number; readonly height: number };
   readonly batch?: number;
-  readonly waves: number;
+  readonly waves?: number;
   readonly out: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
@@ -113,9 +113,8 @@ export function sampleCommand(): Command {
     .option("--batch <n>", "images (default: 1)", wholeNumber("--batch"))
     .option(
       "--waves <n>",
-      "parts of a step that travel on their own, at most one per image and guidance half: while one is on its way, another is computed",
+      "parts of a step that travel on their own, at most one per image and guidance half: while one is on its way, another is computed (default: 2 if a worker is on another host, else 1)",
       wholeNumber("--waves"),
-      1,
     )
     .option("--out <path>", "a .png file, or a folder", "out")
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
@@ -194,7 +193,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     promptIds: new Array(batch).fill(rows.prompt),
     negativePromptIds: new Array(batch).fill(rows.negative),
     clipSkip: flags.clipSkip,
-    waves: flags.waves,
+    waves: flags.waves ?? defaultWaves(ensemble.members),
     imageSize: { height: height * factor, width: width * factor },
     isNegativeGiven: flags.negative !== "",
     ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
@@ -266,6 +265,11 @@ function refuseContradictions({ initLatents, size, batch }: SampleFlags): void {
       throw new UsageError(`${flag} and --init-latents contradict each other: leave one out`);
     }
   }
+}
+
+/** A wire is worth hiding behind another wave's computing; on one host there is next to nothing to hide. */
+function defaultWaves(members: Ensemble["members"]): number {
+  return members.some(({ isElsewhere }) => isElsewhere) ? 2 : 1;
 }
 
 /** Unit Gaussian latents, from a file or from seeds; in any case one seed per image to name it by. */

@@ -6,7 +6,7 @@
  */
 
 import type { Expert } from "../../shared/engine/expert.ts";
-import { formatAddress } from "../../shared/wire/address.ts";
+import { formatAddress, isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
 import { checkRunningLoras } from "../cluster/expert_loras.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
@@ -18,6 +18,8 @@ export interface ConnectedExpert extends AsyncDisposable {
   readonly name: string;
   /** For messages: name and address. */
   readonly where: string;
+  /** Whether its worker is on another host. */
+  readonly isElsewhere: boolean;
   readonly expert: Expert;
 }
 
@@ -74,6 +76,7 @@ async function openExpert(
   return {
     name,
     where: name === at ? at : `${name} (${at})`,
+    isElsewhere: !isLoopback(parseAddress(at)),
     expert,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
