@@ -9,6 +9,7 @@
 import { FormatError } from "../errors.ts";
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { Cast } from "../onnx/ops/elementwise.ts";
+import { Reshape, Slice } from "../onnx/ops/movement.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
 import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
@@ -50,6 +51,8 @@ interface Ledger {
   readonly demanded: Map<string, Shape>;
   readonly used: Set<string>;
   readonly misshaped: Set<string>;
+  /** Whether weights are inputs of the graphs instead of references into files. */
+  readonly asInputs: boolean;
 }
 
 export class Weights {
@@ -62,11 +65,24 @@ export class Weights {
   }
 
   static of(table: WeightTable): Weights {
+    return Weights.#over(table, false);
+  }
+
+  /**
+   * Weights that every run brings, f32 inputs under their keys: for training, where they change from step to step.
+   * `demanded` lists what the graphs then take.
+   */
+  static asInputs(): Weights {
+    return Weights.#over(new Map(), true);
+  }
+
+  static #over(table: WeightTable, asInputs: boolean): Weights {
     const ledger = {
       table,
       demanded: new Map<string, Shape>(),
       used: new Set<string>(),
       misshaped: new Set<string>(),
+      asInputs,
     };
     return new Weights(ledger, "");
   }
@@ -99,6 +115,7 @@ export class Weights {
     const { table, demanded, used } = this.#ledger;
     demanded.set(name, shape);
     used.add(name);
+    if (this.#ledger.asInputs) return parameter(g, name, shape, view);
     const location = table.get(name);
     if (!location || !this.#fits(name, location, shape)) return placeholder(g, name, shape, view);
     const { dtype, path, offset, length } = location;
@@ -159,6 +176,13 @@ function viewShape(shape: Shape, { rows, shape: as }: WeightView): Shape {
 
 function viewSuffix({ rows, shape }: WeightView): string {
   return `${rows ? `:rows ${rows.join("-")}` : ""}${shape ? `:${shape.join("x")}` : ""}`;
+}
+
+/** The view as nodes over the whole weight, so that its gradient comes out whole, too. */
+function parameter(g: GraphBuilder, name: string, shape: Shape, view: WeightView): Value {
+  const whole = g.parameter(name, "float32", shape);
+  const rows = view.rows ? Slice(g, whole, 0, ...view.rows) : whole;
+  return view.shape ? Reshape(g, rows, view.shape) : rows;
 }
 
 /** Stands in for a tensor that `check()` will report; such a graph is never encoded. */

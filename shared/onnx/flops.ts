@@ -34,6 +34,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     kind: "convolution",
     flops: ([, weight], output) => 2 * elementCount(output) * elementCount(weight!.slice(1)),
   },
+  /** Weight `[M, C, k, k]`: each input pixel gives to one place of every filter. */
+  ConvTranspose: {
+    kind: "convolution",
+    flops: ([x, weight]) => 2 * elementCount(x!) * elementCount(weight!.slice(1)),
+  },
   MatMul: { kind: "matrix product", flops: product },
   Gemm: { kind: "matrix product", flops: product },
   /** Queries `[B, S, D]` with keys `[B, L, D]`, then the weights `[B, heads, S, L]` with values. */

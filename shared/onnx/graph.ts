@@ -10,6 +10,7 @@ import { ShapeError } from "../errors.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { byteLength, bytesOf, formatType, type Shape, type Tensor } from "../tensor/tensor.ts";
 import type { GraphShape } from "./dim.ts";
+import type { OpName } from "./op_name.ts";
 
 /** A tensor that flows through the graph. */
 export interface Value {
@@ -28,7 +29,7 @@ export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** One operation. `domain` "" is ONNX itself, "com.microsoft" is ONNX Runtime's own set. */
 export interface Node {
-  readonly op: string;
+  readonly op: OpName;
   readonly domain: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -70,6 +71,7 @@ export class GraphBuilder {
   readonly #outputs: Value[] = [];
   readonly #initializers: Initializer[] = [];
   readonly #weights = new Map<string, Value>();
+  readonly #parameters = new Map<string, Value>();
   readonly #counters = new Map<string, number>();
   readonly #nodes: Node[] = [];
   readonly #values = new Map<string, Value>();
@@ -113,6 +115,15 @@ export class GraphBuilder {
     return value;
   }
 
+  /** An input in place of a weight: each run brings its values. The same name twice is the same input. */
+  parameter(name: string, dtype: DType, shape: Shape): Value {
+    const known = this.#parameters.get(name);
+    if (known) return known;
+    const value = this.input(name, dtype, shape);
+    this.#parameters.set(name, value);
+    return value;
+  }
+
   /** A constant that is part of the graph itself. */
   constant(tensor: Tensor, hint = "constant"): Value {
     const { dtype, shape } = tensor;
@@ -123,7 +134,7 @@ export class GraphBuilder {
 
   /** Appends an operation. Called by the functions of `ops/`, which know each op's rule. */
   node(
-    op: string,
+    op: OpName,
     inputs: readonly (Value | undefined)[],
     outputs: readonly { readonly dtype: DType; readonly shape: GraphShape }[],
     options: NodeOptions = {},

@@ -1,7 +1,7 @@
-/** Convolution. @module */
+/** Convolution, and its transpose. @module */
 
 import { ShapeError } from "../../errors.ts";
-import { convDim } from "../dim.ts";
+import { convDim, type Dim } from "../dim.ts";
 import type { GraphBuilder, Value } from "../graph.ts";
 import { checkOneDtype } from "./one_dtype.ts";
 
@@ -48,6 +48,46 @@ export function Conv(
       kernel_shape: { ints: [kernelH as number, kernelW as number] },
       strides: { ints: [stride, stride] },
       pads: { ints: pads },
+    },
+  })[0]!;
+}
+
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Pixels at the bottom and right that a convolution of that stride would not have reached. @default 0 */
+  readonly outputPadding?: number;
+}
+
+/**
+ * The transpose of `Conv` as a linear map of x: for every pixel, the sum of what it gave to.
+ *
+ * @param x f32 `[B, M, H', W']`
+ * @param weight f32 `[M, C, k, k]`, as `Conv` takes it
+ * @param outputDims H and W, which the run then has: `stride (H' - 1) + k - pads + outputPadding`
+ * @returns f32 `[B, C, H, W]`
+ * @throws {ShapeError} if channels, ranks or dtypes do not fit
+ */
+export function ConvTranspose(
+  g: GraphBuilder,
+  x: Value,
+  weight: Value,
+  outputDims: readonly [Dim, Dim],
+  { stride = 1, pads = [0, 0, 0, 0], outputPadding = 0 }: ConvTransposeOptions = {},
+): Value {
+  checkOneDtype("ConvTranspose", x, weight);
+  const [batch, channels] = x.shape;
+  const [inChannels, outChannels, kernelH, kernelW] = weight.shape;
+  if (x.shape.length !== 4 || weight.shape.length !== 4 || channels !== inChannels) {
+    throw new ShapeError(
+      `ConvTranspose of [${x.shape}] needs weights of its channels: [${weight.shape}]`,
+    );
+  }
+  const shape = [batch!, outChannels!, ...outputDims];
+  return g.node("ConvTranspose", [x, weight], [{ dtype: x.dtype, shape }], {
+    attributes: {
+      kernel_shape: { ints: [kernelH as number, kernelW as number] },
+      strides: { ints: [stride, stride] },
+      pads: { ints: pads },
+      output_padding: { ints: [outputPadding, outputPadding] },
     },
   })[0]!;
 }

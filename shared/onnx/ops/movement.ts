@@ -161,3 +161,41 @@ export function ResizeNearest(
     },
   })[0]!;
 }
+
+/**
+ * Zeros around x.
+ *
+ * @param before elements put before each axis
+ * @param after elements put after each axis
+ * @throws {ShapeError} if there is not one whole number >= 0 per axis
+ */
+export function Pad(
+  g: GraphBuilder,
+  x: Value,
+  before: readonly number[],
+  after: readonly number[],
+): Value {
+  const pads = [...before, ...after];
+  const isCount = (count: number) => Number.isSafeInteger(count) && count >= 0;
+  if (![before, after].every(({ length }) => length === x.shape.length) || !pads.every(isCount)) {
+    throw new ShapeError(`Cannot pad [${x.shape}] by [${before}] before and [${after}] after`);
+  }
+  const shape = x.shape.map((dim, axis) => {
+    const added = before[axis]! + after[axis]!;
+    return added === 0 ? dim : addDims(dim, added);
+  });
+  const counts = g.constant(i64([pads.length], pads), "pads");
+  return g.node("Pad", [x, counts], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** Reverses the order along `axes`. */
+export function Flip(g: GraphBuilder, x: Value, axes: readonly number[]): Value {
+  if (!axes.every((axis) => axis in x.shape)) {
+    throw new ShapeError(`Cannot flip axes [${axes}] of [${x.shape}]`);
+  }
+  // From the last element down to one before the first, which only "far below zero" can name.
+  const bounds = [-1, -(2 ** 31), undefined, -1].map((value) =>
+    g.constant(i64([axes.length], value === undefined ? axes : axes.map(() => value)), "bound")
+  );
+  return g.node("Slice", [x, ...bounds], [{ dtype: x.dtype, shape: x.shape }])[0]!;
+}

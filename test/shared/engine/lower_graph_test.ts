@@ -6,6 +6,7 @@ import { unetBlockGraph } from "../../../shared/models/unet/block_graph.ts";
 import { unetBlockTable } from "../../../shared/models/unet/block_table.ts";
 import { Weights } from "../../../shared/models/weights.ts";
 import type { Graph } from "../../../shared/onnx/graph.ts";
+import type { OpName } from "../../../shared/onnx/op_name.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { type F32Tensor, i64, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
@@ -74,7 +75,7 @@ Deno.test("f16: f32 goes in and comes out, whatever flows between is f16 but for
     }
     const dtypeOf = (name: string) => half.values.get(name)!.dtype;
     for (const { op, inputs, outputs } of half.nodes) {
-      const wanted = {
+      const wanted = ({
         Conv: "float16",
         Gemm: "float16",
         MultiHeadAttention: "float16",
@@ -82,7 +83,7 @@ Deno.test("f16: f32 goes in and comes out, whatever flows between is f16 but for
         LayerNormalization: "float32",
         Softmax: "float32",
         Resize: "float16",
-      }[op];
+      } as Partial<Record<OpName, string>>)[op];
       if (wanted === undefined) continue;
       const floats = [...inputs.filter((name) => name !== ""), ...outputs].map(dtypeOf)
         .filter((dtype) => dtype !== "int64");

@@ -12,6 +12,8 @@ import { GraphBuilder } from "../../../shared/onnx/graph.ts";
 import { Conv } from "../../../shared/onnx/ops/convolution.ts";
 import { Add, Mul } from "../../../shared/onnx/ops/elementwise.ts";
 import { Gemm, MatMul, MultiHeadAttention } from "../../../shared/onnx/ops/linalg.ts";
+import type { OpName } from "../../../shared/onnx/op_name.ts";
+import { vjpGraph } from "../../../shared/onnx/vjp.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 
 const sizes = (record: Record<string, number>) => new Map(Object.entries(record));
@@ -24,6 +26,18 @@ Deno.test("graphFlops() of a convolution: 2 per weight and output pixel", () => 
   const { convolution, attention } = graphFlops(g.build(), sizes({ B: 2, H: 9, W: 8 }));
   assert.equal(convolution, 2 * (5 * 3 * 3 * 3) * (2 * 5 * 4));
   assert.equal(attention, 0);
+});
+
+Deno.test("graphFlops() of a derivative: a transposed convolution takes as many as the convolution", () => {
+  const g = new GraphBuilder("g");
+  const x = g.input("x", "float32", ["B", 3, "H", "W"]);
+  const weight = g.constant(f32([5, 3, 3, 3]));
+  g.output("y", Conv(g, x, weight, undefined, { stride: 2, pads: [1, 1, 1, 1] }));
+  const graph = g.build();
+  const bound = { B: 2, H: 9, W: 8 };
+  const output = { "(floor((H-1)/2)+1)": 5, "(floor((W-1)/2)+1)": 4 };
+  const backward = graphFlops(vjpGraph(graph, { wrt: ["x"] }), sizes({ ...bound, ...output }));
+  assert.deepEqual(backward, graphFlops(graph, sizes(bound)));
 });
 
 Deno.test("graphFlops() of matrix products: 2 M N K, per batch", () => {
@@ -59,7 +73,10 @@ Deno.test("graphFlops() counts nothing for elementwise work and for products of 
 Deno.test("graphFlops() refuses a product that it has no rule for, and a symbol without size", () => {
   const g = new GraphBuilder("g");
   const x = g.input("x", "float32", ["B", 4]);
-  g.output("y", g.node("FusedMatMul", [x, x], [{ dtype: "float32", shape: ["B", 4] }])[0]!);
+  g.output(
+    "y",
+    g.node("FusedMatMul" as OpName, [x, x], [{ dtype: "float32", shape: ["B", 4] }])[0]!,
+  );
   assert.throws(() => graphFlops(g.build(), sizes({ B: 1 })), /FusedMatMul of graph "g" must have/);
   const h = new GraphBuilder("h");
   const a = h.input("a", "float32", ["M", 4]);

@@ -44,6 +44,13 @@ Deno.test("GraphBuilder: a weight is one initializer, however often it is asked 
   ]);
 });
 
+Deno.test("GraphBuilder: a parameter is one input, however often it is asked for", () => {
+  const g = new GraphBuilder("parameters");
+  const first = g.parameter("w", "float32", [3]);
+  assert.equal(g.parameter("w", "float32", [3]), first);
+  assert.deepEqual(g.build().inputs, [{ name: "w", dtype: "float32", shape: [3] }]);
+});
+
 Deno.test("GraphBuilder refuses a weight whose byte count is not that of its shape", () => {
   const g = new GraphBuilder("bytes");
   assert.throws(() => g.weight("w", "bfloat16", [3, 2], external(0, 24)), {

@@ -34,6 +34,17 @@ export async function runOn(
   inputs: Inputs,
   bindings: Readonly<Record<string, number>> = {},
 ): Promise<Readonly<Record<string, Tensor>>> {
+  await lane.loadGraph(graph.name, encodeModel(graph));
+  return await runLoaded(lane, graph, inputs, bindings);
+}
+
+/** The same for a graph that is loaded. */
+export async function runLoaded(
+  lane: Lane,
+  graph: Graph,
+  inputs: Inputs,
+  bindings: Readonly<Record<string, number>> = {},
+): Promise<Readonly<Record<string, Tensor>>> {
   const sizes = new Map(Object.entries(bindings));
   for (const { name, shape } of graph.inputs) {
     shape.forEach((dim, axis) => {
@@ -46,7 +57,6 @@ export async function runOn(
       { dtype, shape: shape.map((dim) => evaluate(dim, sizes)) },
     ]),
   );
-  await lane.loadGraph(graph.name, encodeModel(graph));
   return (await lane.run(graph.name, inputs, outputTypes)).outputs;
 }
 

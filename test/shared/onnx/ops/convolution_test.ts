@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ShapeError } from "../../../../shared/errors.ts";
 import { GraphBuilder } from "../../../../shared/onnx/graph.ts";
-import { Conv, type ConvOptions } from "../../../../shared/onnx/ops/convolution.ts";
+import { Conv, type ConvOptions, ConvTranspose } from "../../../../shared/onnx/ops/convolution.ts";
 import { f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../../support/expert_inputs.ts";
 import { assertClose } from "../../../support/goldens.ts";
@@ -85,4 +85,39 @@ Deno.test("Conv refuses channels, biases, ranks and dtypes that do not fit", () 
   assert.throws(() => Conv(g, x, halves, undefined), /Conv needs one dtype/);
   const tokens = g.input("tokens", "float32", ["B", 4, "L"]);
   assert.throws(() => Conv(g, tokens, weight, undefined), ShapeError);
+});
+
+Deno.test("ConvTranspose is the transpose of Conv: <Conv x, u> = <x, ConvTranspose u>", async () => {
+  for (const stride of [1, 2]) {
+    const [height, width] = [6, 8];
+    const options = { stride, pads: [1, 1, 1, 1] as const };
+    const g = new GraphBuilder("transpose");
+    const x = g.input("x", "float32", ["B", 2, height, width]);
+    const weight = g.input("weight", "float32", [3, 2, 3, 3]);
+    const y = Conv(g, x, weight, undefined, options);
+    const u = g.input("u", "float32", y.shape);
+    g.output("y", y);
+    const back = { ...options, outputPadding: stride - 1 };
+    g.output("back", ConvTranspose(g, u, weight, [height, width], back));
+    const inputs = {
+      x: randomTensor([2, 2, height, width], 1),
+      weight: randomTensor([3, 2, 3, 3], 2),
+      u: randomTensor([2, 3, height / stride, width / stride], 3),
+    };
+    const outputs = await runGraph(g.build(), inputs) as Record<string, F32Tensor>;
+    const inner = (a: F32Tensor, b: F32Tensor) =>
+      a.data.reduce((sum, value, i) => sum + value * b.data[i]!, 0);
+    const [left, right] = [inner(outputs.y!, inputs.u), inner(inputs.x, outputs.back!)];
+    assert.ok(Math.abs(left - right) < 1e-4 && Math.abs(left) > 1, `${left} is not ${right}`);
+  }
+});
+
+Deno.test("ConvTranspose refuses channels that do not fit", () => {
+  const g = new GraphBuilder("refusals");
+  const x = g.input("x", "float32", ["B", 2, 4, 4]);
+  const weight = g.input("weight", "float32", [3, 2, 3, 3]);
+  assert.throws(() => ConvTranspose(g, x, weight, [4, 4]), {
+    name: "ShapeError",
+    message: "ConvTranspose of [B,2,4,4] needs weights of its channels: [3,2,3,3]",
+  });
 });

@@ -1,6 +1,17 @@
 import assert from "node:assert/strict";
 import { GraphBuilder } from "../../../../shared/onnx/graph.ts";
-import { Add, Cast, Div, Gelu, Mul, Sigmoid } from "../../../../shared/onnx/ops/elementwise.ts";
+import {
+  Add,
+  Cast,
+  Div,
+  Erf,
+  Exp,
+  Gelu,
+  Mul,
+  Sigmoid,
+  Sqrt,
+  Sub,
+} from "../../../../shared/onnx/ops/elementwise.ts";
 import { bfloat16ToFloat32 } from "../../../../shared/tensor/half.ts";
 import { f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { runGraph } from "../run_graph.ts";
@@ -21,11 +32,12 @@ function assertNear(actual: ArrayLike<number>, expected: readonly number[]): voi
   });
 }
 
-Deno.test("Add, Mul and Div broadcast and compute as numpy does", async () => {
+Deno.test("Add, Sub, Mul and Div broadcast and compute as numpy does", async () => {
   const g = new GraphBuilder("binary");
   const a = g.input("a", "float32", ["B", 3]);
   const b = g.input("b", "float32", [3]);
   g.output("sum", Add(g, a, b));
+  g.output("difference", Sub(g, b, a));
   g.output("product", Mul(g, a, b));
   g.output("quotient", Div(g, b, a));
   const outputs = await runGraph(g.build(), {
@@ -33,6 +45,7 @@ Deno.test("Add, Mul and Div broadcast and compute as numpy does", async () => {
     b: f32([3], [1, 2, 3]),
   });
   assert.deepEqual([...outputs.sum!.data as Float32Array], [2, 4, 7, 9, 18, 35]);
+  assert.deepEqual([...outputs.difference!.data as Float32Array], [0, 0, -1, -7, -14, -29]);
   assert.deepEqual([...outputs.product!.data as Float32Array], [1, 4, 12, 8, 32, 96]);
   assert.deepEqual([...outputs.quotient!.data as Float32Array], [
     1,
@@ -57,6 +70,18 @@ Deno.test("Sigmoid is 1 / (1 + e^-x); Gelu is the exact one, not the tanh approx
   const tanhGelu = (v: number) =>
     v / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)));
   assert.ok(Math.abs(gelu![5]! - tanhGelu(1)) > 1e-4, "the two GELUs can be told apart here");
+});
+
+Deno.test("Erf, Exp and Sqrt are what they are called", async () => {
+  const g = new GraphBuilder("functions");
+  const x = g.input("x", "float32", ["N"]);
+  for (const [name, op] of Object.entries({ Erf, Exp, Sqrt })) g.output(name, op(g, x));
+  const values = [0, 0.25, 1, 2.5];
+  const outputs = await runGraph(g.build(), { x: f32([values.length], values) });
+  const of = (name: string) => (outputs[name] as F32Tensor).data;
+  assertNear(of("Erf"), values.map(erf));
+  assertNear(of("Exp").map(Math.log), values);
+  assertNear(of("Sqrt"), values.map(Math.sqrt));
 });
 
 Deno.test("Cast widens, and leaves a value of the wanted dtype as it is", async () => {

@@ -3,7 +3,9 @@ import { ShapeError } from "../../../../shared/errors.ts";
 import { GraphBuilder, type Value } from "../../../../shared/onnx/graph.ts";
 import {
   Concat,
+  Flip,
   Gather,
+  Pad,
   Reshape,
   ReshapeLike,
   ResizeNearest,
@@ -130,6 +132,22 @@ Deno.test("Slice takes a range of a known axis", async () => {
   g.output("y", y);
   const { y: result } = await runGraph(g.build(), { x: f32([2, 5], upTo(10)) });
   assert.deepEqual(numbers(result), [1, 2, 3, 6, 7, 8]);
+});
+
+Deno.test("Pad puts zeros around, Flip turns axes round", async () => {
+  const { g, x } = graphOf(["B", 2, 3]);
+  const padded = Pad(g, x, [0, 1, 0], [0, 0, 2]);
+  assert.deepEqual(padded.shape, ["B", 3, 5]);
+  assert.deepEqual(Pad(g, x, [1, 0, 0], [0, 0, 0]).shape, ["(B+1)", 2, 3]);
+  g.output("padded", padded);
+  g.output("flipped", Flip(g, x, [1, 2]));
+  const outputs = await runGraph(g.build(), { x: f32([1, 2, 3], [1, 2, 3, 4, 5, 6]) });
+  const zeros = [0, 0, 0, 0, 0];
+  assert.deepEqual(numbers(outputs.padded), [...zeros, 1, 2, 3, 0, 0, 4, 5, 6, 0, 0]);
+  assert.deepEqual(numbers(outputs.flipped), [6, 5, 4, 3, 2, 1]);
+  assert.throws(() => Pad(g, x, [0, 0], [0, 0, 0]), ShapeError);
+  assert.throws(() => Pad(g, x, [0, 0, 0], [0, 0, -1]), ShapeError);
+  assert.throws(() => Flip(g, x, [3]), ShapeError);
 });
 
 Deno.test("Gather looks rows up, ShapeOf tells the run's sizes", async () => {

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { AddScaledMatMul, Gemm, MatMul } from "../../../../shared/onnx/ops/linalg.ts";
+import { vjpGraph } from "../../../../shared/onnx/vjp.ts";
+import { checkGradients, graphOf, randomFloats } from "../gradient_check.ts";
+
+const random = (shape: readonly number[], seed: number) => randomFloats("float64", shape, seed);
+
+Deno.test("MatMul: gradients of both sides, batches broadcast on either", async () => {
+  for (
+    const [a, b, shapes] of [
+      [["M", 3], [3, "N"], [[4, 3], [3, 2]]],
+      [["B", 2, "M", 3], ["B", 2, 3, "N"], [[2, 2, 4, 3], [2, 2, 3, 5]]],
+      [["B", 2, "M", 3], [3, "N"], [[2, 2, 4, 3], [3, 5]]],
+      [["M", 3], ["B", 3, "N"], [[4, 3], [2, 3, 5]]],
+      [["B", 1, "M", 3], [2, 3, "N"], [[3, 1, 4, 3], [2, 3, 5]]],
+    ] as const
+  ) {
+    const graph = graphOf("float64", { a, b }, (g, a, b) => MatMul(g, a!, b!));
+    await checkGradients(graph, { a: random(shapes[0], 1), b: random(shapes[1], 2) });
+  }
+});
+
+Deno.test("Gemm: gradients of rows, of torch's weights and of the bias", async () => {
+  const shapes = { x: ["M", 3], weight: [4, 3], bias: [4] } as const;
+  const graph = graphOf("float64", shapes, (g, x, weight, bias) => Gemm(g, x!, weight!, bias));
+  const inputs = { x: random([5, 3], 1), weight: random([4, 3], 2), bias: random([4], 3) };
+  await checkGradients(graph, inputs);
+  const { bias: _, ...others } = shapes;
+  const plain = graphOf("float64", others, (g, x, weight) => Gemm(g, x!, weight!));
+  await checkGradients(plain, { x: inputs.x, weight: inputs.weight });
+});
+
+Deno.test("AddScaledMatMul: gradients of the sum and of both factors, scaled", async () => {
+  const shapes = { sum: ["M", 4], a: ["M", 2], b: [2, 4] } as const;
+  const graph = graphOf(
+    "float64",
+    shapes,
+    (g, sum, a, b) => AddScaledMatMul(g, sum!, a!, b!, -0.75),
+  );
+  await checkGradients(graph, {
+    sum: random([3, 4], 1),
+    a: random([3, 2], 2),
+    b: random([2, 4], 3),
+  });
+});
+
+Deno.test("the derivative of a linear layer is two products that transpose an operand each, and a sum", () => {
+  const shapes = { x: ["M", 3], weight: [4, 3], bias: [4] } as const;
+  const graph = graphOf("float32", shapes, (g, x, weight, bias) => Gemm(g, x!, weight!, bias));
+  const { nodes } = vjpGraph(graph, { wrt: ["x", "weight", "bias"] });
+  const ops = nodes.map(({ op }) => op).filter((op) => op !== "Identity");
+  assert.deepEqual(ops, ["MatMul", "Transpose", "MatMul", "ReduceSum", "Reshape"]);
+});
