@@ -14,6 +14,7 @@ import { Add } from "./ops/elementwise.ts";
 import { ZerosLike } from "./ops/fill.ts";
 import { pruneGraph } from "./prune.ts";
 import { copyNode } from "./rewrite.ts";
+import { shareEqual } from "./share.ts";
 import { VJP_RULES } from "./vjp_rules/rule_table.ts";
 import type { PrimalNode, VjpRule } from "./vjp_rules/rule.ts";
 
@@ -59,7 +60,7 @@ export function vjpGraph(graph: Graph, options: VjpOptions): Graph {
   if (withOutputs) {
     for (const { name } of graph.outputs) g.output(name, primal.values.get(name)!);
   }
-  return pruneGraph(g.build());
+  return pruneGraph(shareEqual(g.build()));
 }
 
 function checkNames(graph: Graph, wrt: readonly string[], cotangentsOf: readonly string[]): void {
