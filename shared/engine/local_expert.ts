@@ -17,15 +17,20 @@ import type { UNetConfig } from "../models/config/unet_config.ts";
 import { timeEmbedDim, unetBlockGraph } from "../models/unet/block_graph.ts";
 import { blockSpec, type UNetBlock, unetBlockTable } from "../models/unet/block_table.ts";
 import { timeEmbeddingGraph } from "../models/unet/time_embedding.ts";
-import { Weights } from "../models/weights.ts";
+import { Weights, type WeightTable } from "../models/weights.ts";
 import { checkFinite, checkTensor } from "../tensor/check.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+import {
+  type BackwardResult,
+  blockBackward,
+  type DifferentiableExpert,
+  type StatelessBackward,
+} from "./backward.ts";
 import { blockInputs } from "./block_inputs.ts";
 import { BlockScheduler } from "./block_scheduler.ts";
 import { chooseText } from "./choose_text.ts";
 import type {
   AddedCond,
-  Expert,
   ExpertDescription,
   ExpertSession,
   ForwardResult,
@@ -39,7 +44,7 @@ import { numericsFingerprint } from "./fingerprint.ts";
 import { GraphRunner } from "./graph_runner.ts";
 import { checkMemory, computeBytes } from "./memory_estimate.ts";
 import { LocalSession } from "./local_session.ts";
-import { type TextEncoder, textEncoder } from "./text_encoders.ts";
+import { isTextGraph, type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 
@@ -126,10 +131,9 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     lanes,
     ...(profileFolder !== undefined && { profileFolder }),
   });
-  const unetGraphNames = unetGraphs.map((graph) => graph.name);
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
-  const residency = new TextResidency(runner, unetGraphNames, textIdleSeconds);
-  return new LocalExpert(description, unet.config, { encoders, runner, residency });
+  const residency = new TextResidency(runner, isTextGraph, textIdleSeconds);
+  return new LocalExpert(description, unet, { encoders, runner, residency });
 }
 
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */
@@ -157,9 +161,9 @@ interface ExpertParts {
   readonly residency: TextResidency;
 }
 
-export class LocalExpert implements Expert {
+export class LocalExpert implements DifferentiableExpert {
   readonly description: ExpertDescription;
-  readonly #config: UNetConfig;
+  readonly #unet: { readonly config: UNetConfig; readonly weights: WeightTable };
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;
   readonly #encoders: readonly TextEncoder[];
   readonly #runner: GraphRunner;
@@ -168,12 +172,12 @@ export class LocalExpert implements Expert {
 
   constructor(
     description: ExpertDescription,
-    config: UNetConfig,
+    unet: { readonly config: UNetConfig; readonly weights: WeightTable },
     { encoders, runner, residency }: ExpertParts,
   ) {
     this.description = description;
-    this.#config = config;
-    this.#blocks = new Map(unetBlockTable(config).map((block) => [block.id, block]));
+    this.#unet = unet;
+    this.#blocks = new Map(unetBlockTable(unet.config).map((block) => [block.id, block]));
     this.#encoders = encoders;
     this.#runner = runner;
     this.#residency = residency;
@@ -215,7 +219,7 @@ export class LocalExpert implements Expert {
         `timesteps must be one or more finite numbers: current value is ${odd ?? "none"}`,
       );
     }
-    const inputs = timeEmbeddingInputs(this.#config, timesteps, addedCond);
+    const inputs = timeEmbeddingInputs(this.#unet.config, timesteps, addedCond);
     const shape = [inputs.time_proj.shape[0]!, this.description.timeEmbedDim];
     const { outputs } = await this.#runner.run("time_embedding", inputs, {
       temb: { dtype: "float32", shape },
@@ -224,14 +228,7 @@ export class LocalExpert implements Expert {
   }
 
   async forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const block = this.#blocks.get(request.block);
-    if (!block) {
-      const ids = [...this.#blocks.keys()];
-      throw new TuttiError(
-        "NOT_FOUND",
-        `block must be one of ${ids[0]}..${ids.at(-1)}: current value is "${request.block}"`,
-      );
-    }
+    const block = this.#block(request.block);
     const { inputs, outputShape: shape } = blockInputs(block, this.description, request);
     if (request.output) checkTensor("output", request.output, "float32", shape);
     if (!this.#runner.loadedGraphs.has(block.id)) this.#residency.release();
@@ -243,6 +240,21 @@ export class LocalExpert implements Expert {
       block: block.id,
     });
     return { hiddenStates, ...times };
+  }
+
+  async backwardBlock(request: StatelessBackward): Promise<BackwardResult> {
+    const source = { ...this.#unet, description: this.description };
+    return await blockBackward(this.#runner, source, this.#block(request.block), request);
+  }
+
+  #block(id: BlockId): UNetBlock {
+    const block = this.#blocks.get(id);
+    if (block) return block;
+    const ids = [...this.#blocks.keys()];
+    throw new TuttiError(
+      "NOT_FOUND",
+      `block must be one of ${ids[0]}..${ids.at(-1)}: current value is "${id}"`,
+    );
   }
 
   /** Ends all graphs: their memory is free and their profiles are written. */

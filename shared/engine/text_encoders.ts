@@ -23,6 +23,11 @@ export interface TextEncoder {
   encode(runner: GraphRunner, inputIds: Tensor<"int64">, clipSkip: number): Promise<TextEncoding>;
 }
 
+/** Whether a graph of this name is a text encoder's, or part of one. */
+export function isTextGraph(name: string): boolean {
+  return name.startsWith("text_");
+}
+
 const PROJECTION_KEYS = ["text_projection", "text_projection.weight"];
 
 /**

@@ -17,16 +17,16 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class TextResidency implements Disposable {
   readonly #runner: GraphRunner;
-  readonly #unetGraphs: ReadonlySet<string>;
+  readonly #isText: (graph: string) => boolean;
   readonly #idleMs: number;
   #calls = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
-  /** @param unetGraphs names of the graphs that stay: all others are text encoders' */
-  constructor(runner: GraphRunner, unetGraphs: Iterable<string>, idleSeconds: number) {
+  /** @param isText which graphs, by name, are text encoders': all others stay */
+  constructor(runner: GraphRunner, isText: (graph: string) => boolean, idleSeconds: number) {
     this.#runner = runner;
-    this.#unetGraphs = new Set(unetGraphs);
+    this.#isText = isText;
     this.#idleMs = Math.min(idleSeconds * 1000, MAX_TIMER_MS);
   }
 
@@ -51,7 +51,7 @@ export class TextResidency implements Disposable {
     if (this.#calls > 0) return;
     clearTimeout(this.#timer);
     // Only a lane that is closed refuses, and it holds nothing any more.
-    this.#runner.releaseGraphs((name) => !this.#unetGraphs.has(name)).catch(() => {});
+    this.#runner.releaseGraphs(this.#isText).catch(() => {});
   }
 
   [Symbol.dispose](): void {
