@@ -19,7 +19,12 @@ export interface SegmentReport extends Segment {
   readonly firstRow: number;
   readonly experts: readonly ExpertTiming[];
   readonly aggregateMs: number;
-  /** f32 `[B, C, h, w]`, in memory that later blocks overwrite: whoever keeps it copies it. */
+  /**
+   * Each expert's output of `last`, f32 `[B, C, h, w]`. Features and what became of them lie in memory that later blocks
+   * overwrite: whoever keeps them copies them.
+   */
+  readonly features: readonly F32Tensor[];
+  /** f32 `[B, C, h, w]` */
   readonly aggregatedFeatures: F32Tensor;
   /** f32 `[B, N, h, w]`, where the aggregator makes one. */
   readonly attentionMap?: F32Tensor;
@@ -64,8 +69,9 @@ export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor>
     const into = nextInput(pass, plan[index + 1]);
     const aggregation = await aggregator.aggregate(segment.last, features, conditioning, into);
     const aggregateMs = performance.now() - start;
+    const report = { ...segment, ...aggregation, features, experts, aggregateMs };
     hiddenStates = aggregation.aggregatedFeatures;
-    onSegment?.({ ...segment, ...aggregation, stepIndex, firstRow, experts, aggregateMs });
+    onSegment?.({ ...report, stepIndex, firstRow });
   }
   return hiddenStates;
 }

@@ -1,18 +1,14 @@
 /**
- * SABW on the coordinator: reads a folder in the layout of the paper's code (`aggregator_{j}/config.json`,
- * `aggregator_{j}/aggregator.safetensors`, j in block order), checks it against the experts and runs it on a lane.
+ * SABW on the coordinator, its weights in place in their files: run on a lane, block by block. While it is trained it is
+ * `training/trainable_sabw.ts`.
  *
  * @module
  */
 
-import { basename, join, resolve } from "node:path";
-import { readWeightTable } from "../../shared/checkpoint/weight_files.ts";
+import { basename, resolve } from "node:path";
 import { GraphRunner } from "../../shared/engine/graph_runner.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
-import { FormatError } from "../../shared/errors.ts";
-import type { BlockId, BlockSpec } from "../../shared/models/blocks.ts";
-import { ConfigFields } from "../../shared/models/config/fields.ts";
-import { parseSabwConfig, type SabwConfig } from "../../shared/models/config/sabw_config.ts";
+import type { BlockId } from "../../shared/models/blocks.ts";
 import { sabwGraph, sabwTextGraph } from "../../shared/models/sabw.ts";
 import { Weights, type WeightTable } from "../../shared/models/weights.ts";
 import type { Graph } from "../../shared/onnx/graph.ts";
@@ -20,14 +16,9 @@ import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { checkFinite } from "../../shared/tensor/check.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
 import { bytesOf, f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import type { ExpertDescription } from "../../shared/engine/expert.ts";
 import type { Aggregation, AggregationConditioning, Aggregator } from "./aggregation.ts";
+import { type AggregatorFiles, readSabwFolder, type SabwExperts } from "./sabw_folder.ts";
 import { SabwText } from "./sabw_text.ts";
-
-/** What the experts of an ensemble have in common, as far as SABW must fit it. */
-export type SabwExperts =
-  & Pick<ExpertDescription, "blocks" | "timeEmbedDim" | "crossAttentionDim">
-  & { readonly numExperts: number };
 
 /** One block's network. */
 interface BlockAggregator {
@@ -62,13 +53,12 @@ export class SabwAggregator implements Aggregator {
     experts: SabwExperts,
     options: ComputeOptions,
   ): Promise<SabwAggregator> {
-    await checkAggregatorCount(folder, experts);
-    const blocks = new Map<BlockId, BlockAggregator>();
-    // One after another: what is wrong is reported for the first block that has it, and nothing is read after that.
-    for (const [j, block] of experts.blocks.entries()) {
-      blocks.set(block.id, await readAggregator(join(folder, `aggregator_${j}`), block, experts));
-    }
-    return new SabwAggregator(basename(resolve(folder)), blocks, options);
+    const read = await readSabwFolder(
+      folder,
+      experts,
+      async (files) => [files.block.id, await readAggregator(files)] as const,
+    );
+    return new SabwAggregator(basename(resolve(folder)), new Map(read), options);
   }
 
   async aggregate(
@@ -132,18 +122,13 @@ function evenAggregation(features: readonly F32Tensor[], into?: F32Tensor): Aggr
 }
 
 async function readAggregator(
-  folder: string,
-  block: BlockSpec,
-  experts: SabwExperts,
+  { block, config, table, where }: AggregatorFiles,
 ): Promise<BlockAggregator> {
-  const config = parseSabwConfig(await ConfigFields.read(join(folder, "config.json")));
-  checkFits(folder, config, block, experts);
-  const table = await readWeightTable(join(folder, "aggregator.safetensors"));
   const weights = Weights.of(table);
   const name = `sabw ${block.id}`;
   const graph = sabwGraph(name, config, weights, "fused", "keys and values");
   const text = sabwTextGraph(`${name} text`, config, weights);
-  weights.check(`SABW "${folder}"`);
+  weights.check(where);
   return { graph, text, isEven: config.numExperts === 1 || await isUntrained(table) };
 }
 
@@ -152,42 +137,4 @@ async function isUntrained(table: WeightTable): Promise<boolean> {
   const key = "conv_out.weight";
   const file = await SafetensorsFile.open(table.get(key)!.path);
   return bytesOf(await file.read(key)).every((byte) => byte === 0);
-}
-
-/** A folder for fewer or more blocks belongs to another family of models. */
-async function checkAggregatorCount(
-  folder: string,
-  { blocks, numExperts }: SabwExperts,
-): Promise<void> {
-  const fields = await ConfigFields.read(join(folder, "model_config.json"));
-  const wanted = { num_aggregators: blocks.length, num_models: numExperts };
-  for (const [key, value] of Object.entries(wanted)) {
-    const current = fields.count(key);
-    if (current !== value) {
-      throw new FormatError(
-        `SABW "${folder}": "${key}" must be ${value} for these experts: current value is ${current}`,
-      );
-    }
-  }
-}
-
-function checkFits(
-  folder: string,
-  config: SabwConfig,
-  block: BlockSpec,
-  experts: SabwExperts,
-): void {
-  const wanted: readonly (readonly [string, number, number])[] = [
-    ["in_channels", config.inChannels, block.outChannels],
-    ["num_experts", config.numExperts, experts.numExperts],
-    ["cross_attn_dim", config.crossAttentionDim, experts.crossAttentionDim],
-    ["temb_channels", config.timeEmbedDim, experts.timeEmbedDim],
-  ];
-  for (const [key, current, expected] of wanted) {
-    if (current !== expected) {
-      throw new FormatError(
-        `SABW "${folder}" was made for other experts: "${key}" must be ${expected} for ${block.id}: current value is ${current}`,
-      );
-    }
-  }
 }

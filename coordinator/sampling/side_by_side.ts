@@ -9,14 +9,14 @@
  */
 export async function sideBySide<Item, Answer>(
   items: readonly Item[],
-  call: (item: Item, signal: AbortSignal) => Promise<Answer>,
+  call: (item: Item, signal: AbortSignal, index: number) => Promise<Answer>,
   signal?: AbortSignal,
 ): Promise<Answer[]> {
   const others = new AbortController();
   const either = signal ? AbortSignal.any([signal, others.signal]) : others.signal;
-  const calls = items.map(async (item) => {
+  const calls = items.map(async (item, index) => {
     try {
-      return await call(item, either);
+      return await call(item, either, index);
     } catch (error) {
       others.abort();
       throw error;

@@ -27,6 +27,11 @@ export interface CheckResult {
   readonly comparisons: readonly Comparison[];
 }
 
+/** Why a check cannot be run here. */
+export interface Skipped {
+  readonly skipped: string;
+}
+
 /**
  * Compares one tensor; another shape is an infinite difference.
  *

@@ -45,6 +45,8 @@ export interface CheckSpec {
   readonly expect?: readonly string[];
   readonly pairs?: readonly (readonly [string, string])[];
   readonly inputs_from?: string;
+  /** Another file of expected tensors: gradients of the aggregators' weights. */
+  readonly parameters?: string;
   readonly num_inference_steps?: number;
   readonly guidance_scale?: number;
   readonly scheduler?: string;

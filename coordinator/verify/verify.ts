@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { TuttiError } from "../../shared/errors.ts";
-import { type CheckResult, type Comparison, judge, skipped } from "./check.ts";
+import { type CheckResult, type Comparison, judge, type Skipped, skipped } from "./check.ts";
 import { checkAblations, checkAfa } from "./checks/ensemble.ts";
+import { checkAfaGradients } from "./checks/gradients.ts";
 import { checkNoise } from "./checks/noise.ts";
 import { checkSample } from "./checks/sample.ts";
 import { checkSchedulers } from "./checks/schedulers.ts";
@@ -27,7 +28,7 @@ import {
   toleranceOf,
 } from "./manifest.ts";
 
-type Check = (context: FamilyContext, spec: CheckSpec) => Promise<Comparison[]>;
+type Check = (context: FamilyContext, spec: CheckSpec) => Promise<Comparison[] | Skipped>;
 
 /** How each check of a family's manifest is run, by its name there. */
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -36,14 +37,13 @@ const CHECKS: Readonly<Record<string, Check>> = {
   text: checkText,
   vae: checkVae,
   afa: checkAfa,
+  afa_gradients: checkAfaGradients,
   ablations: checkAblations,
   sample: checkSample,
 };
 
-/** What is not built yet, and says so. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  afa_gradients: "gradients are not built yet",
-};
+/** What the manifests call the tolerance of a check; of others, "forward". */
+const TOLERANCES: Readonly<Record<string, string>> = { afa_gradients: "gradient" };
 
 /** Families whose U-Nets can be run. */
 const FAMILIES: ReadonlySet<string> = new Set(["sd15", "sdxl"]);
@@ -118,10 +118,11 @@ async function* verifyFamily(
   try {
     for (const { check, name, spec } of checks) {
       const runCheck = CHECKS[check];
-      const tolerance = () => Math.max(leastTolerance, toleranceOf(manifest, "forward", spec));
+      const kind = TOLERANCES[check] ?? "forward";
+      const tolerance = () => Math.max(leastTolerance, toleranceOf(manifest, kind, spec));
       yield runCheck
         ? await run(name, tolerance(), () => runCheck(context, spec))
-        : skipped(name, NOT_YET[check] ?? "this version knows no such check");
+        : skipped(name, "this version knows no such check");
     }
     for (const { name, spec } of files) {
       yield await run(name, spec.tolerance ?? 0, () => checkSingleFile(context, spec));
@@ -134,10 +135,11 @@ async function* verifyFamily(
 async function run(
   name: string,
   tolerance: number,
-  compute: () => Promise<Comparison[]>,
+  compute: () => Promise<Comparison[] | Skipped>,
 ): Promise<CheckResult> {
   try {
-    return judge(name, await compute(), tolerance);
+    const result = await compute();
+    return "skipped" in result ? skipped(name, result.skipped) : judge(name, result, tolerance);
   } catch (error) {
     return failure(name, error);
   }

@@ -10,7 +10,7 @@ import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
 import { sabwParameters } from "../../shared/models/parameters.ts";
 import { streamSafetensors } from "../../shared/safetensors/writer.ts";
 import { f32, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
-import type { SabwExperts } from "../sampling/sabw_aggregator.ts";
+import type { SabwExperts } from "../sampling/sabw_folder.ts";
 import { RandomValues } from "./random_values.ts";
 
 export interface RandomSabwOptions extends SabwExperts {

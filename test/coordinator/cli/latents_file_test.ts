@@ -53,6 +53,7 @@ Deno.test("AttentionMaps writes the maps that there were, by step and last block
   const maps = new AttentionMaps();
   const report = {
     ...{ first: "IN00", firstRow: 0, experts: [], aggregateMs: 0, aggregatedFeatures: f32([1]) },
+    ...{ features: [] },
     attentionMap: randomTensor([2, 3, 4, 5], 1),
   };
   maps.add({ ...report, last: "IN00", stepIndex: 0 });
@@ -74,7 +75,7 @@ Deno.test("AttentionMaps puts the rows of several waves together in their order,
   for (const [start, end] of [[1, 3], [3, 4], [0, 1]] as const) {
     maps.add({
       ...{ first: "IN00", last: "IN00", stepIndex: 0, firstRow: start, experts: [] },
-      ...{ aggregateMs: 0, aggregatedFeatures: f32([1]) },
+      ...{ aggregateMs: 0, features: [], aggregatedFeatures: f32([1]) },
       attentionMap: sliceRows(whole, start, end),
     });
   }

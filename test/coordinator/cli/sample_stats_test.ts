@@ -13,8 +13,8 @@ function report(
     ...{ roundTripMs, computeMs: roundTripMs / 2, queueMs: 1 },
     ...{ plane: i === 1 ? "unix" : "shm", sentBytes: 100, receivedBytes: 250 },
   }));
-  const aggregatedFeatures = f32([1]);
-  return { first, last, firstRow, experts, stepIndex: 0, aggregateMs: 3, aggregatedFeatures };
+  const tensors = { features: [], aggregatedFeatures: f32([1]) };
+  return { first, last, firstRow, experts, stepIndex: 0, aggregateMs: 3, ...tensors };
 }
 
 Deno.test("SampleStats means each block over the steps, of the slowest expert and all bytes", () => {

@@ -19,10 +19,20 @@ testTutti(
   "tutti verify passes, and gives the same numbers through a cluster as in one process",
   async (home) => {
     const [cluster = [], local] = await Promise.all(
-      ["cluster", "local"].map((via) => home.json<CheckResult>(["verify", "--via", via])),
+      ["cluster", "local"].map((via) =>
+        // The gradients' 75 graphs of several hundred nodes take their time to load.
+        home.json<CheckResult>(["verify", "--via", via], { timeoutMs: 240_000 })
+      ),
     );
     assert.deepEqual(await home.processes(), []);
-    assert.deepEqual(cluster, local);
+    // Workers do not serve gradients yet; this process does.
+    const isGradient = ({ name }: CheckResult) => name === "sd15/afa_gradients";
+    const isOther = (result: CheckResult) => !isGradient(result);
+    assert.deepEqual(cluster.filter(isOther), local!.filter(isOther));
+    const [remote, here] = [cluster.find(isGradient), local!.find(isGradient)];
+    assert.deepEqual([remote?.verdict, here?.verdict], ["skipped", "ok"]);
+    // The loss, the latents, and 59 weights of each of 25 aggregators.
+    assert.equal(here!.comparisons.length, 2 + 25 * 59);
 
     const byName = new Map(cluster.map((result) => [result.name, result]));
     for (const name of [...COMPUTED.map((check) => `sd15/${check}`), "noise", "schedulers/ddim"]) {
@@ -85,7 +95,10 @@ async function writeManifest(folder: string, manifest: unknown): Promise<void> {
 testTutti(
   "tutti verify fails exactly the check whose tensor is wrong, and names the tensor",
   async (home) => {
-    const folder = await renamedGoldens(home, ["unet", "text", "vae", "afa_gradients"]);
+    const folder = await renamedGoldens(home, ["unet", "text", "vae"]);
+    const manifest = await readManifest(`${folder}/small`);
+    const checks = { ...manifest.checks, of_another_time: { file: "wanted/unet.safetensors" } };
+    await writeManifest(`${folder}/small`, { ...manifest, checks });
     const unet = await Golden.read("sd15", "expected", "unet.safetensors");
     const tensors = Object.fromEntries(unet.names.map((name) => [name, unet.tensor(name)]));
     const wrong = unet.f32("block.IN05");
@@ -105,7 +118,7 @@ testTutti(
       "small/unet": "failed",
       "small/text": "ok",
       "small/vae": "ok",
-      "small/afa_gradients": "skipped",
+      "small/of_another_time": "skipped",
     });
     const { tolerance = 0, comparisons } = results[0]!;
     const beyond = comparisons.filter(({ relativeL2 }) => relativeL2 > tolerance);

@@ -57,7 +57,7 @@ export async function checkGradients(
     graph.inputs.filter(({ dtype }) => dtype !== "int64").map(({ name }) => name);
   const dtype = inputs[wrt[0]!]!.dtype as Float;
   const { step, tolerance } = { ...ACCURACY[dtype], ...options };
-  using lane = new Lane({ device: "cpu", threads: 1 });
+  await using lane = new Lane({ device: "cpu", threads: 1 });
   const outputs = await runOn(lane, graph, inputs, options.bindings);
   const cotangents = Object.fromEntries(
     Object.entries(outputs).map(([name, { shape }], i) => [

@@ -1,0 +1,104 @@
+/**
+ * The blocks of one expert, differentiated by stateless calls: what a block got as input is on the tape where features were
+ * aggregated before it, and computed again where they were not.
+ *
+ * @module
+ */
+
+import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
+import type { StatelessForward } from "../../shared/engine/expert.ts";
+import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
+import { type BlockId, type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import {
+  type BackwardRange,
+  type ExpertBackward,
+  Gradients,
+  type RangeGradients,
+  type TapeEntry,
+} from "./ensemble_backward.ts";
+
+export interface TapedExpertOptions {
+  readonly expert: DifferentiableExpert;
+  /** f32 `[B, Dt]` */
+  readonly temb: F32Tensor;
+  /** f32 `[B, L, D]` */
+  readonly encoderHiddenStates: F32Tensor;
+  readonly tape: readonly TapeEntry[];
+}
+
+export class TapedExpert implements ExpertBackward {
+  readonly #options: TapedExpertOptions;
+  readonly #blocks: readonly BlockSpec[];
+  /** By index of the block: its input, once somebody asked. */
+  readonly #inputs = new Map<number, Promise<F32Tensor>>();
+
+  constructor(options: TapedExpertOptions) {
+    this.#options = options;
+    this.#blocks = options.expert.description.blocks;
+  }
+
+  /** @throws {TuttiError} NOT_FOUND if the expert has no such block */
+  async backward(range: BackwardRange, signal?: AbortSignal): Promise<RangeGradients> {
+    const [first, last] = [this.#indexOf(range.first), this.#indexOf(range.last)];
+    const waiting = new Gradients();
+    for (const [block, gradient] of range.gradSkips) waiting.add(block, gradient);
+    const before = new Map<BlockId, F32Tensor>();
+    let gradOutput = range.gradOutput;
+    for (let index = last; index >= first; index--) {
+      throwIfAborted(signal);
+      const block = this.#blocks[index]!;
+      const request = await this.#request(index);
+      const result = await this.#options.expert.backwardBlock({ ...request, gradOutput }, signal);
+      const { skipFrom } = block;
+      if (skipFrom !== undefined && result.gradResidual) {
+        if (this.#indexOf(skipFrom) < first) before.set(skipFrom, result.gradResidual);
+        else waiting.add(skipFrom, result.gradResidual);
+      }
+      gradOutput = index === first
+        ? result.gradHiddenStates
+        : waiting.takeWith(this.#blocks[index - 1]!.id, result.gradHiddenStates);
+    }
+    return { gradHiddenStates: gradOutput, gradResiduals: before };
+  }
+
+  /** The block's call in the forward pass. */
+  async #request(index: number): Promise<StatelessForward> {
+    const { temb, encoderHiddenStates, tape } = this.#options;
+    const block = this.#blocks[index]!;
+    const [, , height, width] = tape[0]!.hiddenStates.shape as [number, number, number, number];
+    const targetSize = [
+      sizeAtScale(height, block.outScale),
+      sizeAtScale(width, block.outScale),
+    ] as const;
+    return {
+      block: block.id,
+      hiddenStates: await this.#input(index),
+      temb,
+      encoderHiddenStates,
+      // The input of a block is the (aggregated) output of the one before.
+      ...(block.skipFrom && { residual: await this.#input(this.#indexOf(block.skipFrom) + 1) }),
+      ...(block.upsamples && { targetSize }),
+    };
+  }
+
+  #input(index: number): Promise<F32Tensor> {
+    let input = this.#inputs.get(index);
+    if (!input) this.#inputs.set(index, input = this.#computeInput(index));
+    return input;
+  }
+
+  async #computeInput(index: number): Promise<F32Tensor> {
+    const id = this.#blocks[index]!.id;
+    const entry = this.#options.tape.find(({ first }) => first === id);
+    if (entry) return entry.hiddenStates;
+    const result = await this.#options.expert.forwardBlock(await this.#request(index - 1));
+    return result.hiddenStates;
+  }
+
+  #indexOf(id: BlockId): number {
+    const index = this.#blocks.findIndex((block) => block.id === id);
+    if (index >= 0) return index;
+    throw new TuttiError("NOT_FOUND", `Expert has no block "${id}"`, { details: { block: id } });
+  }
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { Gradients } from "../../../coordinator/training/ensemble_backward.ts";
+import { difference } from "../../../shared/tensor/compare.ts";
+import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { Golden } from "../../support/goldens.ts";
+import { openTrainingPass, type TrainingPass } from "./training_pass.ts";
+
+const inner = (a: F32Tensor, b: F32Tensor) =>
+  a.data.reduce((sum, value, i) => sum + value * b.data[i]!, 0);
+
+const norm = (tensor: F32Tensor) => Math.sqrt(inner(tensor, tensor));
+
+/** By the manifest: relative, but no parameter is asked for more than this share of the whole gradient. */
+const GRADIENT_TOLERANCE = 1e-3;
+const GRADIENT_FLOOR = 1e-4;
+
+Deno.test("AFA: gradients of the latents and of every SABW weight agree with torch's", async () => {
+  await using pass = await openTrainingPass();
+  const { gradLatents, gradParameters } = await pass.gradients();
+  const afa = await Golden.read("sd15", "expected", "afa.safetensors");
+  assert.ok(
+    difference(gradLatents.data, afa.f32("grad.x").data).relativeL2 < GRADIENT_TOLERANCE / 10,
+  );
+  const expected = await Golden.read("sd15", "expected", "afa_grads.safetensors");
+  const total = Math.hypot(...expected.names.map((name) => norm(expected.f32(name))));
+  const { blocks } = pass.experts[0]!.description;
+  const names = new Set(expected.names);
+  for (const [block, gradients] of gradParameters) {
+    const j = blocks.findIndex(({ id }) => id === block);
+    for (const [key, gradient] of gradients) {
+      const name = `aggregator_${j}.${key}`;
+      const wanted = expected.f32(name);
+      assert.deepEqual([...gradient.shape], [...wanted.shape], name);
+      const own = norm(wanted);
+      const { relativeL2 } = difference(gradient.data, wanted.data);
+      const error = relativeL2 * (own || 1) / Math.max(own, GRADIENT_FLOOR * total);
+      assert.ok(error <= GRADIENT_TOLERANCE, `${name}: ${error}`);
+      names.delete(name);
+    }
+  }
+  assert.deepEqual([...names], []);
+});
+
+/**
+ * The gradient of the loss against four runs of the forward pass, along the gradient itself: along a random direction the
+ * loss hardly changes, and its rounding would hide what is wrong.
+ */
+async function assertGradientOfLatents(pass: TrainingPass, gradLatents: F32Tensor): Promise<void> {
+  const { x } = pass;
+  const largest = Math.max(...gradLatents.data.map(Math.abs));
+  const direction = f32(x.shape, gradLatents.data.map((value) => value / largest));
+  const at = (step: number) =>
+    pass.loss(f32(x.shape, x.data.map((value, i) => value + step * direction.data[i]!)));
+  // The quotient is off by the fourth power of the step, and by the rounding of the loss (1e-7) divided by it.
+  const step = 0.05;
+  const far = await at(2 * step) - await at(-2 * step);
+  const near = await at(step) - await at(-step);
+  const expected = (8 * near - far) / (12 * step);
+  const actual = inner(gradLatents, direction);
+  const error = Math.abs(actual / expected - 1);
+  assert.ok(error < 1e-3, `${actual} is not ${expected}`);
+}
+
+Deno.test("AFA on the last block only: experts run as wholes, their skips stay their own", async () => {
+  await using pass = await openTrainingPass("noise");
+  const { gradLatents, gradParameters } = await pass.gradients();
+  assert.deepEqual([...gradParameters.keys()], ["OUT11"]);
+  await assertGradientOfLatents(pass, gradLatents);
+});
+
+Deno.test("AFA on some blocks: skips that were aggregated meet, others stay with their expert", async () => {
+  // IN02 and IN08 are shared skips; IN03 to IN07 cross two aggregations as each expert's own.
+  await using pass = await openTrainingPass(["IN02", "IN08", "M00", "OUT04"]);
+  const { gradLatents, gradParameters } = await pass.gradients();
+  assert.deepEqual([...gradParameters.keys()], ["OUT11", "OUT04", "M00", "IN08", "IN02"]);
+  await assertGradientOfLatents(pass, gradLatents);
+});
+
+Deno.test("an expert that fails on the way back ends the pass with its error", async () => {
+  await using pass = await openTrainingPass("noise", (expert) => ({
+    description: expert.description,
+    encodeText: (...args) => expert.encodeText(...args),
+    embedTimesteps: (...args) => expert.embedTimesteps(...args),
+    forwardBlock: (...args) => expert.forwardBlock(...args),
+    openSession: (...args) => expert.openSession(...args),
+    close: () => expert.close(),
+    backwardBlock: (request, signal) =>
+      expert.backwardBlock({
+        ...request,
+        gradOutput: request.block === "OUT09"
+          ? f32(request.gradOutput.shape, request.gradOutput.data.map(() => NaN))
+          : request.gradOutput,
+      }, signal),
+  }));
+  await assert.rejects(pass.gradients(), {
+    code: "DATA_LOSS",
+    message: /^grad_hidden_states of expert-[ab] OUT09 must be finite/,
+    details: { block: "OUT09", model: "expert-a" },
+  });
+});
+
+Deno.test("Gradients adds what waits for a block, gives it once, and leaves other blocks waiting", () => {
+  const waiting = new Gradients();
+  const of = (value: number) => f32([1], [value]);
+  for (const [block, value] of [["IN01", 1], ["IN02", 2], ["IN01", 4]] as const) {
+    waiting.add(block, of(value));
+  }
+  assert.deepEqual(waiting.takeWith("IN01", of(8)).data, Float32Array.of(13));
+  assert.deepEqual(waiting.takeWith("IN01", of(8)).data, Float32Array.of(8));
+  assert.deepEqual([...waiting.take(["IN01", "IN02"])], [["IN02", of(2)]]);
+  assert.deepEqual([...waiting.take(["IN02"])], []);
+});
