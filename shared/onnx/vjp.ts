@@ -157,11 +157,14 @@ function backward(
   const given = outputs.map((output) => cotangents.of(output));
   if (given.every((cotangent) => cotangent === undefined)) return;
   const [first, ...others] = given.map((cotangent, i) => cotangent ?? ZerosLike(g, outputs[i]!));
-  const built = ruleOf(node, graphName)(g, node, [first!, ...others]);
+  const rowProducts = cotangents.rowProductsOf(outputs[0]!);
+  const known = rowProducts ? { ...node, rowProducts } : node;
+  const built = ruleOf(node, graphName)(g, known, [first!, ...others]);
   old.inputs.forEach((name, i) => {
     const input = inputs[i];
     const cotangent = built[i];
-    if (input && cotangent && varying.has(name)) cotangents.add(input, cotangent());
+    if (!input || !cotangent || !varying.has(name)) return;
+    cotangents.add(input, cotangent(), cotangent.rowProducts);
   });
 }
 
@@ -179,6 +182,8 @@ function ruleOf({ op }: PrimalNode, graphName: string): VjpRule {
 class Cotangents {
   readonly #g: GraphBuilder;
   readonly #sums = new Map<string, Value>();
+  /** Of values whose cotangent is one term. */
+  readonly #rowProducts = new Map<string, () => Value>();
 
   constructor(g: GraphBuilder) {
     this.#g = g;
@@ -189,8 +194,13 @@ class Cotangents {
     return this.#sums.get(name);
   }
 
+  /** Builds the sum of value times cotangent over the last axis, where that is known. */
+  rowProductsOf({ name }: Value): (() => Value) | undefined {
+    return this.#rowProducts.get(name);
+  }
+
   /** @throws {ShapeError} if the cotangent is not in the value's shape: a rule is wrong */
-  add(value: Value, cotangent: Value): void {
+  add(value: Value, cotangent: Value, rowProducts?: () => Value): void {
     if (cotangent.shape.join() !== value.shape.join() || cotangent.dtype !== value.dtype) {
       throw new ShapeError(
         `Cotangent of "${value.name}" must have its shape [${value.shape}]: current shape is [${cotangent.shape}]`,
@@ -198,5 +208,7 @@ class Cotangents {
     }
     const sum = this.#sums.get(value.name);
     this.#sums.set(value.name, sum ? Add(this.#g, sum, cotangent) : cotangent);
+    if (!sum && rowProducts) this.#rowProducts.set(value.name, rowProducts);
+    else this.#rowProducts.delete(value.name);
   }
 }

@@ -4,6 +4,7 @@ import type { GraphBuilder, Value } from "../graph.ts";
 import { Mul } from "../ops/elementwise.ts";
 import { MatMul } from "../ops/linalg.ts";
 import { Transpose } from "../ops/movement.ts";
+import { ReduceSum } from "../ops/reduction.ts";
 import {
   floatAttribute,
   intAttribute,
@@ -19,11 +20,20 @@ export function transposed(g: GraphBuilder, x: Value): Value {
   return Transpose(g, x, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
 }
 
-/** Y = A B: dA = dY B^T, dB = A^T dY, summed over batches that were broadcast. */
-export const matMul: VjpRule = (g, { inputs: [a, b] }, [dy]) => [
-  () => unbroadcast(g, MatMul(g, dy, transposed(g, b!)), a!),
-  () => unbroadcast(g, MatMul(g, transposed(g, a!), dy), b!),
-];
+/**
+ * Y = A B: dA = dY B^T, dB = A^T dY, summed over batches that were broadcast.
+ *
+ * A row of A times the same of dA is a row of Y times that of dY. The softmax of attention asks for these sums, and A is
+ * then as wide as there are keys, Y only as wide as a head.
+ */
+export const matMul: VjpRule = (g, { inputs: [a, b], outputs: [y] }, [dy]) => {
+  const gradA = () => unbroadcast(g, MatMul(g, dy, transposed(g, b!)), a!);
+  const gradB = () => unbroadcast(g, MatMul(g, transposed(g, a!), dy), b!);
+  const isBroadcast = a!.shape.slice(0, -2).join() !== y!.shape.slice(0, -2).join();
+  if (isBroadcast) return [gradA, gradB];
+  const rowProducts = () => ReduceSum(g, Mul(g, y!, dy), [y!.shape.length - 1]);
+  return [Object.assign(gradA, { rowProducts }), gradB];
+};
 
 /** Y = alpha A B + C, B transposed if `transB` says so. */
 export const gemm: VjpRule = (g, node, [dy]) => {

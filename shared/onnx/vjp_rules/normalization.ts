@@ -23,8 +23,12 @@ import {
 /** dx = y (dy - sum(y dy)) along the axis. */
 export const softmax: VjpRule = (g, node, [dy]) => [() => {
   const y = node.outputs[0]!;
+  const last = y.shape.length - 1;
   const axis = intAttribute(node, "axis", -1);
-  const along = ReduceSum(g, Mul(g, y, dy), [axis < 0 ? y.shape.length + axis : axis]);
+  const isLast = axis === -1 || axis === last;
+  const along = isLast && node.rowProducts
+    ? node.rowProducts()
+    : ReduceSum(g, Mul(g, y, dy), [axis < 0 ? y.shape.length + axis : axis]);
   return Mul(g, y, Sub(g, dy, along));
 }];
 

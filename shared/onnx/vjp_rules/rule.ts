@@ -22,10 +22,16 @@ export interface PrimalNode {
   readonly outputs: readonly Value[];
   /** The content of a value that is a constant of the graph, else undefined. */
   constant(value: Value): Tensor | undefined;
+  /** Of the first output and its cotangent, where the nodes behind this one know it: see `InputCotangent`. */
+  readonly rowProducts?: () => Value;
 }
 
 /** Builds the cotangent of one input. Called only where a path to a wanted gradient leads through that input. */
-export type InputCotangent = () => Value;
+export interface InputCotangent {
+  (): Value;
+  /** Builds the sum of input times cotangent over the last axis (which stays, as 1), where that is known without both. */
+  readonly rowProducts?: () => Value;
+}
 
 /**
  * @param cotangents one per output of the node

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { GraphBuilder } from "../../../../shared/onnx/graph.ts";
+import { Mul } from "../../../../shared/onnx/ops/elementwise.ts";
 import { AddScaledMatMul, Gemm, MatMul } from "../../../../shared/onnx/ops/linalg.ts";
+import { Softmax } from "../../../../shared/onnx/ops/normalization.ts";
 import { vjpGraph } from "../../../../shared/onnx/vjp.ts";
 import { checkGradients, graphOf, randomFloats } from "../gradient_check.ts";
 
@@ -50,4 +53,22 @@ Deno.test("the derivative of a linear layer is two products that transpose an op
   const { nodes } = vjpGraph(graph, { wrt: ["x", "weight", "bias"] });
   const ops = nodes.map(({ op }) => op).filter((op) => op !== "Identity");
   assert.deepEqual(ops, ["MatMul", "Transpose", "MatMul", "ReduceSum", "Reshape"]);
+});
+
+Deno.test("Softmax before a product takes its sums from the product, unless its weights have another use", async () => {
+  const shapes = { x: ["B", 2, "S", "L"], b: ["B", 2, "L", 3] } as const;
+  const inputs = { x: random([2, 2, 4, 5], 1), b: random([2, 2, 5, 3], 2) };
+  for (const isUsedTwice of [false, true]) {
+    const g = new GraphBuilder("attention");
+    const [x, b] = Object.entries(shapes).map(([name, shape]) => g.input(name, "float64", shape));
+    const weights = Softmax(g, x!, -1);
+    g.output("mixed", MatMul(g, weights, b!));
+    if (isUsedTwice) g.output("squares", Mul(g, weights, weights));
+    const graph = g.build();
+    await checkGradients(graph, inputs);
+    const { nodes, values } = vjpGraph(graph, { wrt: ["x"] });
+    const summed = nodes.filter(({ op }) => op === "ReduceSum")
+      .map(({ inputs: [name] }) => values.get(name!)!.shape.at(-1));
+    assert.deepEqual(summed, isUsedTwice ? ["L"] : [3]);
+  }
 });
