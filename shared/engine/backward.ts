@@ -64,7 +64,9 @@ export async function blockBackward(
   const { gradOutput, hiddenStates, residual } = request;
   checkTensor("grad_output", gradOutput, "float32", outputShape);
   const graph = backwardGraphName(block.id);
-  runner.add(graph, () => blockVjpGraph(block, config, Weights.of(weights)));
+  // Gradients are many magnitudes apart: in 16 bits the small ones would be zero.
+  const build = () => blockVjpGraph(block, config, Weights.of(weights));
+  runner.add(graph, build, { fullPrecision: true });
   const like = ({ shape }: F32Tensor) => ({ dtype: "float32", shape }) as const;
   const wanted = {
     grad_hidden_states: like(hiddenStates),

@@ -24,6 +24,8 @@ interface RunnerLane {
 export class GraphRunner implements AsyncDisposable {
   readonly #options: ComputeOptions;
   readonly #graphs: Map<string, Graph>;
+  /** Graphs that are computed in f32 on any device. */
+  readonly #inFull = new Set<string>();
   readonly #lanes: readonly RunnerLane[];
 
   constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
@@ -46,9 +48,19 @@ export class GraphRunner implements AsyncDisposable {
     return new Set(this.#lanes.flatMap(({ loaded }) => [...loaded.keys()]));
   }
 
-  /** Brings in a graph that only some calls need; one that is there already stays. */
-  add(name: string, build: () => Graph): void {
-    if (!this.#graphs.has(name)) this.#graphs.set(name, build());
+  /**
+   * Brings in a graph that only some calls need; one that is there already stays.
+   *
+   * @param options.fullPrecision whether it is computed in f32 also where others are in 16 bits. @default false
+   */
+  add(
+    name: string,
+    build: () => Graph,
+    { fullPrecision = false }: { readonly fullPrecision?: boolean } = {},
+  ): void {
+    if (this.#graphs.has(name)) return;
+    this.#graphs.set(name, build());
+    if (fullPrecision) this.#inFull.add(name);
   }
 
   /**
@@ -80,7 +92,7 @@ export class GraphRunner implements AsyncDisposable {
   }
 
   #load({ lane, loaded }: RunnerLane, name: string): Promise<void> {
-    const loading = lane.loadGraph(name, encodeModel(lowerGraph(this.#graph(name), this.#options)));
+    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)));
     loaded.set(name, loading);
     loading.catch(() => {
       // The next call tries again.
@@ -110,6 +122,15 @@ export class GraphRunner implements AsyncDisposable {
     return isKnownProviderProblem(device, error.message)
       ? providerError(device, error.message)
       : error;
+  }
+
+  #lowered(name: string): Graph {
+    const { lowering, ...options } = this.#options;
+    if (!lowering || !this.#inFull.has(name)) return lowerGraph(this.#graph(name), this.#options);
+    return lowerGraph(this.#graph(name), {
+      ...options,
+      lowering: { ...lowering, precision: "f32" },
+    });
   }
 
   #graph(name: string): Graph {

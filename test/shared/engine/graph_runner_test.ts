@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { GraphRunner } from "../../../shared/engine/graph_runner.ts";
+import { openUNetFolder } from "../../../shared/checkpoint/diffusers_folder.ts";
+import { unetBlockGraph } from "../../../shared/models/unet/block_graph.ts";
+import { unetBlockTable } from "../../../shared/models/unet/block_table.ts";
+import { Weights } from "../../../shared/models/weights.ts";
 import { GraphBuilder } from "../../../shared/onnx/graph.ts";
 import { heldBytes, residentMemory } from "../../../coordinator/bench/resident_memory.ts";
 import { Add } from "../../../shared/onnx/ops/elementwise.ts";
@@ -8,8 +12,9 @@ import { Gather } from "../../../shared/onnx/ops/movement.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { DTYPES } from "../../../shared/tensor/dtype.ts";
 import { f32, type F32Tensor, i64 } from "../../../shared/tensor/tensor.ts";
+import { randomTensor } from "../../support/expert_inputs.ts";
+import { assertFar, goldenPath } from "../../support/goldens.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { HEAVY_OUTPUT, heavyGraph, heavyInput } from "../lane/heavy_graph.ts";
 
@@ -50,6 +55,31 @@ Deno.test("GraphRunner names the graph in errors, and refuses one that it has no
   });
   const { outputs } = await runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
   assert.ok(Math.abs((outputs.y as F32Tensor).data[0]! - 1 / 512) < 1e-6);
+});
+
+Deno.test("GraphRunner computes a graph in f32 where that is wanted, beside others in f16", async () => {
+  const lowering = { maxFusedHeadDim: Infinity, precision: "f16" } as const;
+  const { config, weights } = await openUNetFolder(goldenPath("sd15", "expert-a", "unet"));
+  const block = unetBlockTable(config).find(({ id }) => id === "IN10")!;
+  const build = (name: string) => () => ({
+    ...unetBlockGraph(block, config, Weights.of(weights)),
+    name,
+  });
+  await using half = new GraphRunner([], { ...CPU, lowering });
+  await using full = new GraphRunner([], CPU);
+  half.add("half", build("half"));
+  half.add("full", build("full"), { fullPrecision: true });
+  full.add("full", build("full"));
+  const inputs = { hidden_states: randomTensor([1, 32, 4, 4], 1), temb: randomTensor([1, 64], 2) };
+  const run = async (runner: GraphRunner, name: string) => {
+    const { outputs } = await runner.run(name, inputs, {
+      output: { dtype: "float32", shape: [1, 32, 4, 4] },
+    });
+    return outputs.output as F32Tensor;
+  };
+  const expected = await run(full, "full");
+  assert.ok(bitEqual((await run(half, "full")).data, expected.data));
+  assertFar("f16", await run(half, "half"), expected, 1e-5);
 });
 
 Deno.test("GraphRunner tries again to load a graph whose weights could not be read", async () => {

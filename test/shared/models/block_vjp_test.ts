@@ -7,6 +7,7 @@ import {
   SDXL_TEXT_2,
   SDXL_UNET,
 } from "../../../shared/checkpoint/known_configs.ts";
+import { Lane } from "../../../shared/lane/lane.ts";
 import { clipTextGraph, textProjectionGraph } from "../../../shared/models/clip_text.ts";
 import { unetBlockGraph } from "../../../shared/models/unet/block_graph.ts";
 import { unetBlockTable } from "../../../shared/models/unet/block_table.ts";
@@ -16,9 +17,11 @@ import { vaeDecoderGraph, vaeEncoderGraph } from "../../../shared/models/vae.ts"
 import { Weights } from "../../../shared/models/weights.ts";
 import type { Graph } from "../../../shared/onnx/graph.ts";
 import { gradientName, vjpGraph } from "../../../shared/onnx/vjp.ts";
-import { i64, type Tensor } from "../../../shared/tensor/tensor.ts";
-import { goldenPath } from "../../support/goldens.ts";
+import { type F32Tensor, i64, type Tensor } from "../../../shared/tensor/tensor.ts";
+import { assertClose, goldenPath } from "../../support/goldens.ts";
+import { testOnGpu } from "../../support/on_gpu.ts";
 import { checkGradients, randomFloats } from "../onnx/gradient_check.ts";
+import { runOn } from "../onnx/run_graph.ts";
 
 const floatInputs = ({ inputs }: Graph) => inputs.filter(({ dtype }) => dtype !== "int64");
 
@@ -131,4 +134,38 @@ Deno.test("the text encoder's gradients agree with finite differences, from the 
     "text_model.final_layer_norm.weight",
   ];
   await checkGradients(graph, inputs, { wrt, step: 0.01, tolerance: 5e-3 });
+});
+
+testOnGpu("gradients of blocks on WebGPU are those of the processor", async () => {
+  const { config, weights } = await openUNetFolder(goldenPath("sd15", "expert-a", "unet"));
+  const sizes: Readonly<Record<string, number>> = { B: 1, H: 4, W: 3, L: 5 };
+  const outputs: Readonly<Record<string, number>> = {
+    TH: 7,
+    TW: 6,
+    "(floor((H-1)/2)+1)": 2,
+    "(floor((W-1)/2)+1)": 2,
+  };
+  await using cpu = new Lane({ device: "cpu", threads: 1 });
+  await using gpu = new Lane({ device: "webgpu", threads: 1 });
+  // A down-sampler (transposed convolution), an up-sampler (resize) and a transformer.
+  for (const id of ["IN03", "OUT02", "IN01"]) {
+    const block = unetBlockTable(config).find((candidate) => candidate.id === id)!;
+    const graph = blockVjpGraph(block, config, Weights.of(weights));
+    const inputs = Object.fromEntries(graph.inputs.map(({ name, dtype, shape }, i): [
+      string,
+      Tensor,
+    ] => {
+      if (dtype === "int64") return [name, i64([2], [7, 6])];
+      const bound = shape.map((dim) => typeof dim === "number" ? dim : sizes[dim] ?? outputs[dim]!);
+      return [name, randomFloats("float32", bound, i + 1)];
+    }));
+    const [expected, actual] = [
+      await runOn(cpu, graph, inputs),
+      await runOn(gpu, graph, inputs),
+    ] as Record<string, F32Tensor>[];
+    // What verify allows a device in f32.
+    for (const [name, gradient] of Object.entries(expected!)) {
+      assertClose(`${id} ${name}`, actual![name]!, gradient, 1e-3);
+    }
+  }
 });
