@@ -6,6 +6,7 @@ import { add, cast, div, gelu, identity, mul, sigmoid, sub } from "./elementwise
 import { gemm, matMul } from "./linalg.ts";
 import { concat, gather, reshape, resizeNearest, slice, split, transpose } from "./movement.ts";
 import { instanceNormalization, layerNormalization, softmax } from "./normalization.ts";
+import { reduceMean, reduceSum } from "./reduction.ts";
 import type { VjpEntry } from "./rule.ts";
 
 /** No model of ours holds it, only the derivative of one. */
@@ -34,8 +35,8 @@ export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
     none: "fused attention does not say how it computes: build the graph in the primitive lowering",
   },
   Pad: IN_DERIVATIVES_ONLY,
-  ReduceMean: IN_DERIVATIVES_ONLY,
-  ReduceSum: IN_DERIVATIVES_ONLY,
+  ReduceMean: reduceMean,
+  ReduceSum: reduceSum,
   Reshape: reshape,
   Resize: resizeNearest,
   ScatterElements: IN_DERIVATIVES_ONLY,
