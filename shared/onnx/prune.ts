@@ -36,9 +36,9 @@ export function pruneGraph(graph: Graph): Graph {
   /** A value with the shape of `name` that the node at `index` can ask. */
   function sameShape(name: string, index: number): string | undefined {
     const shapeOf = (value: string) => graph.values.get(value)!.shape.join();
-    const isThere = (value: string) =>
-      isGiven.has(value) || (needed.has(value) && (makers.get(value) ?? -1) < index);
+    const isThere = (value: string) => isGiven.has(value) || needed.has(value);
     if (isThere(name)) return name;
+    // Only what is computed before it is asked.
     const candidates = [...isGiven, ...nodes.slice(0, index).flatMap((node) => node.outputs)];
     return candidates.find((value) => isThere(value) && shapeOf(value) === shapeOf(name));
   }

@@ -58,17 +58,25 @@ Deno.test("the derivative of a linear layer is two products that transpose an op
 Deno.test("Softmax before a product takes its sums from the product, unless its weights have another use", async () => {
   const shapes = { x: ["B", 2, "S", "L"], b: ["B", 2, "L", 3] } as const;
   const inputs = { x: random([2, 2, 4, 5], 1), b: random([2, 2, 5, 3], 2) };
-  for (const isUsedTwice of [false, true]) {
+  for (const otherUse of ["none", "before", "after"]) {
     const g = new GraphBuilder("attention");
     const [x, b] = Object.entries(shapes).map(([name, shape]) => g.input(name, "float64", shape));
     const weights = Softmax(g, x!, -1);
+    const squares = () => g.output("squares", Mul(g, weights, weights));
+    if (otherUse === "before") squares();
     g.output("mixed", MatMul(g, weights, b!));
-    if (isUsedTwice) g.output("squares", Mul(g, weights, weights));
+    if (otherUse === "after") squares();
     const graph = g.build();
     await checkGradients(graph, inputs);
     const { nodes, values } = vjpGraph(graph, { wrt: ["x"] });
     const summed = nodes.filter(({ op }) => op === "ReduceSum")
       .map(({ inputs: [name] }) => values.get(name!)!.shape.at(-1));
-    assert.deepEqual(summed, isUsedTwice ? ["L"] : [3]);
+    assert.deepEqual(summed, otherUse === "none" ? [3] : ["L"]);
   }
+});
+
+Deno.test("Softmax before a product that broadcasts it sums over its own axis", async () => {
+  const shapes = { x: ["S", "L"], b: ["B", "L", 3] } as const;
+  const graph = graphOf("float64", shapes, (g, x, b) => MatMul(g, Softmax(g, x!, -1), b!));
+  await checkGradients(graph, { x: random([4, 5], 1), b: random([2, 5, 3], 2) });
 });
