@@ -12,6 +12,7 @@ import { Gather } from "../../../shared/onnx/ops/movement.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
+import { DTYPES } from "../../../shared/tensor/dtype.ts";
 import { f32, type F32Tensor, i64 } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { assertFar, goldenPath } from "../../support/goldens.ts";
