@@ -10,9 +10,10 @@ import { TorchCpuGenerator } from "../../shared/tensor/torch_randn.ts";
 import { decode, encode } from "../../shared/wire/codec/codec.ts";
 import { encodedBytes, WIRE_DTYPES, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
 import { delay } from "../cluster/delay.ts";
+import { type BenchFigure, measured } from "./bench_result.ts";
 
 export interface CodecShape {
-  /** Part of a metric's name: `OUT08-512px`. */
+  /** Part of a metric's name: `OUT08-512`. */
   readonly name: string;
   /** `[B, C, H, W]` */
   readonly shape: Shape;
@@ -22,22 +23,22 @@ export interface CodecShape {
 /** Of SD1.5, with guidance: two rows. */
 export const CODEC_SHAPES: readonly CodecShape[] = [
   {
-    name: "OUT11-512px",
+    name: "OUT11-512",
     shape: [2, 4, 64, 64],
     reason: "the prediction that ends each step: what a call costs beside its elements",
   },
   {
-    name: "M00-512px",
+    name: "M00-512",
     shape: [2, 1280, 8, 8],
     reason: "the deepest of 6 equal maps; 4 channels share an int8 block",
   },
   {
-    name: "OUT08-256px",
+    name: "OUT08-256",
     shape: [2, 640, 32, 32],
     reason: "the widest map at 256 px, where the overhead of a cluster is measured",
   },
   {
-    name: "OUT08-512px",
+    name: "OUT08-512",
     shape: [2, 640, 64, 64],
     reason: "the widest map at 512 px: 21 MB of f32",
   },
@@ -47,7 +48,7 @@ export interface CodecBenchOptions {
   /** Default: all of `CODEC_SHAPES`. */
   readonly shapes?: readonly CodecShape[];
   /** Measurements of each number. */
-  readonly rounds?: number;
+  readonly rounds: number;
   readonly signal?: AbortSignal;
   /** Told what is measured now. */
   readonly onPhase?: (phase: string) => void;
@@ -57,22 +58,13 @@ export interface CodecRow {
   readonly shape: CodecShape;
   readonly dtype: WireDtype;
   readonly wireBytes: number;
-  readonly encode: CodecTime;
-  readonly decode: CodecTime;
+  /** Of one conversion in each round. */
+  readonly encodeMs: readonly number[];
+  readonly decodeMs: readonly number[];
   /** Of a map of normal values of which every 32nd channel has 20 times the spread. */
   readonly relativeL2: number;
 }
 
-/** Of one conversion. */
-export interface CodecTime {
-  readonly medianMs: number;
-  readonly fastestMs: number;
-  readonly slowestMs: number;
-  /** f32 bytes per second at the median, whatever the dtype: rates of one shape compare as their times do. */
-  readonly bytesPerSecond: number;
-}
-
-const DEFAULT_ROUNDS = 15;
 /** Before the measured ones: the engine compiles the loops for the types that it sees. */
 const WARM_UP_ROUNDS = 5;
 
@@ -82,8 +74,8 @@ const LEAST_ELEMENTS = 1 << 20;
 const OUTLIER = { every: 32, factor: 20 };
 
 /** One row for each shape and dtype. The dtypes take turns in each round, so a busy machine slows all of them. */
-export async function benchCodec(options: CodecBenchOptions = {}): Promise<CodecRow[]> {
-  const { shapes = CODEC_SHAPES, rounds = DEFAULT_ROUNDS, signal, onPhase } = options;
+export async function benchCodec(options: CodecBenchOptions): Promise<CodecRow[]> {
+  const { shapes = CODEC_SHAPES, rounds, signal, onPhase } = options;
   const rows: CodecRow[] = [];
   for (const shape of shapes) {
     onPhase?.(shape.name);
@@ -110,16 +102,33 @@ export async function benchCodec(options: CodecBenchOptions = {}): Promise<Codec
     for (const { dtype, bytes, encodeMs, decodeMs } of trials) {
       decode(dtype, bytes, target);
       rows.push({
-        shape,
-        dtype,
-        wireBytes: bytes.byteLength,
-        encode: codecTime(encodeMs, source.byteLength),
-        decode: codecTime(decodeMs, source.byteLength),
+        ...{ shape, dtype, wireBytes: bytes.byteLength, encodeMs, decodeMs },
         relativeL2: difference(target, source).relativeL2,
       });
     }
   }
   return rows;
+}
+
+/**
+ * `codec.f16.encode.OUT08-512` and `.decode.` in ms, each with `.rate` in MB/s of f32 whatever the dtype, so that rates
+ * compare as times do; `codec.f16.bytes.OUT08-512` and `.error.`, the relative L2.
+ */
+export function codecFigures(rows: readonly CodecRow[]): BenchFigure[] {
+  return rows.flatMap(({ shape, dtype, wireBytes, encodeMs, decodeMs, relativeL2 }) => {
+    const nameOf = (what: string) => `codec.${dtype}.${what}.${shape.name}`;
+    const megabytes = 4 * elementCount(shape.shape) / 1e6;
+    const conditions = { shape: shape.shape.join("x"), threads: 1 };
+    const rates = (ms: readonly number[]) => ms.map((each) => megabytes / (each / 1000));
+    return [
+      { ...measured(nameOf("encode"), encodeMs, "ms"), conditions },
+      measured(`${nameOf("encode")}.rate`, rates(encodeMs), "MB/s"),
+      { ...measured(nameOf("decode"), decodeMs, "ms"), conditions },
+      measured(`${nameOf("decode")}.rate`, rates(decodeMs), "MB/s"),
+      { name: nameOf("bytes"), value: wireBytes, unit: "bytes" },
+      { name: nameOf("error"), value: relativeL2, unit: "ratio" },
+    ];
+  });
 }
 
 function featureMap(shape: Shape): F32Tensor {
@@ -136,15 +145,4 @@ function timeOf(repeats: number, call: () => void): number {
   const start = performance.now();
   for (let i = 0; i < repeats; i++) call();
   return (performance.now() - start) / repeats;
-}
-
-function codecTime(elapsedMs: readonly number[], f32Bytes: number): CodecTime {
-  const order = elapsedMs.toSorted((a, b) => a - b);
-  const medianMs = order[Math.floor((order.length - 1) / 2)]!;
-  return {
-    medianMs,
-    fastestMs: order[0]!,
-    slowestMs: order.at(-1)!,
-    bytesPerSecond: f32Bytes / (medianMs / 1000),
-  };
 }

@@ -11,6 +11,7 @@ import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
+import { openFlowWindow } from "../../shared/wire/flow_window.ts";
 import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
 import {
@@ -24,7 +25,6 @@ import { PLANE_KINDS, type PlaneKind } from "../../shared/wire/plane/plane_kind.
 import { parseListenAddress } from "../listen_address.ts";
 import { PlaneHost } from "../plane/plane_host.ts";
 import { WorkerHost } from "../worker_host.ts";
-import { openFlowWindow } from "./flow_window.ts";
 import { workerHandlers } from "./handlers.ts";
 
 /** Time that running calls and sessions get to finish once a worker stops, ms; a supervisor usually kills after 30 s. */

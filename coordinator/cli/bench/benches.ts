@@ -2,6 +2,7 @@
 
 import type { BenchEntry } from "./bench_entry.ts";
 import { blockBench } from "./block.ts";
+import { codecBench } from "./codec.ts";
 import { latencyBench } from "./latency.ts";
 import { loadBench } from "./load.ts";
 import { overheadBench } from "./overhead.ts";
@@ -9,6 +10,7 @@ import { scaleBench } from "./scale.ts";
 import { stepBench } from "./step.ts";
 
 export const BENCHES: readonly BenchEntry[] = [
+  codecBench,
   stepBench,
   loadBench,
   blockBench,

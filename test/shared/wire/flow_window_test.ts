@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type ClientHttp2Session, connect, type Settings } from "node:http2";
 import { FLOW_WINDOW_BYTES } from "../../../shared/wire/limits.ts";
-import { openFlowWindow } from "../../../worker/rpc/flow_window.ts";
+import { openFlowWindow } from "../../../shared/wire/flow_window.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
 

@@ -8,7 +8,7 @@
 
 import type { Server } from "@grpc/grpc-js";
 import type { EventEmitter } from "node:events";
-import { FLOW_WINDOW_BYTES } from "../../shared/wire/limits.ts";
+import { FLOW_WINDOW_BYTES } from "./limits.ts";
 
 interface ServerInternals {
   /** Options of every HTTP/2 server that `bindAsync` creates. */
