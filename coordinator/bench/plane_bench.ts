@@ -1,7 +1,7 @@
 /**
  * How long a tensor takes to another process of this host and back, over each plane: shared memory (with the copies in
- * and out, which a lane that works in place does not need), a unix socket, tcp on loopback. The other process sends
- * back what it got; every run checks that it did.
+ * and out, which a lane that works in place does not need), a unix socket, tcp on loopback, gRPC as sessions use it and as
+ * it comes. The other process sends back what it got; every run checks that it did.
  *
  * @module
  */
@@ -13,15 +13,21 @@ import { closeConn } from "../../shared/wire/plane/conn_io.ts";
 import { randomToken } from "../../shared/wire/plane/greeting.ts";
 import { type PlaneListener, startPlaneListener } from "../../shared/wire/plane/listener.ts";
 import { createSharedMemory, type SharedMemory } from "../../shared/wire/plane/shared_memory.ts";
+import { readLines, Tail } from "../cluster/process_output.ts";
+import { type BenchFigure, measured } from "./bench_result.ts";
+import { openGrpcTrip } from "./grpc_trip.ts";
 import {
   BENCH_PLANES,
   type BenchPlane,
   type EchoOrder,
+  type EchoReady,
+  isGrpc,
   memoryTrip,
   PLANE_SIZES,
   planeSchedule,
   type PlaneSize,
   REGION_BYTES,
+  type SocketToken,
   socketTrip,
   type Trip,
 } from "./plane_trips.ts";
@@ -36,48 +42,35 @@ export interface PlaneBenchOptions {
   readonly onRun?: (run: number) => void;
 }
 
-/** Milliseconds of a round trip. */
-export interface PlaneBenchRow {
-  readonly plane: BenchPlane;
-  readonly size: PlaneSize;
-  /** Each way. */
-  readonly bytes: number;
-  readonly medianMs: number;
-  readonly bestMs: number;
-  /** The spread: a tenth of the runs was faster, a tenth was slower. */
-  readonly p10Ms: number;
-  readonly p90Ms: number;
-}
-
-/** Until memory is there, sockets have grown and code is compiled. */
+/** Until memory is there, sockets have grown and code is compiled; of fewer runs as many as count. */
 const WARM_RUNS = 5;
 const ECHO_PROGRAM = fileURLToPath(import.meta.resolve("./plane_echo.ts"));
 
-/** @throws {TuttiError} INTERNAL if something else comes back than was sent, UNIMPLEMENTED without shared memory */
-export async function benchPlane(options: PlaneBenchOptions): Promise<PlaneBenchRow[]> {
+/**
+ * @returns `plane.shm.10MB` and so on, in ms there and back
+ * @throws {TuttiError} INTERNAL if something else comes back than was sent, UNIMPLEMENTED without shared memory
+ */
+export async function benchPlane(options: PlaneBenchOptions): Promise<BenchFigure[]> {
   const planes = options.planes ?? BENCH_PLANES;
-  const runs = WARM_RUNS + options.runs;
+  const warmRuns = Math.min(WARM_RUNS, options.runs);
+  const runs = warmRuns + options.runs;
   await using listener = await startPlaneListener({
     unix: true,
     tcp: { hostname: "127.0.0.1", port: 0 },
   });
   using memory = planes.includes("shm") ? createSharedMemory(REGION_BYTES) : undefined;
   const tokens = { shm: randomToken(), unix: randomToken(), tcp: randomToken() };
-  const expected = planes.map((plane) => listener.expect(tokens[plane]).connection);
   await using echo = await startEcho(listener, { runs, planes, memory, tokens });
-  const connections = await Promise.race([Promise.all(expected), echo.failed]);
-  const conns = connections.map(({ conn }) => conn);
-  try {
-    const trips = new Map(
-      planes.map((plane, i) => [
-        plane,
-        plane === "shm" ? memoryTrip(conns[i]!, memory!, 0) : socketTrip(conns[i]!),
-      ]),
-    );
-    return rowsOf(await Promise.race([roundTrips(trips, runs, options), echo.failed]));
-  } finally {
-    for (const conn of conns) closeConn(conn);
-  }
+  using ends = new DisposableStack();
+  const open = async (plane: BenchPlane): Promise<Trip> => {
+    if (isGrpc(plane)) return ends.use(openGrpcTrip(plane, echo.ready[plane]!));
+    const { conn } = await listener.expect(tokens[plane]).connection;
+    ends.defer(() => closeConn(conn));
+    return plane === "shm" ? memoryTrip(conn, memory!, 0) : socketTrip(conn);
+  };
+  const opening = Promise.all(planes.map(async (plane) => [plane, await open(plane)] as const));
+  const trips = new Map(await Promise.race([opening, echo.failed]));
+  return figuresOf(await Promise.race([roundTrips(trips, warmRuns, options), echo.failed]));
 }
 
 interface Timing {
@@ -88,8 +81,8 @@ interface Timing {
 
 async function roundTrips(
   trips: ReadonlyMap<BenchPlane, Trip>,
-  runs: number,
-  { signal, onRun }: PlaneBenchOptions,
+  warmRuns: number,
+  { runs, signal, onRun }: PlaneBenchOptions,
 ): Promise<Timing[]> {
   const largest = Math.max(...Object.values(PLANE_SIZES));
   const [sent, came] = [new Float32Array(largest), new Float32Array(largest)];
@@ -97,9 +90,9 @@ async function roundTrips(
   const timings: Timing[] = [];
   let sequence = 0;
   let lastRun = -1;
-  for (const { run, plane, size } of planeSchedule([...trips.keys()], runs)) {
+  for (const { run, plane, size } of planeSchedule([...trips.keys()], warmRuns + runs)) {
     throwIfAborted(signal);
-    if (run !== lastRun) onRun?.(run - WARM_RUNS);
+    if (run !== lastRun) onRun?.(run - warmRuns);
     lastRun = run;
     const elements = PLANE_SIZES[size];
     const [source, target] = [sent.subarray(0, elements), came.subarray(0, elements)];
@@ -110,7 +103,7 @@ async function roundTrips(
     await trip.send(sequence, source);
     await trip.receive(sequence, target);
     const elapsedMs = performance.now() - start;
-    if (run >= WARM_RUNS) timings.push({ plane, size, elapsedMs });
+    if (run >= warmRuns) timings.push({ plane, size, elapsedMs });
     if (!bytesOf(source).equals(bytesOf(target))) {
       throw new TuttiError("INTERNAL", `The ${plane} plane brought back other numbers`);
     }
@@ -119,21 +112,17 @@ async function roundTrips(
   return timings;
 }
 
-function rowsOf(timings: readonly Timing[]): PlaneBenchRow[] {
-  return Object.values(Object.groupBy(timings, ({ plane, size }) => `${plane} ${size}`)).map(
-    (group) => {
-      const { plane, size } = group![0]!;
-      const sorted = group!.map(({ elapsedMs }) => elapsedMs).sort((a, b) => a - b);
-      const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
-      return {
-        ...{ plane, size, bytes: 4 * PLANE_SIZES[size] },
-        ...{ medianMs: at(0.5), bestMs: at(0), p10Ms: at(0.1), p90Ms: at(0.9) },
-      };
-    },
-  );
+function figuresOf(timings: readonly Timing[]): BenchFigure[] {
+  const groups = Object.groupBy(timings, ({ plane, size }) => `plane.${plane}.${size}`);
+  return Object.entries(groups).map(([name, group]) => {
+    const bytes = 4 * PLANE_SIZES[group![0]!.size];
+    const times = group!.map(({ elapsedMs }) => elapsedMs);
+    return { ...measured(name, times, "ms"), conditions: { bytesEachWay: bytes } };
+  });
 }
 
 interface Echo extends AsyncDisposable {
+  readonly ready: EchoReady;
   /** Rejects if the process ends in an error. */
   readonly failed: Promise<never>;
 }
@@ -142,37 +131,45 @@ async function startEcho(listener: PlaneListener, told: EchoTold): Promise<Echo>
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-all", ECHO_PROGRAM],
     stdin: "piped",
-    stdout: "null",
+    stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const ended = child.output();
-  const failed = ended.then(({ success, stderr }) => {
+  const errors = new Tail();
+  const ended = Promise.all([child.status, errors.collect(child.stderr)]);
+  const failed = ended.then(([{ success }]) => {
     if (success) return new Promise<never>(() => {});
-    const reason = new TextDecoder().decode(stderr).trim();
+    const reason = errors.text.trim();
     throw new TuttiError("INTERNAL", `The echoing process failed: ${reason}`);
   });
   failed.catch(() => {}); // Looked at where something is waited for.
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(JSON.stringify(orderOf(listener, told))));
   await writer.close();
-  return {
-    failed,
-    [Symbol.asyncDispose]: async () => {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended.
-      }
-      await ended;
-    },
+  const lines = readLines(child.stdout);
+  const stop = async () => {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await ended;
+    await lines.return();
   };
+  try {
+    const { value } = await lines.next();
+    const ready: EchoReady = JSON.parse(value ?? await failed);
+    return { ready, failed, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 interface EchoTold {
   readonly runs: number;
   readonly planes: readonly BenchPlane[];
   readonly memory: SharedMemory | undefined;
-  readonly tokens: Readonly<Record<BenchPlane, Uint8Array>>;
+  readonly tokens: Readonly<Record<SocketToken, Uint8Array>>;
 }
 
 function orderOf({ endpoints, failures }: PlaneListener, told: EchoTold): EchoOrder {

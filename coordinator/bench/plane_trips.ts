@@ -4,12 +4,23 @@
  * @module
  */
 
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { readTensorFrame, writeTensorFrame } from "../../shared/wire/plane/frame_stream.ts";
 import type { SharedMemory } from "../../shared/wire/plane/shared_memory.ts";
 
-export const BENCH_PLANES = ["shm", "unix", "tcp"] as const;
+/** Those of sessions, and gRPC as it comes. */
+export const BENCH_PLANES = ["shm", "unix", "tcp", "grpc", "grpc-plain"] as const;
 
 export type BenchPlane = typeof BENCH_PLANES[number];
+
+export type GrpcPlane = Extract<BenchPlane, "grpc" | "grpc-plain">;
+
+export function isGrpc(plane: BenchPlane): plane is GrpcPlane {
+  return plane === "grpc" || plane === "grpc-plain";
+}
+
+/** f32 numbers of a control message. */
+export const CONTROL_ELEMENTS = 16;
 
 /** f32 numbers of a tensor; the names are those of the results. */
 export const PLANE_SIZES = {
@@ -17,16 +28,17 @@ export const PLANE_SIZES = {
   "10MB": 2 * 320 * 64 * 64,
   /** 1280 channels of 8 x 8: the smallest. */
   "0.33MB": 2 * 1280 * 8 * 8,
-  /** A control message. */
-  "64B": 16,
+  "64B": CONTROL_ELEMENTS,
 } as const;
 
 export type PlaneSize = keyof typeof PLANE_SIZES;
 
+export type Numbers = F32Tensor["data"];
+
 /** One end of a plane. */
 export interface Trip {
-  send(sequence: number, source: Float32Array): Promise<void>;
-  receive(sequence: number, target: Float32Array): Promise<void>;
+  send(sequence: number, source: Numbers): Promise<void>;
+  receive(sequence: number, target: Numbers): Promise<void>;
 }
 
 /** Runs of all sizes over all planes by turns, so that all of them see the same other load. */
@@ -83,5 +95,11 @@ export interface EchoOrder {
   readonly region: string;
   readonly unixPath: string;
   readonly tcpPort: number;
-  readonly tokens: Readonly<Record<BenchPlane, string>>;
+  readonly tokens: Readonly<Record<SocketToken, string>>;
 }
+
+/** Planes that a connection of its own opens; that of shared memory is its bell. */
+export type SocketToken = Extract<BenchPlane, "shm" | "unix" | "tcp">;
+
+/** What the echoing process says before it dials: where its servers listen. */
+export type EchoReady = Partial<Record<BenchPlane, string>>;

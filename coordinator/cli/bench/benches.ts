@@ -6,11 +6,13 @@ import { codecBench } from "./codec.ts";
 import { latencyBench } from "./latency.ts";
 import { loadBench } from "./load.ts";
 import { overheadBench } from "./overhead.ts";
+import { planeBench } from "./plane.ts";
 import { scaleBench } from "./scale.ts";
 import { stepBench } from "./step.ts";
 
 export const BENCHES: readonly BenchEntry[] = [
   codecBench,
+  planeBench,
   stepBench,
   loadBench,
   blockBench,

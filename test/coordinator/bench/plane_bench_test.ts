@@ -1,20 +1,26 @@
 import assert from "node:assert/strict";
+import { BENCH_PLANES } from "../../../coordinator/bench/plane_trips.ts";
 import { benchPlane } from "../../../coordinator/bench/plane_bench.ts";
 
 Deno.test("benchPlane() times every size over every plane that is asked for", async () => {
   const counted: number[] = [];
-  const rows = await benchPlane({ runs: 3, onRun: (run) => counted.push(run) });
-  assert.deepEqual(counted.filter((run) => run >= 0), [0, 1, 2]);
-  const names = rows.map(({ plane, size }) => `${plane}.${size}`).sort();
+  const figures = await benchPlane({ runs: 2, onRun: (run) => counted.push(run) });
+  assert.deepEqual(counted.filter((run) => run >= 0), [0, 1]);
   const sizes = ["0.33MB", "10MB", "64B"];
-  assert.deepEqual(names, ["shm", "tcp", "unix"].flatMap((p) => sizes.map((s) => `${p}.${s}`)));
-  for (const { bestMs, p10Ms, medianMs, p90Ms } of rows) {
-    assert.ok(0 < bestMs && bestMs <= p10Ms && p10Ms <= medianMs && medianMs <= p90Ms);
+  assert.deepEqual(
+    figures.map(({ name }) => name).sort(),
+    BENCH_PLANES.flatMap((plane) => sizes.map((size) => `plane.${plane}.${size}`)).sort(),
+  );
+  for (const { value, unit, spread } of figures) {
+    assert.equal(unit, "ms");
+    assert.ok(0 < spread!.min && spread!.min <= value && value <= spread!.max);
+    assert.equal(spread!.runs, 2);
   }
-  assert.equal(rows.find(({ size }) => size === "10MB")!.bytes, 10_485_760);
+  const [large] = figures.filter(({ name }) => name === "plane.grpc.10MB");
+  assert.deepEqual(large!.conditions, { bytesEachWay: 10_485_760 });
 
   const one = await benchPlane({ runs: 1, planes: ["tcp"] });
-  assert.deepEqual(one.map(({ plane }) => plane), ["tcp", "tcp", "tcp"]);
+  assert.deepEqual(one.map(({ name }) => name.split(".")[1]), ["tcp", "tcp", "tcp"]);
 });
 
 Deno.test("benchPlane() stops when it is cancelled", async () => {
