@@ -26,7 +26,7 @@ Deno.test("benchPlane() times every size over every plane that is asked for", as
 Deno.test("benchPlane() stops when it is cancelled", async () => {
   const stop = new AbortController();
   const onRun = (run: number) => run === 0 && stop.abort();
-  await assert.rejects(benchPlane({ runs: 1000, signal: stop.signal, onRun }), {
+  await assert.rejects(benchPlane({ runs: 1000, planes: ["unix"], signal: stop.signal, onRun }), {
     code: "CANCELLED",
   });
 });
