@@ -31,5 +31,5 @@ export function readableSpread({ spread, unit }: Measured): string {
 /** Comparisons of times with three digits; what is far below 1 is an error, whose power of ten counts. */
 function readableRatio(value: number): string {
   if (value === 0) return "0";
-  return Math.abs(value) < 0.01 ? value.toExponential(1) : value.toFixed(3);
+  return Math.abs(value) < 0.1 ? value.toExponential(1) : value.toFixed(3);
 }

@@ -16,6 +16,8 @@ import type { OpenEnsembleOptions } from "./ensemble.ts";
 
 export interface ConnectedExpert extends AsyncDisposable {
   readonly name: string;
+  /** HOST:PORT of its worker. */
+  readonly address: string;
   /** For messages: name and address. */
   readonly where: string;
   /** Whether its worker is on another host. */
@@ -75,6 +77,7 @@ async function openExpert(
   const owned = resources.move();
   return {
     name,
+    address: at,
     where: name === at ? at : `${name} (${at})`,
     isElsewhere: !isLoopback(parseAddress(at)),
     expert,

@@ -10,9 +10,11 @@ import { planeBench } from "./plane.ts";
 import { scaleBench } from "./scale.ts";
 import { stepBench } from "./step.ts";
 
+import { wireBench } from "./wire.ts";
 export const BENCHES: readonly BenchEntry[] = [
   codecBench,
   planeBench,
+  wireBench,
   stepBench,
   loadBench,
   blockBench,
