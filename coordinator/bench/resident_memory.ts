@@ -38,9 +38,10 @@ export function heldBytes({ privateBytes, sharedBytes }: ResidentMemory): number
   return privateBytes + sharedBytes;
 }
 
-async function readProc(pid: number, name: string): Promise<string> {
+/** `/proc/PID/NAME`. @throws {TuttiError} UNIMPLEMENTED elsewhere than on Linux, NOT_FOUND if the process is gone */
+export async function readProc(pid: number, name: string): Promise<string> {
   if (Deno.build.os !== "linux") {
-    throw new TuttiError("UNIMPLEMENTED", "Memory of a process can be measured on Linux only");
+    throw new TuttiError("UNIMPLEMENTED", "What a process holds can be measured on Linux only");
   }
   const path = `/proc/${pid}/${name}`;
   try {

@@ -29,6 +29,18 @@ export function spread(values: readonly number[]): Spread {
   };
 }
 
+/**
+ * How fast values grow: the median of the slopes between all pairs of points (Theil and Sen), which a value that jumps now
+ * and then, as a heap before it is collected, does not bend.
+ *
+ * @param points [x, y], at least two, of different x
+ */
+export function medianSlope(points: readonly (readonly [x: number, y: number])[]): number {
+  return median(
+    points.flatMap(([x, y], i) => points.slice(i + 1).map(([x2, y2]) => (y2 - y) / (x2 - x))),
+  );
+}
+
 /** Between two values it is interpolated linearly, as NumPy's default does. */
 function quantile(values: readonly number[], share: number): number {
   const odd = values.find((value) => !Number.isFinite(value));

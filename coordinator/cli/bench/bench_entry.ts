@@ -6,6 +6,7 @@
  */
 
 import { Command } from "commander";
+import { TuttiError } from "../../../shared/errors.ts";
 import { Progress } from "../../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../../shared/terminal/terminal.ts";
@@ -26,6 +27,8 @@ export interface BenchReport {
   readonly figures: readonly BenchFigure[];
   /** What people see; without it a table of the figures. */
   readonly text?: string;
+  /** Why the command fails, once the figures are printed: they say that something is wrong. */
+  readonly failure?: string;
 }
 
 export interface BenchDefinition<Flags> {
@@ -72,10 +75,16 @@ async function runBench<Flags>(
       terminal: stderrTerminal(),
       now: () => performance.now(),
     });
-  const { figures, text } = await bench.run(flags, { signal: interrupt.signal, json, progress });
-  if (!json) return printLine(text ?? figuresTable(figures));
+  const context = { signal: interrupt.signal, json, progress };
+  const { figures, text, failure } = await bench.run(flags, context);
+  if (json) await printResults(bench.name, figures);
+  else printLine(text ?? figuresTable(figures));
+  if (failure !== undefined) throw new TuttiError("FAILED_PRECONDITION", failure);
+}
+
+async function printResults(bench: string, figures: readonly BenchFigure[]): Promise<void> {
   const [machine, commit] = [benchMachine(), await sourceCommit()];
   for (const figure of figures) {
-    printJson({ ...figure, bench: bench.name, machine, commit } satisfies BenchResult);
+    printJson({ ...figure, bench, machine, commit } satisfies BenchResult);
   }
 }

@@ -8,6 +8,7 @@ import { loadBench } from "./load.ts";
 import { overheadBench } from "./overhead.ts";
 import { planeBench } from "./plane.ts";
 import { scaleBench } from "./scale.ts";
+import { steadyBench } from "./steady.ts";
 import { stepBench } from "./step.ts";
 
 import { wireBench } from "./wire.ts";
@@ -15,6 +16,7 @@ export const BENCHES: readonly BenchEntry[] = [
   codecBench,
   planeBench,
   wireBench,
+  steadyBench,
   stepBench,
   loadBench,
   blockBench,

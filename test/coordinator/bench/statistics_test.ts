@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { median, spread } from "../../../coordinator/bench/statistics.ts";
+import { median, medianSlope, spread } from "../../../coordinator/bench/statistics.ts";
 
 Deno.test("median() of odd and even numbers of runs, in any order", () => {
   assert.equal(median([9, 1, 5]), 5);
@@ -22,4 +22,15 @@ Deno.test("spread() gives NumPy's quartiles and leaves the runs as they were", (
 Deno.test("nothing, and what is no number, has no median", () => {
   assert.throws(() => median([]), /finite numbers: current value is none/);
   assert.throws(() => spread([1, NaN]), /finite numbers: current value is NaN/);
+});
+
+Deno.test("medianSlope() is the slope of a line, whatever one point does", () => {
+  const line = [0, 10, 25, 40, 50].map((x): [number, number] => [x, 7 - 0.5 * x]);
+  assert.equal(medianSlope(line), -0.5);
+  assert.equal(medianSlope([...line.slice(0, 2), [25, 1000], ...line.slice(3)]), -0.5);
+  assert.equal(medianSlope([[3, 1], [5, 4]]), 1.5);
+});
+
+Deno.test("medianSlope() of one point is none", () => {
+  assert.throws(() => medianSlope([[1, 1]]), { code: "INVALID_ARGUMENT" });
 });
