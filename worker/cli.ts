@@ -204,8 +204,8 @@ function readyLine(
 }
 
 /**
- * Settles at the first SIGINT or SIGTERM, and with `withStdin` also at the end of standard input; the next signal ends
- * the process as usual.
+ * Settles at the first SIGINT or SIGTERM, and with `withStdin` also at the end of standard input; the second signal ends
+ * the process as usual. Whoever closes standard input and sends a signal, too, asks for one orderly end.
  */
 function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; dispose(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -223,7 +223,7 @@ function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; disp
   signals.forEach((name) => Deno.addSignalListener(name, onSignal));
   if (withStdin) {
     Deno.stdin.readable.pipeTo(new WritableStream(), { signal: reading.signal })
-      .then(onSignal, onSignal);
+      .then(resolve, resolve);
   }
   return { promise, dispose };
 }

@@ -83,6 +83,21 @@ Deno.test("tutti worker tells people where it is, and stops with its standard in
   await child.stderr.cancel();
 });
 
+Deno.test("tutti worker that stops with its standard input is not cut off by the signal that follows", async () => {
+  const child = tuttiWorker(
+    ...["--model", goldenExpert("a"), "--listen", "127.0.0.1:0", "--json", "--stop-with-stdin"],
+  );
+  const remote = await connectExpert(JSON.parse(await firstLine(child)).address);
+  const session = await remote.openSession(await sessionConfig(remote));
+  await child.stdin.close();
+  // Its connection stays open for a moment: the worker is about to stop, and has not yet.
+  await session.ended;
+  child.kill("SIGTERM");
+  assert.equal((await child.status).code, 0);
+  await child.stderr.cancel();
+  await remote.close();
+});
+
 Deno.test("tutti worker refuses wrong flags with exit code 2, and bad models with 4", async () => {
   const model = ["--model", goldenExpert("a")];
   const cases: [string[], number, RegExp][] = [
