@@ -56,9 +56,60 @@ export const README_TABLES: Readonly<Record<string, ReadmeTable>> = {
           .map((part) => partOf(results, step, part)),
       ]),
   },
-  plane: figures("plane"),
-  codec: figures("codec"),
-  wire: figures("wire"),
+  plane: {
+    titles: ["plane", "64 B", "0.33 MB", "10.5 MB", "half of the runs"],
+    rows: (results) =>
+      named(results, /^plane\.[^.]+\.10MB$/).map((large) => {
+        const [, plane = ""] = large.name.split(".");
+        const small = ["64B", "0.33MB"].map((size) => cellOf(results, `plane.${plane}.${size}`));
+        return [plane, ...small, cell(large), readableSpread(large)];
+      }),
+  },
+  codec: {
+    titles: ["map", "dtype", "bytes", "encode", "decode", "relative L2"],
+    rows: (results) =>
+      named(results, /^codec\.[^.]+\.bytes\.[^.]+$/).map(({ name }) => {
+        const [, dtype = "", , shape = ""] = name.split(".");
+        const parts = ["bytes", "encode", "decode", "error"];
+        return [
+          shape,
+          dtype,
+          ...parts.map((part) => cellOf(results, `codec.${dtype}.${part}.${shape}`)),
+        ];
+      }),
+  },
+  wire: {
+    titles: ["dtype", "sent a step", "received a step", "worst block", "final latents", "PSNR"],
+    rows: (results) =>
+      named(results, /^wire\.[^.]+\.bytes$/).map(({ name }) => {
+        const [, dtype = ""] = name.split(".");
+        const of = (part: string) => cellOf(results, `wire.${dtype}.${part}`);
+        const blocks = named(results, new RegExp(`^wire\\.${dtype}\\.block\\.`));
+        const worst = blocks.toSorted((a, b) => b.value - a.value)[0];
+        return [dtype, of("sent"), of("received"), cell(worst), of("latents"), of("psnr")];
+      }),
+  },
+  steady: {
+    titles: [
+      ...[
+        "plane",
+        "a worker's memory",
+        "per 1,000 steps",
+        "coordinator's memory",
+        "per 1,000 steps",
+      ],
+      ...["descriptors kept", "regions kept"],
+    ],
+    rows: (results) =>
+      named(results, /^steady\.[^.]+\.worker-memory$/).map(({ name }) => {
+        const [, plane = ""] = name.split(".");
+        const parts = [
+          ...["worker-memory", "worker-growth", "coordinator-memory", "coordinator-growth"],
+          ...["descriptors", "regions"],
+        ];
+        return [plane, ...parts.map((part) => cellOf(results, `steady.${plane}.${part}`))];
+      }),
+  },
   network: figures("network"),
 };
 
@@ -97,7 +148,12 @@ function siblings(
 }
 
 function partOf(results: readonly BenchResult[], { name }: BenchResult, part: string): string {
-  return cell(results.find((other) => other.name === `${name}.${part}`));
+  return cellOf(results, `${name}.${part}`);
+}
+
+/** Empty if nobody measured it. */
+function cellOf(results: readonly BenchResult[], name: string): string {
+  return cell(results.find((result) => result.name === name));
 }
 
 /** `overhead.sd15-256.n2` -> `sd15-256.n2` */

@@ -7,10 +7,13 @@ import { BENCHES } from "../../coordinator/cli/bench/benches.ts";
 import { testTutti } from "../support/run_tutti.ts";
 import { eventually } from "../support/serve_expert.ts";
 
-/** About 30 s on two cores that have nothing else to do. */
+/** About 45 s on two cores that have nothing else to do. */
 const TIMEOUT_MS = 300_000;
 /** Whose tables are made from figures of every run. */
-const TABLES = ["overhead", "latency", "scale", "block", "step", "load"];
+const TABLES = [
+  ...["overhead", "latency", "scale", "block", "step", "load"],
+  ...["plane", "codec", "wire", "steady"],
+];
 
 testTutti(
   "bench all --toy runs every benchmark, and README is written from it",
@@ -40,6 +43,24 @@ testTutti(
       for (const part of ["compute", "queue", "wire", "aggregate", "sent", "received"]) {
         assert.ok(byName.has(`latency.toy-64.n2.cluster.${part}`), part);
         assert.ok(byName.has(`scale.toy-64.n2.${part}`), part);
+      }
+    });
+
+    await t.step("a smaller dtype takes fewer bytes and makes an error", () => {
+      const value = (name: string) => results.find((result) => result.name === name)!.value;
+      assert.ok(value("wire.int8.bytes") < value("wire.f32.bytes") / 3);
+      for (const part of ["latents", "block.IN00", "block.OUT10"]) {
+        const error = value(`wire.int8.${part}`);
+        assert.ok(error > 1e-4 && error < 0.1, `${part}: ${error}`);
+      }
+      assert.ok(value("wire.int8.psnr") > 20);
+      assert.ok(!results.some(({ name }) => name === "wire.int8.block.OUT11"));
+    });
+
+    await t.step("sessions leave nothing open on any plane", () => {
+      for (const part of ["descriptors", "regions"]) {
+        const kept = results.filter(({ name }) => /^steady\./.test(name) && name.endsWith(part));
+        assert.ok(kept.length > 0 && kept.every(({ value }) => value <= 0), part);
       }
     });
 

@@ -30,7 +30,7 @@ const RESULTS: readonly BenchResult[] = [
   result("overhead", { name: "overhead.sd15-256.n2.cluster.wire", value: 5, unit: "ms" }),
   result("scale", { name: "scale.sd15-half-256.n1", value: 1.5, unit: "s" }),
   result("scale", { name: "scale.sd15-half-256.n1.sent", value: 31.5e6, unit: "bytes" }),
-  result("plane", { name: "plane.shm|x", value: 3.456, unit: "ms", spread: SPREAD }),
+  result("network", { name: "network.a|x", value: 3.456, unit: "ms", spread: SPREAD }),
 ];
 
 const BEFORE = `# Title
@@ -46,9 +46,9 @@ kept
 <!-- /bench:latency -->
 
 <!-- bench:scale --><!-- /bench:scale -->
-<!-- bench:plane -->
+<!-- bench:network -->
 
-<!-- /bench:plane -->
+<!-- /bench:network -->
 End.
 `;
 
@@ -80,22 +80,22 @@ kept
 Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 
 <!-- /bench:scale -->
-<!-- bench:plane -->
+<!-- bench:network -->
 
 |  | median | half of the runs |
 | --- | ---: | ---: |
-| plane.shm\\|x | 3.5 ms | 1.0 ms .. 1.0 ms |
+| network.a\\|x | 3.5 ms | 1.0 ms .. 1.0 ms |
 
 Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 
-<!-- /bench:plane -->
+<!-- /bench:network -->
 End.
 `;
 
 Deno.test("rewriteReadme() fills the tables that the results speak of and leaves the rest", () => {
   const { text, written, kept } = rewriteReadme(BEFORE, RESULTS);
   assert.equal(text, AFTER);
-  assert.deepEqual(written, ["overhead", "scale", "plane"]);
+  assert.deepEqual(written, ["overhead", "scale", "network"]);
   assert.deepEqual(kept, ["latency"]);
   assert.equal(rewriteReadme(text, RESULTS).text, text, "a second time changes nothing");
 });
@@ -105,6 +105,36 @@ Deno.test("rewriteReadme() names every machine and commit", () => {
   const { text } = rewriteReadme(BEFORE, results);
   assert.ok(text.includes("; commit 012345678, and on Some CPU, "), text);
   assert.ok(text.includes("; commit 012345678-dirty.\n"), text);
+});
+
+/** The rows that a table has of figures in one unit. */
+function rowsOf(bench: string, unit: BenchFigure["unit"], values: Record<string, number>) {
+  const results = Object.entries(values).map(([name, value]) =>
+    result(bench, { name: `${bench}.${name}`, value, unit })
+  );
+  return README_TABLES[bench]!.rows(results);
+}
+
+Deno.test("tables of planes, codecs, wire dtypes and steady sessions have a row each", () => {
+  assert.deepEqual(
+    rowsOf("plane", "ms", { "shm.10MB": 4, "shm.64B": 0.2, "grpc.10MB": 40, "shm.0.33MB": 1 }),
+    [["shm", "0.20 ms", "1.0 ms", "4.0 ms", ""], ["grpc", "", "", "40.0 ms", ""]],
+  );
+  assert.deepEqual(
+    rowsOf("codec", "ms", { "f16.encode.M00-512": 2, "f16.bytes.M00-512": 1 }),
+    [["M00-512", "f16", "1.0 ms", "2.0 ms", "", ""]],
+  );
+  assert.deepEqual(
+    rowsOf("wire", "ratio", {
+      ...{ "int8.bytes": 1, "int8.sent": 2, "int8.block.IN00": 0.5, "int8.block.OUT08": 0.75 },
+      ...{ "int8.latents": 0.25, "bf16.block.IN00": 0.9 },
+    }),
+    [["int8", "2.000", "", "0.750", "0.250", ""]],
+  );
+  assert.deepEqual(
+    rowsOf("steady", "count", { "shm.worker-memory": 7, "shm.regions": 0 }),
+    [["shm", "7", "", "", "", "", "0"]],
+  );
 });
 
 Deno.test("tables of one model take its own figures", () => {
@@ -127,8 +157,8 @@ Deno.test("rewriteReadme() refuses markers that it cannot follow", () => {
     ["<!-- bench:toString --><!-- /bench:toString -->", /"bench:toString" must name one of/],
     ["<!-- bench:scale -->", /<!-- bench:scale --> has no end/],
     ["<!-- /bench:scale -->", /must be a marker that begins a table/],
-    ["<!-- bench:scale --><!-- /bench:plane -->", /must be <!-- \/bench:scale -->/],
-    ["<!-- bench:scale --><!-- bench:plane -->", /must be <!-- \/bench:scale -->/],
+    ["<!-- bench:scale --><!-- /bench:network -->", /must be <!-- \/bench:scale -->/],
+    ["<!-- bench:scale --><!-- bench:network -->", /must be <!-- \/bench:scale -->/],
   ] as const;
   for (const [text, message] of cases) {
     assert.throws(() => rewriteReadme(text, RESULTS), (error: Error) => {
