@@ -24,7 +24,7 @@ export const CONTROL_ELEMENTS = 16;
 
 /** f32 numbers of a tensor; the names are those of the results. */
 export const PLANE_SIZES = {
-  /** 320 channels of 64 x 64, a batch of 2: the largest that a block of SD 1.5 takes at 512 px. */
+  /** 320 channels of 64 x 64, a batch of 2: what SD 1.5's blocks at full resolution mostly take at 512 px. */
   "10MB": 2 * 320 * 64 * 64,
   /** 1280 channels of 8 x 8: the smallest. */
   "0.33MB": 2 * 1280 * 8 * 8,

@@ -1,5 +1,6 @@
 /** `tutti bench plane`: a tensor to another process and back, over each plane. @module */
 
+import { Option } from "commander";
 import { formatTable } from "../../../shared/terminal/table.ts";
 import type { BenchFigure } from "../../bench/bench_result.ts";
 import { readable, readableSpread } from "../../bench/format_figure.ts";
@@ -15,9 +16,9 @@ interface PlaneFlags {
 }
 
 const NOTES =
-  `10MB (10.5 million bytes) is 320 channels of 64 x 64 in f32, two rows: the largest input of a block of SD 1.5 at 512
-pixels. 0.33MB is 1280 channels of 8 x 8, its smallest. 64B is a control message. Times are there and back, checked to be
-the bytes that were sent; sizes and planes take turns.
+  `10MB (10.5 million bytes) is 320 channels of 64 x 64 in f32, two rows: what SD 1.5's blocks at full resolution mostly
+take at 512 pixels. 0.33MB is 1280 channels of 8 x 8, the deepest. 64B is a control message. Times are there and back,
+checked to bring the bytes that were sent; sizes and planes take turns.
 
   shm         memory of both processes, copied into and out of; a session computes in it and copies nothing
   unix, tcp   frames with a checksum on a connection of their own
@@ -35,7 +36,10 @@ export const planeBench = defineBench<PlaneFlags>({
   notes: NOTES,
   options: (command) =>
     command
-      .option("--planes <kinds>", "some of them, separated by commas", planeList, BENCH_PLANES)
+      .addOption(
+        new Option("--planes <kinds>", "separated by commas")
+          .argParser(planeList).default(BENCH_PLANES, BENCH_PLANES.join(",")),
+      )
       .option("--runs <n>", "round trips of each size over each plane", wholeNumber("--runs"), 30),
   full: { args: [], minutes: 0.5 },
   toy: ["--runs", "1"],

@@ -1,5 +1,6 @@
 /** `tutti bench steady`: whether memory and descriptors stay as they are. @module */
 
+import { Option } from "commander";
 import { UsageError } from "../../../shared/errors.ts";
 import { BUNDLED_ENSEMBLE } from "../../../shared/project_files.ts";
 import { formatTable } from "../../../shared/terminal/table.ts";
@@ -44,9 +45,9 @@ interface SteadyFlags {
 
 const NOTES =
   `Opens session after session on the same workers. Memory is private pages and shared memory, in the last session; its
-growth is the median slope after the first quarter of the sessions, of the worker that grows most. Descriptors, sockets
-and regions of shared memory are what a process has more than it had after that quarter: when that is not 0, the
-command fails.
+growth is the median slope after the first quarter of the sessions, of the worker that grows most: the first plane has
+the caches of a new process to fill, too. Descriptors, sockets and regions of shared memory are what a process has more
+than it had after that quarter: if it has any, the command fails (exit code 1).
 
 ${MODEL_NOTES}
 
@@ -63,18 +64,17 @@ export const steadyBench = defineBench<SteadyFlags>({
   options: (command) =>
     command
       .addOption(familyOption())
-      .option(
-        "--planes <kinds>",
-        "some of them, separated by commas",
-        (text) => parsePlaneList("--planes", text),
-        PLANE_KINDS,
+      .addOption(
+        new Option("--planes <kinds>", "separated by commas")
+          .argParser((text) => parsePlaneList("--planes", text))
+          .default(PLANE_KINDS, PLANE_KINDS.join(",")),
       )
       .option("--experts <n>", "workers", wholeNumber("--experts"), 2)
       .option("--steps <n>", "steps over each plane", wholeNumber("--steps"), 1000)
       .option("--session <steps>", "steps of a session", wholeNumber("--session"), 50)
       .addOption(sizeOption(64))
       .addOption(batchOption()),
-  full: { args: [], minutes: 4 },
+  full: { args: [], minutes: 6 },
   toy: ["--planes", "shm,grpc", "--experts", "1", "--steps", "3", "--session", "1"],
   run: async (flags, context) => {
     const { planes, experts, steps, session, size, batch } = flags;

@@ -1,6 +1,6 @@
 /** `tutti bench wire`: what the wire dtypes do to an image. @module */
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { WIRE_DTYPES, type WireDtype } from "../../../shared/wire/codec/wire_dtype.ts";
 import { isLoopback, parseAddress } from "../../../shared/wire/address.ts";
 import type { PlaneChoice } from "../../../shared/wire/plane/plane_kind.ts";
@@ -39,7 +39,9 @@ const NOTES =
   latents         relative L2 of the final latents: all that the errors of all blocks and steps have become
   PSNR            of the decoded image, 20 log10(white - black) - 10 log10(mean squared error), not rounded to 8 bits
   blocks          relative L2 of the aggregated features of a block in the f32 run, encoded and decoded once: median over
-                  the steps. What the last block gives stays here; its inputs and the latents travel in f32
+                  the steps. Not of the last block, whose results travel in f32, as do the latents
+
+Shared memory carries f32 as it is, so auto means unix for workers of this machine.
 
 Examples:
   tutti bench wire
@@ -54,10 +56,15 @@ export const wireBench = defineBench<WireFlags>({
   options: (command) =>
     ensembleOptions(command)
       .option("--prompt <text>", "what to draw", PROMPT)
-      .option("--dtypes <list>", "some of them, separated by commas", dtypeList, LOSSY)
+      .addOption(
+        new Option("--dtypes <list>", "beside f32, separated by commas")
+          .argParser(dtypeList).default(LOSSY, LOSSY.join(",")),
+      )
       .option("--steps <n>", "denoising steps", wholeNumber("--steps"), 50)
       .option("--guidance <scale>", "classifier-free guidance", finiteNumber("--guidance"), 7.5)
-      .option("--seed <n>", "of the noise", seed("--seed"), 1n)
+      .addOption(
+        new Option("--seed <n>", "of the noise").argParser(seed("--seed")).default(1n, "1"),
+      )
       .option("--size <pixels>", "512, or 768x512 (default: the experts' own)", imageSize("--size"))
       .addOption(planeOption()),
   full: { args: [], minutes: 1 },
