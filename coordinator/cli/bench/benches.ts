@@ -13,14 +13,14 @@ import { stepBench } from "./step.ts";
 
 import { wireBench } from "./wire.ts";
 export const BENCHES: readonly BenchEntry[] = [
+  stepBench,
+  loadBench,
   codecBench,
   planeBench,
   wireBench,
-  steadyBench,
-  stepBench,
-  loadBench,
   blockBench,
   overheadBench,
   latencyBench,
   scaleBench,
+  steadyBench,
 ];
