@@ -46,8 +46,9 @@ interface SteadyFlags {
 const NOTES =
   `Opens session after session on the same workers. Memory is private pages and shared memory, in the last session; its
 growth is the median slope after the first quarter of the sessions, of the worker that grows most. The first plane runs
-twice and counts the second time, as the heaps of new processes grow for about 1,000 steps. Descriptors, sockets and regions of shared memory are what a process has more
-than it had after that quarter: if it has any, the command fails (exit code 1).
+twice and counts the second time, as the heaps of new processes grow for about 1,000 steps. Descriptors, sockets and
+regions of shared memory are what a process has more than it had after that quarter: if it has any, the command fails
+(exit code 1).
 
 ${MODEL_NOTES}
 
