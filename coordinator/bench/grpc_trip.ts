@@ -23,6 +23,7 @@ import {
 } from "../../shared/wire/convert_session.ts";
 import type { Message } from "../../shared/wire/fields.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
+import { Inbox } from "../../shared/wire/inbox.ts";
 import { MAX_MESSAGE_BYTES } from "../../shared/wire/limits.ts";
 import { workerService } from "../../shared/wire/load_proto.ts";
 import { PiecesPlane, type PieceStream } from "../../shared/wire/plane/session_plane.ts";
@@ -57,6 +58,7 @@ export function openGrpcTrip(plane: GrpcPlane, address: string): Trip & Disposab
       } else {
         await pieces.receive(f32([target.length], target), { sequence, wireDtype: "f32" });
       }
+      return target;
     },
     [Symbol.dispose]: () => {
       stream.cancel();
@@ -129,6 +131,7 @@ function echoTrip(plane: GrpcPlane, end: CommandEnd): Trip {
       } else {
         await pieces.receive(f32([target.length], target), { sequence, wireDtype: "f32" });
       }
+      return target;
     },
   };
 }
@@ -136,37 +139,28 @@ function echoTrip(plane: GrpcPlane, end: CommandEnd): Trip {
 /** A server's end of the stream, one message at a time as a worker takes them; without a worker's deadlines. */
 class CommandEnd implements PieceStream {
   readonly #call: ServerDuplexStream<Message, Message>;
-  readonly #waiting: Message[] = [];
+  readonly #inbox: Inbox;
   #isGone = false;
-  #wake: () => void = () => {};
 
   constructor(call: ServerDuplexStream<Message, Message>) {
     this.#call = call;
-    call.on("data", (message: Message) => {
-      call.pause();
-      this.#waiting.push(message);
-      this.#wake();
-    });
+    this.#inbox = new Inbox(call);
     call.on("cancelled", () => {
       this.#isGone = true;
-      this.#wake();
+      this.#inbox.wake();
     });
     // Without a listener, a connection that breaks would end the process before it has said why.
     call.on("error", () => {});
-    call.pause();
   }
 
   /** @throws {TuttiError} UNAVAILABLE if the bench is gone */
   async receive<K extends SessionCommand["kind"]>(
     expected: K,
   ): Promise<Extract<SessionCommand, { kind: K }>> {
-    if (this.#waiting.length === 0 && !this.#isGone) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      this.#call.resume();
-      await promise;
+    if (this.#inbox.isEmpty && !this.#isGone) {
+      await new Promise<void>((resolve) => this.#inbox.onArrival(resolve));
     }
-    const message = this.#waiting.shift();
+    const message = this.#inbox.take();
     if (!message) throw new TuttiError("UNAVAILABLE", "The bench has gone");
     const command = commandFromMessage(message);
     if (command.kind !== expected) {

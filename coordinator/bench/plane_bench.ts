@@ -1,7 +1,6 @@
 /**
- * How long a tensor takes to another process of this host and back, over each plane: shared memory (with the copies in
- * and out, which a lane that works in place does not need), a unix socket, tcp on loopback, gRPC as sessions use it and as
- * it comes. The other process sends back what it got; every run checks that it did.
+ * How long a tensor takes to another process of this host and back, over each plane: shared memory (written once in each
+ * direction and read in place, as a session does), a unix socket, tcp on loopback, gRPC as sessions use it and as it comes. The other process sends back what it got; every run checks that it did.
  *
  * @module
  */
@@ -101,10 +100,10 @@ async function roundTrips(
     const trip = trips.get(plane)!;
     const start = performance.now();
     await trip.send(sequence, source);
-    await trip.receive(sequence, target);
+    const arrived = await trip.receive(sequence, target);
     const elapsedMs = performance.now() - start;
     if (run >= warmRuns) timings.push({ plane, size, elapsedMs });
-    if (!bytesOf(source).equals(bytesOf(target))) {
+    if (!bytesOf(source).equals(bytesOf(arrived))) {
       throw new TuttiError("INTERNAL", `The ${plane} plane brought back other numbers`);
     }
     sequence++;

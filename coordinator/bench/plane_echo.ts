@@ -51,8 +51,7 @@ export async function echoPlanes(order: EchoOrder): Promise<void> {
   for (const { plane, size } of planeSchedule(order.planes, order.runs)) {
     const tensor = largest.subarray(0, PLANE_SIZES[size]);
     const trip = trips.get(plane)!;
-    await trip.receive(sequence, tensor);
-    await trip.send(sequence, tensor);
+    await trip.send(sequence, await trip.receive(sequence, tensor));
     sequence++;
   }
   for (const server of servers.values()) server.close();

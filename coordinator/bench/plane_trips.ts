@@ -38,7 +38,8 @@ export type Numbers = F32Tensor["data"];
 /** One end of a plane. */
 export interface Trip {
   send(sequence: number, source: Numbers): Promise<void>;
-  receive(sequence: number, target: Numbers): Promise<void>;
+  /** @returns the tensor: `target`, or the memory in which it lies already. Valid until the next trip */
+  receive(sequence: number, target: Numbers): Promise<Numbers>;
 }
 
 /** Runs of all sizes over all planes by turns, so that all of them see the same other load. */
@@ -56,15 +57,18 @@ export function* planeSchedule(
 export function socketTrip(conn: Deno.Conn): Trip {
   return {
     send: (sequence, source) => writeTensorFrame(conn, { sequence, dtype: "f32" }, source),
-    receive: (sequence, target) =>
-      readTensorFrame(conn, { sequence, dtype: "f32", elements: target.length }, target),
+    receive: async (sequence, target) => {
+      await readTensorFrame(conn, { sequence, dtype: "f32", elements: target.length }, target);
+      return target;
+    },
   };
 }
 
 const BELL = new Float32Array(1);
 
 /**
- * Copies into and out of a region whose halves are the two directions; a frame of one number on a socket is the bell.
+ * A region whose halves are the two directions; a frame of one number on a socket is the bell. As in a session, whoever
+ * receives works where the tensor lies; the copy into the region stands for what wrote it there.
  *
  * @param outbox 0 for the one end, 1 for the other
  */
@@ -80,7 +84,7 @@ export function memoryTrip(conn: Deno.Conn, memory: SharedMemory, outbox: 0 | 1)
     },
     receive: async (sequence, target) => {
       await bell.receive(sequence, BELL);
-      target.set(box(1 - outbox, target.length));
+      return box(1 - outbox, target.length);
     },
   };
 }

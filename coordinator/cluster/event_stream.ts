@@ -1,6 +1,6 @@
 /**
  * The client's end of a session's stream as two awaitable steps: take the next event, send a command. Reading pauses
- * between events and sending waits until the bytes are handed over, so a fast or a stuck worker never makes this
+ * while events wait and sending waits until the bytes are handed over, so a fast or a stuck worker never makes this
  * process queue.
  *
  * @module
@@ -8,6 +8,7 @@
 
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import type { Message } from "../../shared/wire/fields.ts";
+import { Inbox } from "../../shared/wire/inbox.ts";
 
 /** How the stream ended: in order, or with a status. */
 export type StreamEnd = "ok" | ServiceError;
@@ -25,21 +26,15 @@ export class StreamEnded extends Error {
 export class EventStream {
   readonly #stream: ClientDuplexStream<Message, Message>;
   readonly #ended = Promise.withResolvers<StreamEnd>();
-  readonly #events: Message[] = [];
+  readonly #events: Inbox;
   #end: StreamEnd | undefined;
-  #wake: () => void = () => {};
 
   constructor(stream: ClientDuplexStream<Message, Message>) {
     this.#stream = stream;
-    stream.on("data", (event: Message) => {
-      stream.pause();
-      this.#events.push(event);
-      this.#wake();
-    });
+    this.#events = new Inbox(stream);
     // An error without a listener would end the process; grpc-js may raise one long after the last command.
     stream.on("error", (error: ServiceError) => this.#finish(error));
     stream.on("end", () => this.#finish("ok"));
-    stream.pause();
   }
 
   /** Settles when the stream has ended, for whatever reason. */
@@ -53,14 +48,11 @@ export class EventStream {
 
   /** @throws {StreamEnded} if no event follows */
   async receive(): Promise<Message> {
-    while (this.#events.length === 0) {
+    while (this.#events.isEmpty) {
       if (this.#end !== undefined) throw new StreamEnded(this.#end);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      this.#stream.resume();
-      await promise;
+      await new Promise<void>((resolve) => this.#events.onArrival(resolve));
     }
-    return this.#events.shift()!;
+    return this.#events.take()!;
   }
 
   /** @throws {StreamEnded} if the stream ends first */
@@ -85,6 +77,6 @@ export class EventStream {
   #finish(end: StreamEnd): void {
     this.#end ??= end;
     this.#ended.resolve(this.#end);
-    this.#wake();
+    this.#events.wake();
   }
 }

@@ -1,6 +1,6 @@
 /**
  * One end of a bidirectional stream as two awaitable steps: take the next message, send one. Reading
- * pauses between messages and writing waits until the bytes are handed over, so a fast or a stuck peer never makes
+ * pauses while messages wait and writing waits until the bytes are handed over, so a fast or a stuck peer never makes
  * this process queue; both give up when the peer is gone, the worker stops, or nothing happens for too long.
  *
  * @module
@@ -10,6 +10,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { TuttiError, WorkerError } from "../../shared/errors.ts";
 import { commandFromMessage, pieceToMessage } from "../../shared/wire/convert_session.ts";
 import type { Message } from "../../shared/wire/fields.ts";
+import { Inbox } from "../../shared/wire/inbox.ts";
 import type { PieceStream } from "../../shared/wire/plane/session_plane.ts";
 import { stoppingError } from "../worker_host.ts";
 
@@ -26,26 +27,20 @@ export class CommandStream implements PieceStream {
   readonly #call: Call;
   readonly #options: CommandStreamOptions;
   readonly #gone = new AbortController();
-  readonly #waiting: Message[] = [];
+  readonly #inbox: Inbox;
   #ended = false;
-  #wake: () => void = () => {};
 
   constructor(call: Call, options: CommandStreamOptions) {
     this.#call = call;
     this.#options = options;
-    call.on("data", (message: Message) => {
-      call.pause();
-      this.#waiting.push(message);
-      this.#wake();
-    });
+    this.#inbox = new Inbox(call);
     call.on("end", () => {
       this.#ended = true;
-      this.#wake();
+      this.#inbox.wake();
     });
     call.on("cancelled", () => this.#gone.abort());
     // Without a listener, a connection that breaks would end the process.
     call.on("error", () => this.#gone.abort());
-    call.pause();
   }
 
   /** Fires when the peer cancelled or is lost. */
@@ -60,13 +55,10 @@ export class CommandStream implements PieceStream {
    * after the idle limit
    */
   async receive(): Promise<Message | undefined> {
-    if (this.#waiting.length === 0 && !this.#ended) {
-      await this.#wait((done) => {
-        this.#wake = done;
-        this.#call.resume();
-      }, this.#options.stopping);
+    if (this.#inbox.isEmpty && !this.#ended) {
+      await this.#wait((done) => this.#inbox.onArrival(done), this.#options.stopping);
     }
-    return this.#waiting.shift();
+    return this.#inbox.take();
   }
 
   /** The next message, which must be part of a tensor. */

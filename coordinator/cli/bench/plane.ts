@@ -20,7 +20,7 @@ const NOTES =
 take at 512 pixels. 0.33MB is 1280 channels of 8 x 8, the deepest. 64B is a control message. Times are there and back,
 checked to bring the bytes that were sent; sizes and planes take turns.
 
-  shm         memory of both processes, copied into and out of; a session computes in it and copies nothing
+  shm         memory of both processes: written once in each direction, read in place
   unix, tcp   frames with a checksum on a connection of their own
   grpc        pieces of 1 MiB on a session's stream, windows open on both ends; 64B is a message of its own
   grpc-plain  one message, windows as gRPC has them
