@@ -31,6 +31,7 @@ import { outputPaths } from "./output_paths.ts";
 import { promptRows } from "./prompt_rows.ts";
 import { SampleStats } from "./sample_stats.ts";
 import {
+  PlaneFallbacks,
   planeOption,
   type TransportFlags,
   transportOptions,
@@ -148,6 +149,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const terminal = stderrTerminal();
   const note = (text: string) => flags.json || terminal.write(`${text}\n`);
   const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const fallbacks = new PlaneFallbacks(warn);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);
@@ -163,7 +165,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     signal,
     device,
     precision: flags.precision,
-    transport: transportOptions(flags, warn),
+    transport: transportOptions(flags, fallbacks),
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);
@@ -245,7 +247,11 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       elapsedMs,
       samplingMs,
       steps: flags.steps,
-      ...(flags.stats && { stats: stats.blocks(), planes: stats.planes() }),
+      ...(flags.stats && {
+        stats: stats.blocks(),
+        planes: stats.planes(),
+        fallbacks: fallbacks.list(),
+      }),
     });
     return;
   }

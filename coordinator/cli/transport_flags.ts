@@ -33,17 +33,32 @@ export function wireDtypeOption(): Option {
   ).argParser(parseWireDtypes).default({}, "auto");
 }
 
-/** @param warn told of each plane that was offered and does not work, once per worker */
+/** Planes that were offered and did not work: each is told of once per worker, and all are counted. */
+export class PlaneFallbacks {
+  readonly #warn: (text: string) => void;
+  readonly #counts = new Map<string, WorkerFallback & { readonly count: number }>();
+
+  constructor(warn: (text: string) => void) {
+    this.#warn = warn;
+  }
+
+  /** With the last reason of each. */
+  list(): readonly (WorkerFallback & { readonly count: number })[] {
+    return [...this.#counts.values()];
+  }
+
+  add(fallback: WorkerFallback): void {
+    const { worker, plane, reason } = fallback;
+    const key = `${worker} ${plane}`;
+    const count = (this.#counts.get(key)?.count ?? 0) + 1;
+    this.#counts.set(key, { ...fallback, count });
+    if (count === 1) this.#warn(`plane ${plane} to worker ${worker} is not used: ${reason}`);
+  }
+}
+
 export function transportOptions(
   { plane, wireDtype }: TransportFlags,
-  warn: (text: string) => void,
+  fallbacks: PlaneFallbacks,
 ): TransportOptions {
-  const told = new Set<string>();
-  const onFallback = ({ worker, plane, reason }: WorkerFallback) => {
-    const key = `${worker} ${plane}`;
-    if (told.has(key)) return;
-    told.add(key);
-    warn(`plane ${plane} to worker ${worker} is not used: ${reason}`);
-  };
-  return { plane, wireDtypes: wireDtype, onFallback };
+  return { plane, wireDtypes: wireDtype, onFallback: (fallback) => fallbacks.add(fallback) };
 }
