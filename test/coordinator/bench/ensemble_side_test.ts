@@ -6,6 +6,7 @@ import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts"
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { elementCount } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
+import { serveExpert } from "../../support/serve_expert.ts";
 
 const SIZE = { width: 64, height: 64, batch: 2 };
 const aggregator = new UniformAggregator();
@@ -33,7 +34,9 @@ Deno.test("EnsembleSide steps again and again: the same noise, in turns or at on
 });
 
 Deno.test("EnsembleSide counts where a step went, from the warm-up's end on", async () => {
-  const experts = [new AffineExpert(), new AffineExpert()];
+  await using a = await serveExpert(new AffineExpert());
+  await using b = await serveExpert(new AffineExpert());
+  const experts = [a.remote, b.remote];
   await using side = await EnsembleSide.open({ ...SIZE, name: "a", experts, aggregator });
   await side.run();
   side.forget();
