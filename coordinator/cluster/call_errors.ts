@@ -94,10 +94,24 @@ export function cancelled(cause?: unknown): TuttiError {
 
 /** `computing block "IN03" in step 2`: how contexts of forwards read. */
 export function forwardContext(first: string, last: string, stepIndex?: number): CallContext {
+  return rangeContext("computing", first, last, stepIndex);
+}
+
+/** `differentiating block "IN03" in step 2` */
+export function backwardContext(first: string, last: string, stepIndex?: number): CallContext {
+  return rangeContext("differentiating", first, last, stepIndex);
+}
+
+function rangeContext(
+  verb: string,
+  first: string,
+  last: string,
+  stepIndex: number | undefined,
+): CallContext {
   const blocks = first === last ? `block "${first}"` : `blocks "${first}" to "${last}"`;
   const step = stepIndex === undefined ? "" : ` in step ${stepIndex}`;
   return {
-    doing: `computing ${blocks}${step}`,
+    doing: `${verb} ${blocks}${step}`,
     block: first,
     ...(stepIndex !== undefined && { stepIndex }),
   };

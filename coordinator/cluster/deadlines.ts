@@ -19,6 +19,9 @@ export const SMALL_WORK_DEADLINE_MS = 120_000;
 /** One block, ms: the widest of a 1024-pixel image takes tens of seconds on one core, and may have to wait for a lane. */
 export const BLOCK_DEADLINE_MS = 300_000;
 
+/** The way back through one block, ms: it computes the block again, and costs about twice as much beyond that. */
+export const BACKWARD_DEADLINE_MS = 3 * BLOCK_DEADLINE_MS;
+
 /** Closing a session, ms; after it the stream is cancelled, which frees the session too. */
 export const CLOSE_DEADLINE_MS = 5_000;
 

@@ -6,8 +6,12 @@
  */
 
 import type {
+  BackwardResult,
+  DifferentiableExpert,
+  StatelessBackward,
+} from "../../shared/engine/backward.ts";
+import type {
   AddedCond,
-  Expert,
   ExpertDescription,
   ForwardResult,
   SessionConfig,
@@ -16,9 +20,13 @@ import type {
   TextOptions,
 } from "../../shared/engine/expert.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
-import { TuttiError } from "../../shared/errors.ts";
+import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import {
+  backwardBlockToMessage,
+  backwardResultFromMessage,
+} from "../../shared/wire/convert_backward.ts";
 import {
   embedTimestepsToMessage,
   encodeTextToMessage,
@@ -33,9 +41,14 @@ import {
   RESULT_OVERHEAD_BYTES,
   type WorkerLimits,
 } from "../../shared/wire/limits.ts";
-import { type CallContext, forwardContext, wrongAnswer } from "./call_errors.ts";
+import { backwardContext, type CallContext, forwardContext, wrongAnswer } from "./call_errors.ts";
 import { describeWorker } from "./connect.ts";
-import { BLOCK_DEADLINE_MS, CONNECT_TIMEOUT_MS, SMALL_WORK_DEADLINE_MS } from "./deadlines.ts";
+import {
+  BACKWARD_DEADLINE_MS,
+  BLOCK_DEADLINE_MS,
+  CONNECT_TIMEOUT_MS,
+  SMALL_WORK_DEADLINE_MS,
+} from "./deadlines.ts";
 import { expectShape } from "./expect_shape.ts";
 import { RemoteSession } from "./remote_session.ts";
 import { type TensorTransport, type TransportOptions, transportTo } from "./tensor_transport.ts";
@@ -71,7 +84,7 @@ export async function connectExpert(
   }
 }
 
-export class RemoteExpert implements Expert {
+export class RemoteExpert implements DifferentiableExpert {
   readonly description: ExpertDescription;
   /** HOST:PORT */
   readonly address: string;
@@ -133,15 +146,31 @@ export class RemoteExpert implements Expert {
   }
 
   forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const { block, hiddenStates, temb, encoderHiddenStates, residual } = request;
-    const tensors = [hiddenStates, temb, encoderHiddenStates, ...(residual ? [residual] : [])];
-    const bytes = tensors.reduce((sum, tensor) => sum + tensor.data.byteLength, 0);
-    this.#checkSize(`The call of block "${block}"`, bytes);
+    const { block } = request;
+    this.#checkSize(`The call of block "${block}"`, inputBytes(request));
     const message = forwardBlockToMessage(request, this.description.modelHash);
     const context = { ...forwardContext(block, block), deadlineMs: BLOCK_DEADLINE_MS };
     return this.#unary("ForwardBlock", message, context, signal, (response) => {
       const result = forwardResultFromMessage(response);
       expectShape("hidden_states", result.hiddenStates, this.#statelessOutput(request));
+      return result;
+    });
+  }
+
+  backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {
+    const { block: id, gradOutput } = request;
+    const bytes = inputBytes(request) + gradOutput.data.byteLength;
+    this.#checkSize(`The call of the gradients of block "${id}"`, bytes);
+    const message = backwardBlockToMessage(request, this.description.modelHash);
+    const context = { ...backwardContext(id, id), deadlineMs: BACKWARD_DEADLINE_MS };
+    return this.#unary("BackwardBlock", message, context, signal, (response) => {
+      const result = backwardResultFromMessage(response);
+      expectShape("grad_hidden_states", result.gradHiddenStates, request.hiddenStates.shape);
+      const skip = this.#block(id)?.skipFrom === undefined ? undefined : request.residual;
+      if ((skip === undefined) !== (result.gradResidual === undefined)) {
+        throw new ShapeError(`grad_residual must ${skip ? "be set" : "not be set"} for ${id}`);
+      }
+      if (skip) expectShape("grad_residual", result.gradResidual!, skip.shape);
       return result;
     });
   }
@@ -205,4 +234,10 @@ export class RemoteExpert implements Expert {
   #block(id: string): BlockSpec | undefined {
     return this.description.blocks.find((block) => block.id === id);
   }
+}
+
+/** Of the tensors that a stateless call brings. */
+function inputBytes({ hiddenStates, temb, encoderHiddenStates, residual }: StatelessForward) {
+  const tensors = [hiddenStates, temb, encoderHiddenStates, ...(residual ? [residual] : [])];
+  return tensors.reduce((sum, tensor) => sum + tensor.data.byteLength, 0);
 }

@@ -9,7 +9,7 @@ import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
 import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../device/backend.ts";
-import { ShapeError, TuttiError, UsageError } from "../errors.ts";
+import { ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { alignedTensor } from "../lane/aligned_memory.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
@@ -242,7 +242,8 @@ export class LocalExpert implements DifferentiableExpert {
     return { hiddenStates, ...times };
   }
 
-  async backwardBlock(request: StatelessBackward): Promise<BackwardResult> {
+  async backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {
+    throwIfAborted(signal);
     const source = { ...this.#unet, description: this.description };
     return await blockBackward(this.#runner, source, this.#block(request.block), request);
   }

@@ -1,6 +1,6 @@
 /**
- * Calls as messages and back. With its siblings (`convert_session.ts`, `convert_plane.ts`, `convert_description.ts`,
- * `convert_status.ts`, `tensor_message.ts`) the only place where message objects and our types meet.
+ * Calls as messages and back. With its siblings (`convert_backward.ts`, `convert_session.ts`, `convert_plane.ts`,
+ * `convert_description.ts`, `convert_status.ts`, `tensor_message.ts`) the only place where message objects and our types meet.
  * Every `...FromMessage` checks what a peer may have got wrong.
  *
  * @module

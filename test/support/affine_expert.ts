@@ -51,7 +51,10 @@ const CONFIG = parseUNetConfig(
     ],
   }, "affine/config.json"),
 );
-const BLOCKS = unetBlockTable(CONFIG);
+export const AFFINE_BLOCKS = unetBlockTable(CONFIG);
+
+/** What a skip counts beside the input. */
+export const SKIP_WEIGHT = 0.25;
 
 export interface AffineExpertOptions {
   readonly description?: Partial<ExpertDescription>;
@@ -79,7 +82,7 @@ export class AffineExpert implements Expert {
       sampleSize: CONFIG.sampleSize,
       timeEmbedDim: 16,
       crossAttentionDim: CONFIG.crossAttentionDim,
-      blocks: BLOCKS.map(blockSpec),
+      blocks: AFFINE_BLOCKS.map(blockSpec),
       texts: [{
         vocabSize: 100,
         maxLength: 7,
@@ -132,8 +135,8 @@ export class AffineExpert implements Expert {
   }
 
   async forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const index = BLOCKS.findIndex((block) => block.id === request.block);
-    const block = BLOCKS[index];
+    const index = AFFINE_BLOCKS.findIndex((block) => block.id === request.block);
+    const block = AFFINE_BLOCKS[index];
     if (!block) throw new TuttiError("NOT_FOUND", `There is no block "${request.block}"`);
     const { outputShape } = blockInputs(block, this.description, request);
     await this.#options.beforeBlock?.(block.id, signal);
@@ -152,7 +155,7 @@ export class AffineExpert implements Expert {
       const y = Math.floor((Math.floor(i / width) % height) * inHeight / height);
       const x = Math.floor((i % width) * inWidth / width);
       const pixel = (row * inHeight + y) * inWidth + x;
-      hiddenStates.data[i] = gain * features[pixel]! + 0.25 * (skips?.[pixel] ?? 0) +
+      hiddenStates.data[i] = gain * features[pixel]! + SKIP_WEIGHT * (skips?.[pixel] ?? 0) +
         0.1 * rowMean(request.temb, row) + 0.01 * rowMean(request.encoderHiddenStates, row) +
         channel / 7 + index / 11;
     }

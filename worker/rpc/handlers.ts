@@ -6,7 +6,15 @@
  */
 
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import { type DifferentiableExpert, isDifferentiable } from "../../shared/engine/backward.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
+import { TuttiError } from "../../shared/errors.ts";
+import {
+  backwardBlockFromMessage,
+  backwardModelHash,
+  backwardResultToMessage,
+} from "../../shared/wire/convert_backward.ts";
 import {
   embedTimestepsFromMessage,
   encodeTextFromMessage,
@@ -62,6 +70,16 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
     return forwardResultToMessage(result);
   };
 
+  const backwardBlock: AnswerUnary = async (request, signal) => {
+    const expert = differentiable(host.expert);
+    checkModelHash(expert.description, backwardModelHash(request));
+    const backward = backwardBlockFromMessage(request);
+    // What goes back has the shapes of inputs that came: where the request fitted in a message, the answer does.
+    checkForwardBlock(expert.description, limits, backward);
+    const result = await host.load.call(() => expert.backwardBlock(backward, signal));
+    return backwardResultToMessage(result);
+  };
+
   return {
     describe: unaryHandler(host, () => descriptionToMessage(host.describe())),
     getStatus: unaryHandler(host, () => statusToMessage(host.status())),
@@ -69,6 +87,16 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
     encodeText: unaryHandler(host, encodeText),
     embedTimesteps: unaryHandler(host, embedTimesteps),
     forwardBlock: unaryHandler(host, forwardBlock),
+    backwardBlock: unaryHandler(host, backwardBlock),
     session: sessionHandler(host),
   };
+}
+
+/** @throws {TuttiError} UNIMPLEMENTED if the expert computes no gradients */
+function differentiable(expert: Expert): DifferentiableExpert {
+  if (isDifferentiable(expert)) return expert;
+  throw new TuttiError(
+    "UNIMPLEMENTED",
+    `Expert "${expert.description.name}" computes no gradients: it can be sampled, not trained through`,
+  );
 }

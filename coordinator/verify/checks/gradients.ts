@@ -24,7 +24,7 @@ export async function checkAfaGradients(
 ): Promise<Comparison[] | Skipped> {
   const experts = await context.experts();
   if (!experts.every(isDifferentiable)) {
-    return { skipped: "workers do not serve gradients yet: --via local computes them" };
+    return { skipped: "these experts compute no gradients" };
   }
   if (spec.parameters === undefined) {
     throw new FormatError(`Check "afa_gradients" must name a file of "parameters"`);

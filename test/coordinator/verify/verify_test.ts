@@ -10,7 +10,16 @@ import { testTutti, type TuttiHome } from "../../support/run_tutti.ts";
 import { keepResults } from "../../support/keep_results.ts";
 
 /** What the bundled goldens hold and this version computes. */
-const COMPUTED = ["unet", "unet_odd_size", "text", "vae", "afa", "ablations", "sample"];
+const COMPUTED = [
+  "unet",
+  "unet_odd_size",
+  "text",
+  "vae",
+  "afa",
+  "afa_gradients",
+  "ablations",
+  "sample",
+];
 
 const verdicts = (results: readonly CheckResult[]) =>
   Object.fromEntries(results.map(({ name, verdict }) => [name, verdict]));
@@ -25,14 +34,7 @@ testTutti(
       ),
     );
     assert.deepEqual(await home.processes(), []);
-    // Workers do not serve gradients yet; this process does.
-    const isGradient = ({ name }: CheckResult) => name === "sd15/afa_gradients";
-    const isOther = (result: CheckResult) => !isGradient(result);
-    assert.deepEqual(cluster.filter(isOther), local!.filter(isOther));
-    const [remote, here] = [cluster.find(isGradient), local!.find(isGradient)];
-    assert.deepEqual([remote?.verdict, here?.verdict], ["skipped", "ok"]);
-    // The loss, the latents, and 59 weights of each of 25 aggregators.
-    assert.equal(here!.comparisons.length, 2 + 25 * 59);
+    assert.deepEqual(cluster, local);
 
     const byName = new Map(cluster.map((result) => [result.name, result]));
     for (const name of [...COMPUTED.map((check) => `sd15/${check}`), "noise", "schedulers/ddim"]) {
@@ -45,6 +47,8 @@ testTutti(
     }
     // Every block of the U-Net, its time embedding and its noise.
     assert.equal(byName.get("sd15/unet")!.comparisons.length, 27);
+    // The loss, the latents, and 59 weights of each of 25 aggregators.
+    assert.equal(byName.get("sd15/afa_gradients")!.comparisons.length, 2 + 25 * 59);
     for (const { name, verdict, reason } of cluster) {
       assert.notEqual(verdict, "failed", name);
       if (verdict === "skipped") assert.ok(reason, name);

@@ -11,6 +11,13 @@ import {
   modelHashFromMessage,
 } from "../../../shared/wire/convert.ts";
 import {
+  backwardBlockFromMessage,
+  backwardBlockToMessage,
+  backwardModelHash,
+  backwardResultFromMessage,
+  backwardResultToMessage,
+} from "../../../shared/wire/convert_backward.ts";
+import {
   descriptionFromMessage,
   descriptionToMessage,
   type WorkerDescription,
@@ -119,6 +126,20 @@ Deno.test("requests come through unchanged", () => {
   for (const request of [minimal, whole]) {
     const block = travel("ForwardBlock", "request", forwardBlockToMessage(request, "hash"));
     assert.deepEqual(forwardBlockFromMessage(block), request);
+    const backward = { ...request, gradOutput: randomTensor([1, 9, 5, 8], 5) };
+    const message = backwardBlockToMessage(backward, "hash");
+    const gradients = travel("BackwardBlock", "request", message);
+    assert.deepEqual(backwardBlockFromMessage(gradients), backward);
+    assert.equal(backwardModelHash(gradients), "hash");
+  }
+});
+
+Deno.test("a block's gradients come through unchanged, with and without a skip's", () => {
+  const gradHiddenStates = randomTensor([1, 2, 3, 4], 1);
+  const plain = { gradHiddenStates, computeMs: 1.5, queueMs: 0.25 };
+  for (const result of [plain, { ...plain, gradResidual: randomTensor([1, 5, 3, 4], 2) }]) {
+    const message = travel("BackwardBlock", "response", backwardResultToMessage(result));
+    assert.deepEqual(backwardResultFromMessage(message), result);
   }
 });
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { backwardBlockToMessage } from "../../../shared/wire/convert_backward.ts";
 import { forwardBlockToMessage } from "../../../shared/wire/convert.ts";
 import { openToMessage } from "../../../shared/wire/convert_session.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
-import { AffineExpert } from "../../support/affine_expert.ts";
+import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { NO_PLANES } from "../../support/raw_session.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
@@ -42,8 +43,8 @@ function mutate(bytes: Uint8Array, seed: number): Uint8Array {
   return copy;
 }
 
-Deno.test("worker: 2 x 300 damaged messages end in a status, and the next good one is served", async () => {
-  const expert = new AffineExpert();
+Deno.test("worker: 3 x 300 damaged messages end in a status, and the next good one is served", async () => {
+  const expert = new DifferentiableAffineExpert();
   await using served = await serveExpert(expert);
   const config = await sessionConfig(expert);
   const { modelHash } = expert.description;
@@ -53,12 +54,18 @@ Deno.test("worker: 2 x 300 damaged messages end in a status, and the next good o
     temb: await expert.embedTimesteps([3, 3]),
     encoderHiddenStates: config.encoderHiddenStates,
   };
+  // IN00 changes no shape but the channels: of the affine expert, not even those.
+  const backward = { ...block, gradOutput: block.hiddenStates };
   const service = workerService();
   const good: [string, Buffer][] = [
     ["Session", service.Session!.requestSerialize(openToMessage(config, modelHash, NO_PLANES))],
     [
       "ForwardBlock",
       service.ForwardBlock!.requestSerialize(forwardBlockToMessage(block, modelHash)),
+    ],
+    [
+      "BackwardBlock",
+      service.BackwardBlock!.requestSerialize(backwardBlockToMessage(backward, modelHash)),
     ],
   ];
   const client = new Client(served.worker.address, credentials.createInsecure(), {
