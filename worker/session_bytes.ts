@@ -19,6 +19,8 @@ export interface SessionSize {
   readonly tokens: number;
   /** T */
   readonly timesteps: number;
+  /** Whether there is to be a way back. @default false */
+  readonly keepInputs?: boolean;
 }
 
 /** Bytes of a session's feature maps, text states and time embeddings, all f32. */

@@ -4,18 +4,28 @@
  * @module
  */
 
+import { BackwardOrder, noInputsKept } from "../../shared/engine/backward_order.ts";
 import type {
   ExpertSession,
   ForwardRange,
   ForwardResult,
+  SessionBackward,
   SessionConfig,
+  SessionGradients,
 } from "../../shared/engine/expert.ts";
-import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
+import { throwIfAborted, TuttiError, WorkerError } from "../../shared/errors.ts";
+import { blockOutputShape } from "../../shared/models/blocks.ts";
+import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
-import { forwardContext } from "./call_errors.ts";
-import { BLOCK_DEADLINE_MS, CLOSE_DEADLINE_MS, SMALL_WORK_DEADLINE_MS } from "./deadlines.ts";
+import { backwardContext, forwardContext } from "./call_errors.ts";
+import {
+  BACKWARD_DEADLINE_MS,
+  BLOCK_DEADLINE_MS,
+  CLOSE_DEADLINE_MS,
+  SMALL_WORK_DEADLINE_MS,
+} from "./deadlines.ts";
 import { EventStream } from "./event_stream.ts";
 import { SessionExchange } from "./session_exchange.ts";
 import { SessionTraffic, type SessionTrafficOptions } from "./session_traffic.ts";
@@ -30,10 +40,14 @@ export class RemoteSession implements ExpertSession {
   readonly #stream: EventStream;
   readonly #exchange: SessionExchange;
   readonly #traffic: SessionTraffic;
+  readonly #config: SessionConfig;
+  readonly #order: BackwardOrder;
 
   private constructor(options: RemoteSessionOptions, config: SessionConfig) {
     const { address } = options.client;
     this.#options = options;
+    this.#config = config;
+    this.#order = new BackwardOrder(options.description.blocks);
     this.#stream = new EventStream(options.client.session());
     this.#exchange = new SessionExchange(this.#stream, address);
     this.#traffic = new SessionTraffic({ ...options, address }, config, this.#exchange);
@@ -63,7 +77,8 @@ export class RemoteSession implements ExpertSession {
     try {
       await session.#exchange.run({ context, signal }, async (stop) => {
         await session.#exchange.send(openToMessage(config, modelHash, transport));
-        const { offers } = await session.#exchange.receive("opened");
+        const { offers, keepInputs } = await session.#exchange.receive("opened");
+        if (config.keepInputs && !keepInputs) throw keepsNoInputs(options.client.address);
         await session.#traffic.takePlane(transport.planes, offers, stop);
       });
       return session;
@@ -75,6 +90,7 @@ export class RemoteSession implements ExpertSession {
   }
 
   inputBuffer({ first }: Omit<ForwardRange, "hiddenStates">): F32Tensor | undefined {
+    this.#order.interrupt();
     return this.#traffic.inputBuffer(first);
   }
 
@@ -84,10 +100,12 @@ export class RemoteSession implements ExpertSession {
     const deadlineMs = BLOCK_DEADLINE_MS * this.#blockCount(first, last);
     const context = { ...forwardContext(first, last, stepIndex), deadlineMs };
     return await this.#exchange.run({ context, signal }, async (stop) => {
+      this.#order.interrupt();
       // The plane before this one failed, and what failed on it has been reported.
       if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
       const sentBytes = await this.#traffic.send(range, stop);
-      const { output, computeMs, queueMs } = await this.#receiveResult();
+      const { output, computeMs, queueMs } = await this.#receive("result");
+      this.#order.ran(this.#indexOf(first), this.#indexOf(last), stepIndex);
       const { hiddenStates, wireBytes: receivedBytes } = await this.#traffic.receive(
         output,
         last,
@@ -96,6 +114,41 @@ export class RemoteSession implements ExpertSession {
       );
       const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
       return { hiddenStates, computeMs, queueMs, travel };
+    });
+  }
+
+  gradientBuffer(range: Omit<SessionBackward, "gradOutput">): F32Tensor | undefined {
+    this.#locate(range);
+    return this.#traffic.gradientBuffer(range.last);
+  }
+
+  async backward(range: SessionBackward, signal?: AbortSignal): Promise<SessionGradients> {
+    throwIfAborted(signal);
+    const { first, last, stepIndex, gradOutput } = range;
+    // What the worker would refuse is refused here: a socket on which an unwanted tensor comes has to be closed.
+    const indices = this.#locate(range);
+    const { batch, height, width } = this.#config;
+    const block = this.#options.description.blocks[indices.last]!;
+    const shape = [batch, ...blockOutputShape(block, height, width)];
+    checkTensor("grad_output", gradOutput, "float32", shape);
+    const deadlineMs = BACKWARD_DEADLINE_MS * this.#blockCount(first, last);
+    const context = { ...backwardContext(first, last, stepIndex), deadlineMs };
+    return await this.#exchange.run({ context, signal }, async (stop) => {
+      if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
+      this.#order.goes(indices.last);
+      const sentBytes = await this.#traffic.sendGradient(range, stop);
+      const event = await this.#receive("gradients");
+      const leaving = this.#order.leavingSkips(indices.first, indices.last);
+      const { wireBytes: receivedBytes, ...gradients } = await this.#traffic.receiveGradients(
+        event,
+        range,
+        leaving,
+        context,
+        stop,
+      );
+      this.#order.went(indices.first);
+      const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
+      return { ...gradients, computeMs: event.computeMs, queueMs: event.queueMs, travel };
     });
   }
 
@@ -115,9 +168,15 @@ export class RemoteSession implements ExpertSession {
     this.#traffic.close();
   }
 
-  async #receiveResult() {
+  /** @throws {TuttiError} as `backward()` of any session does, for a range that may not come now */
+  #locate(range: Omit<SessionBackward, "gradOutput">) {
+    if (!this.#config.keepInputs) throw noInputsKept();
+    return this.#order.locate(range);
+  }
+
+  async #receive<K extends "result" | "gradients">(kind: K) {
     try {
-      return await this.#exchange.receive("result");
+      return await this.#exchange.receive(kind);
     } catch (error) {
       const isPlaneLost = error instanceof TuttiError && error.details.planeState === "lost";
       if (isPlaneLost) this.#traffic.workerLost(error);
@@ -126,8 +185,18 @@ export class RemoteSession implements ExpertSession {
   }
 
   #blockCount(first: string, last: string): number {
-    const { blocks } = this.#options.description;
-    const index = (id: string) => blocks.findIndex((block) => block.id === id);
-    return Math.max(1, index(last) - index(first) + 1);
+    return Math.max(1, this.#indexOf(last) - this.#indexOf(first) + 1);
   }
+
+  #indexOf(id: string): number {
+    return this.#options.description.blocks.findIndex((block) => block.id === id);
+  }
+}
+
+function keepsNoInputs(worker: string): WorkerError {
+  return new WorkerError(
+    "FAILED_PRECONDITION",
+    `Worker ${worker} keeps no inputs for a way back: it is an older version of Tutti, update it`,
+    { details: { worker, field: "keep_inputs" } },
+  );
 }

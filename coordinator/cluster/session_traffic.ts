@@ -5,7 +5,11 @@
  * @module
  */
 
-import type { ExpertDescription, ForwardRange } from "../../shared/engine/expert.ts";
+import type {
+  ExpertDescription,
+  ForwardRange,
+  SessionBackward,
+} from "../../shared/engine/expert.ts";
 import {
   type ArenaLayout,
   arenaLayout,
@@ -13,17 +17,21 @@ import {
   sameMemory,
   SessionArena,
 } from "../../shared/engine/session_arena.ts";
-import { TuttiError, WorkerError } from "../../shared/errors.ts";
+import { ShapeError, TuttiError, WorkerError } from "../../shared/errors.ts";
 import { alignedTensor } from "../../shared/lane/aligned_memory.ts";
+import type { BlockId } from "../../shared/models/blocks.ts";
 import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import { parseAddress } from "../../shared/wire/address.ts";
 import { encodedBytes, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
-import { type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
+import { type PlaneOffer, type TensorHead, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
+  backwardToMessage,
   type Carried,
   forwardToMessage,
+  type SessionEvent,
   usePlaneToMessage,
 } from "../../shared/wire/convert_session.ts";
+import type { Message } from "../../shared/wire/fields.ts";
 import { PlaneError } from "../../shared/wire/plane/plane_error.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { planeLost, type SessionPlane } from "../../shared/wire/plane/session_plane.ts";
@@ -42,10 +50,19 @@ export interface SessionTrafficOptions {
   checkSize(what: string, bytes: number): void;
 }
 
+type GradientsEvent = Extract<SessionEvent, { kind: "gradients" }>;
+
 /** A tensor and what it was on the way. */
 export interface Arrived {
   /** f32 `[B, C, h, w]`, valid until the next one arrives. */
   readonly hiddenStates: F32Tensor;
+  readonly wireBytes: number;
+}
+
+export interface ArrivedGradients {
+  /** f32 `[B, C, h, w]`, as all of these valid until the next command. */
+  readonly gradHiddenStates: F32Tensor;
+  readonly gradResiduals: ReadonlyMap<BlockId, F32Tensor>;
   readonly wireBytes: number;
 }
 
@@ -76,6 +93,12 @@ export class SessionTraffic {
   inputBuffer(block: string): F32Tensor | undefined {
     const index = this.#indexOf(block);
     return index < 0 ? undefined : this.#arena?.input(index);
+  }
+
+  /** Where the gradient of the output of a block is wanted, in a session that keeps inputs. */
+  gradientBuffer(block: string): F32Tensor | undefined {
+    const index = this.#indexOf(block);
+    return index < 0 ? undefined : this.#arena?.gradient(index + 1);
   }
 
   /**
@@ -124,7 +147,6 @@ export class SessionTraffic {
    */
   async send(range: ForwardRange, signal: AbortSignal): Promise<number> {
     const { first, hiddenStates } = range;
-    const plane = this.#plane!;
     const index = this.#indexOf(first);
     const slot = this.#layout.inputs[index];
     // What has no place in the session goes as it is: the worker says what is wrong with it.
@@ -134,22 +156,68 @@ export class SessionTraffic {
       await this.#exchange.send(forwardToMessage(range, { hiddenStates }));
       return bytes;
     }
-    const target = this.#arena?.input(index);
-    if (target && !sameMemory(target, hiddenStates)) target.data.set(hiddenStates.data);
-    const wireDtype = this.#dtypeOf(this.#options.description.blocks[index - 1]?.id);
-    const head = { shape: slot.shape, wireDtype, sequence: this.#sequences.sent };
+    const head = {
+      shape: slot.shape,
+      wireDtype: this.#dtypeOf(this.#options.description.blocks[index - 1]?.id),
+      sequence: this.#sequences.sent,
+    };
     const command = forwardToMessage(range, { head });
+    return await this.#send(
+      command,
+      hiddenStates,
+      head,
+      this.#arena?.input(index),
+      "result",
+      signal,
+    );
+  }
+
+  /**
+   * Sends the command of a range of the way back with its gradient, which must fit.
+   *
+   * @returns bytes on the wire
+   * @throws {TuttiError} what became of the plane
+   */
+  async sendGradient(range: SessionBackward, signal: AbortSignal): Promise<number> {
+    const { last, gradOutput } = range;
+    const head = {
+      shape: gradOutput.shape,
+      wireDtype: "f32",
+      sequence: this.#sequences.sent,
+    } as const;
+    const command = backwardToMessage(range, head);
+    return await this.#send(
+      command,
+      gradOutput,
+      head,
+      this.gradientBuffer(last),
+      "gradients",
+      signal,
+    );
+  }
+
+  /** @param target where both ends have memory in common, the tensor's place in it */
+  async #send(
+    command: Message,
+    tensor: F32Tensor,
+    head: TensorHead,
+    target: F32Tensor | undefined,
+    answer: "result" | "gradients",
+    signal: AbortSignal,
+  ): Promise<number> {
+    const plane = this.#plane!;
+    if (target && !sameMemory(target, tensor)) target.data.set(tensor.data);
     this.#sequences.sent++;
     await this.#exchange.send(command);
     try {
-      await plane.send(hiddenStates, head, signal);
+      await plane.send(tensor, head, signal);
     } catch (error) {
       this.#lose(plane, error);
       // The worker misses the tensor and says so; unless it says more, our own error is the one to tell.
-      await this.#exchange.receive("result").catch(() => {});
+      await this.#exchange.receive(answer).catch(() => {});
       throw this.#planeError(plane, error);
     }
-    return encodedBytes(wireDtype, hiddenStates.data.length);
+    return encodedBytes(head.wireDtype, tensor.data.length);
   }
 
   /**
@@ -171,21 +239,74 @@ export class SessionTraffic {
       throw wrongAnswer(error, this.#options.address, context);
     }
     if (hiddenStates) return { hiddenStates, wireBytes: hiddenStates.data.byteLength };
-    const plane = this.#plane!;
-    const expected = { sequence: this.#sequences.received++, wireDtype: this.#dtypeOf(last) };
+    this.#checkHead(head, this.#dtypeOf(last), context);
+    const target = this.#arena?.result(index) ?? this.#receiveBuffer(shape);
+    return { hiddenStates: target, wireBytes: await this.#receive(head, target, signal) };
+  }
+
+  /**
+   * The gradients that an event announced.
+   *
+   * @param leaving the skips of which the worker must send one
+   * @throws {TuttiError} as `receive()`
+   */
+  async receiveGradients(
+    { gradHiddenStates: head, gradSkips }: GradientsEvent,
+    { first }: SessionBackward,
+    leaving: readonly BlockId[],
+    context: CallContext,
+    signal: AbortSignal,
+  ): Promise<ArrivedGradients> {
+    const index = this.#indexOf(first);
+    const slots = [
+      this.#layout.gradients[index]!,
+      ...leaving.map((block) => this.#layout.skipGradients.get(block)!),
+    ];
+    const heads = [head, ...gradSkips.map(([, skipHead]) => skipHead)];
+    try {
+      const sent = gradSkips.map(([block]) => block);
+      if (sent.join() !== leaving.join()) {
+        throw new ShapeError(`grad_skips must be of [${leaving}]: current value is [${sent}]`);
+      }
+      heads.forEach((each, i) =>
+        expectShape(i === 0 ? "grad_hidden_states" : "gradient", each, slots[i]!.shape)
+      );
+    } catch (error) {
+      throw wrongAnswer(error, this.#options.address, context);
+    }
+    for (const each of heads) this.#checkHead(each, "f32", context);
+    const targets = this.#arena
+      ? [this.#arena.gradient(index), ...leaving.map((id) => this.#arena!.skipGradient(id))]
+      : slots.map(({ shape }) => alignedTensor("float32", shape));
+    let wireBytes = 0;
+    for (const [i, each] of heads.entries()) {
+      wireBytes += await this.#receive(each, targets[i]!, signal);
+    }
+    const [gradHiddenStates, ...skips] = targets as [F32Tensor, ...F32Tensor[]];
+    const gradResiduals = new Map(leaving.map((block, i) => [block, skips[i]!]));
+    return { gradHiddenStates, gradResiduals, wireBytes };
+  }
+
+  /** The next tensor on the plane must be announced as what is expected. */
+  #checkHead(head: TensorHead, wireDtype: WireDtype, context: CallContext): void {
+    const expected = { sequence: this.#sequences.received++, wireDtype };
     for (const field of ["sequence", "wireDtype"] as const) {
       if (head[field] === expected[field]) continue;
       const what = `${field} must be ${expected[field]}: current value is ${head[field]}`;
       throw wrongAnswer(what, this.#options.address, context);
     }
-    const target = this.#arena?.result(index) ?? this.#receiveBuffer(shape);
+  }
+
+  /** @returns bytes on the wire */
+  async #receive(head: TensorHead, target: F32Tensor, signal: AbortSignal): Promise<number> {
+    const plane = this.#plane!;
     try {
       await plane.receive(target, head, signal);
     } catch (error) {
       this.#lose(plane, error);
       throw this.#planeError(plane, error);
     }
-    return { hiddenStates: target, wireBytes: encodedBytes(head.wireDtype, target.data.length) };
+    return encodedBytes(head.wireDtype, target.data.length);
   }
 
   /** To be called when the worker says that the plane failed on its side. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { TuttiError } from "../errors.ts";
 import type { BlockId } from "../models/blocks.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { UNetBlock } from "../models/unet/block_table.ts";
@@ -39,6 +40,15 @@ export interface DifferentiableExpert extends Expert {
 
 export function isDifferentiable(expert: Expert): expert is DifferentiableExpert {
   return "backwardBlock" in expert;
+}
+
+/** @throws {TuttiError} UNIMPLEMENTED if the expert computes no gradients */
+export function differentiable(expert: Expert): DifferentiableExpert {
+  if (isDifferentiable(expert)) return expert;
+  throw new TuttiError(
+    "UNIMPLEMENTED",
+    `Expert "${expert.description.name}" computes no gradients: it can be sampled, not trained through`,
+  );
 }
 
 /** What the graphs are built from. */

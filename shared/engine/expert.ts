@@ -117,6 +117,8 @@ export interface SessionConfig {
   readonly job?: string;
   /** Where an expert of this process keeps the session's feature maps. @default memory of its own */
   readonly memory?: ArenaMemory;
+  /** Whether every block's input stays until the next step, for `backward()`: takes more memory. @default false */
+  readonly keepInputs?: boolean;
 }
 
 /** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */
@@ -142,12 +144,38 @@ export interface ForwardResult {
   /** Milliseconds in the graphs, and waiting for a lane. */
   readonly computeMs: number;
   readonly queueMs: number;
-  /** Of an expert elsewhere: how the feature maps travelled, and their bytes on the way. */
-  readonly travel?: {
-    readonly plane: string;
-    readonly sentBytes: number;
-    readonly receivedBytes: number;
-  };
+  readonly travel?: Travel;
+}
+
+/** Of an expert elsewhere: how the feature maps travelled, and their bytes on the way. */
+export interface Travel {
+  readonly plane: string;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+/** Asks for the gradients of blocks `first..last` (ids, inclusive) of the step that ran last. */
+export interface SessionBackward {
+  /** Index into `SessionConfig.timesteps`: of that step. */
+  readonly stepIndex: number;
+  readonly first: BlockId;
+  readonly last: BlockId;
+  /** Gradient of the output of `last`, f32 `[B, C, h, w]`; without that of a skip that never left the session. */
+  readonly gradOutput: F32Tensor;
+}
+
+/** In the session's memory, as a `ForwardResult`. */
+export interface SessionGradients {
+  /** Of the input of `first`, f32 `[B, C, h, w]`. */
+  readonly gradHiddenStates: F32Tensor;
+  /**
+   * Of the skips of OUT blocks in the range that had left the session as some range's output, by the block that made
+   * them, in the order in which those run. Of other skips the session adds the gradients up itself.
+   */
+  readonly gradResiduals: ReadonlyMap<BlockId, F32Tensor>;
+  readonly computeMs: number;
+  readonly queueMs: number;
+  readonly travel?: Travel;
 }
 
 /**
@@ -164,6 +192,16 @@ export interface ExpertSession {
   inputBuffer(range: Omit<ForwardRange, "hiddenStates">): F32Tensor | undefined;
   /** @throws {TuttiError} FAILED_PRECONDITION on blocks out of order, INVALID_ARGUMENT on wrong shapes, DATA_LOSS on NaN */
   forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult>;
+  /** As `inputBuffer()`, for the gradient that a range of the way back takes. */
+  gradientBuffer?(range: Omit<SessionBackward, "gradOutput">): F32Tensor | undefined;
+  /**
+   * The way back through a step whose blocks have all run, in a session that keeps inputs: in ranges from the last block to
+   * the first, none across the end of a range that ran forward. It may begin again at the last block at any time; a range
+   * that failed may be asked for again.
+   *
+   * @throws {TuttiError} FAILED_PRECONDITION on ranges out of order, and if the session keeps no inputs; else as `forward()`
+   */
+  backward?(range: SessionBackward, signal?: AbortSignal): Promise<SessionGradients>;
   close(): Promise<void>;
 }
 

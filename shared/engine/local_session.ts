@@ -9,14 +9,20 @@ import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
 import type { BlockId } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import { type F32Tensor, repeatRows, sliceRows } from "../tensor/tensor.ts";
+import { differentiable } from "./backward.ts";
+import { noInputsKept } from "./backward_order.ts";
 import type {
   Expert,
   ExpertSession,
   ForwardRange,
   ForwardResult,
+  SessionBackward,
   SessionConfig,
+  SessionGradients,
+  StatelessForward,
 } from "./expert.ts";
 import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
+import { WayBack } from "./way_back.ts";
 
 export class LocalSession implements ExpertSession {
   readonly #expert: Expert;
@@ -25,6 +31,8 @@ export class LocalSession implements ExpertSession {
   readonly #tembs: F32Tensor;
   readonly #arena: SessionArena;
   readonly #job: string;
+  /** Of a session that keeps inputs. */
+  readonly #wayBack: WayBack | undefined;
   /** Index of the block that may come next; 0 means that a new step starts. */
   #position = 0;
   #stepIndex = -1;
@@ -40,13 +48,17 @@ export class LocalSession implements ExpertSession {
       arenaLayout(expert.description.blocks, config),
       config.memory,
     );
+    this.#wayBack = config.keepInputs ? this.#openWayBack() : undefined;
   }
 
   inputBuffer(range: Omit<ForwardRange, "hiddenStates">): F32Tensor {
-    return this.#arena.input(this.#locate(range).first);
+    const { first } = this.#locate(range);
+    // Whoever asks may write, and then the input of the step before is gone.
+    this.#wayBack?.order.interrupt();
+    return this.#arena.input(first);
   }
 
-  /** @throws {ShapeError} if the config does not fit the expert */
+  /** @throws {ShapeError} if the config does not fit the expert, UNIMPLEMENTED if gradients are wanted that it has not */
   static async open(expert: Expert, config: SessionConfig): Promise<LocalSession> {
     const { batch, height, width, encoderHiddenStates, timesteps } = config;
     for (const [name, value] of Object.entries({ batch, height, width })) {
@@ -61,18 +73,33 @@ export class LocalSession implements ExpertSession {
     return new LocalSession(expert, config, tembs);
   }
 
-  async forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
-    // Two ranges at once would take each other's skips.
+  forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
+    return this.#alone(range, () => this.#forward(range, signal));
+  }
+
+  gradientBuffer(range: Omit<SessionBackward, "gradOutput">): F32Tensor {
+    return this.#openedWayBack().gradientBuffer(range);
+  }
+
+  backward(range: SessionBackward, signal?: AbortSignal): Promise<SessionGradients> {
+    return this.#alone(range, () => this.#openedWayBack().run(range, signal));
+  }
+
+  /** Two ranges at once would take each other's skips. */
+  async #alone<T>(
+    { first, last }: Pick<ForwardRange, "first" | "last">,
+    work: () => Promise<T>,
+  ): Promise<T> {
     if (this.#running) {
       throw new TuttiError(
         "FAILED_PRECONDITION",
-        `A session takes one range at a time: ${range.first}..${range.last} came before the last one ended`,
-        { details: { block: range.first } },
+        `A session takes one range at a time: ${first}..${last} came before the last one ended`,
+        { details: { block: first } },
       );
     }
     this.#running = true;
     try {
-      return await this.#forward(range, signal);
+      return await work();
     } finally {
       this.#running = false;
     }
@@ -81,35 +108,26 @@ export class LocalSession implements ExpertSession {
   async #forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
     const { first, last } = this.#locate(range);
     const { blocks } = this.#expert.description;
-    const { encoderHiddenStates } = this.#config;
     const input = this.#arena.input(first);
     checkTensor("hidden_states", range.hiddenStates, "float32", input.shape);
     if (!sameMemory(range.hiddenStates, input)) input.data.set(range.hiddenStates.data);
     this.#stepIndex = range.stepIndex;
     // A range that fails half-way cannot be continued: only a new step may follow.
     this.#position = 0;
+    this.#wayBack?.order.interrupt();
 
     const temb = this.#tembOf(range.stepIndex);
     let computeMs = 0, queueMs = 0;
     for (let index = first; index <= last; index++) {
       throwIfAborted(signal);
-      const block = blocks[index]!;
       const output = this.#outputOf(index, last);
-      const [, , height = 0, width = 0] = output.shape;
-      const result = await this.#expert.forwardBlock({
-        block: block.id,
-        hiddenStates: this.#arena.input(index),
-        temb,
-        encoderHiddenStates,
-        ...(block.skipFrom !== undefined && { residual: this.#residual(block.skipFrom) }),
-        ...(block.upsamples && { targetSize: [height, width] as const }),
-        job: this.#job,
-        output,
-      }, signal);
+      const request = { ...this.#request(index, temb), job: this.#job, output };
+      const result = await this.#expert.forwardBlock(request, signal);
       computeMs += result.computeMs;
       queueMs += result.queueMs;
     }
     this.#position = (last + 1) % blocks.length;
+    this.#wayBack?.order.ran(first, last, range.stepIndex);
     return { hiddenStates: this.#arena.result(last), computeMs, queueMs };
   }
 
@@ -118,11 +136,43 @@ export class LocalSession implements ExpertSession {
     return Promise.resolve();
   }
 
+  /** What a block is called with. */
+  #request(index: number, temb: F32Tensor): StatelessForward {
+    const block = this.#expert.description.blocks[index]!;
+    const [, , height = 0, width = 0] = this.#arena.result(index).shape;
+    return {
+      block: block.id,
+      hiddenStates: this.#arena.input(index),
+      temb,
+      encoderHiddenStates: this.#config.encoderHiddenStates,
+      ...(block.skipFrom !== undefined && { residual: this.#residual(block.skipFrom) }),
+      ...(block.upsamples && { targetSize: [height, width] as const }),
+    };
+  }
+
+  #openWayBack(): WayBack {
+    const expert = differentiable(this.#expert);
+    return new WayBack({
+      blocks: expert.description.blocks,
+      arena: this.#arena,
+      differentiate: (index, gradOutput, signal) => {
+        const request = this.#request(index, this.#tembOf(this.#stepIndex));
+        return expert.backwardBlock({ ...request, job: this.#job, gradOutput }, signal);
+      },
+    });
+  }
+
+  #openedWayBack(): WayBack {
+    if (this.#closed) throw closedError();
+    if (this.#wayBack) return this.#wayBack;
+    throw noInputsKept();
+  }
+
   /** Indices of the range's ends. Refuses what is unknown, out of order, or of another step. */
   #locate(
     { first, last, stepIndex }: Omit<ForwardRange, "hiddenStates">,
   ): { first: number; last: number } {
-    if (this.#closed) throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
+    if (this.#closed) throw closedError();
     const { blocks } = this.#expert.description;
     const { timesteps } = this.#config;
     if (!(Number.isSafeInteger(stepIndex) && 0 <= stepIndex && stepIndex < timesteps.length)) {
@@ -181,4 +231,8 @@ export class LocalSession implements ExpertSession {
     const { blocks } = this.#expert.description;
     return this.#arena.input(blocks.findIndex(({ id }) => id === producer) + 1);
   }
+}
+
+function closedError(): TuttiError {
+  return new TuttiError("FAILED_PRECONDITION", "The session is closed");
 }

@@ -9,7 +9,7 @@
  */
 
 import { alignedTensor } from "../lane/aligned_memory.ts";
-import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import { type BlockId, blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
 import { byteLength, elementCount, f32, type F32Tensor, type Shape } from "../tensor/tensor.ts";
 
 /** B, and H and W in latent pixels. */
@@ -17,6 +17,8 @@ export interface ArenaSize {
   readonly batch: number;
   readonly height: number;
   readonly width: number;
+  /** Whether there is to be a way back: no input is overwritten within a step, and gradients have places. */
+  readonly keepInputs?: boolean;
 }
 
 /** One feature map, f32. */
@@ -33,6 +35,13 @@ export interface ArenaLayout {
   readonly inputs: readonly Slot[];
   /** Output of each block, where that is what the session answers with. All in the same place. */
   readonly results: readonly Slot[];
+  /**
+   * With `keepInputs`, else empty: gradient of the input of each block, and last of the output of all. Two places in
+   * turn: the gradient of a block's output lies in one, that of its input in the other.
+   */
+  readonly gradients: readonly Slot[];
+  /** With `keepInputs`: gradient of the skip that each block made. */
+  readonly skipGradients: ReadonlyMap<BlockId, Slot>;
 }
 
 /** Memory of an arena: at `byteOffset`, whose address 64 divides, and as long as the layout says. */
@@ -44,7 +53,7 @@ export interface ArenaMemory {
 const ALIGNMENT_BYTES = 64;
 
 export function arenaLayout(blocks: readonly BlockSpec[], size: ArenaSize): ArenaLayout {
-  const { batch, height, width } = size;
+  const { batch, height, width, keepInputs = false } = size;
   const inputShapes = blocks.map(({ inChannels, inScale }): Shape => [
     batch,
     inChannels,
@@ -63,20 +72,35 @@ export function arenaLayout(blocks: readonly BlockSpec[], size: ArenaSize): Aren
     return start;
   };
   const skips = new Set(blocks.flatMap(({ skipFrom }) => skipFrom ?? []));
-  const isSkip = (index: number) => index > 0 && skips.has(blocks[index - 1]!.id);
+  const isKept = (index: number) => keepInputs || (index > 0 && skips.has(blocks[index - 1]!.id));
   // Two places in turn: within a range a block reads the one while it writes the other.
   const passing = [0, 1].map((turn) =>
-    take(inputShapes.filter((_, index) => !isSkip(index) && index % 2 === turn))
+    take(inputShapes.filter((_, index) => !isKept(index) && index % 2 === turn))
   );
   const inputs = inputShapes.map((shape, index): Slot => ({
-    byteOffset: isSkip(index) ? take([shape]) : passing[index % 2]!,
+    byteOffset: isKept(index) ? take([shape]) : passing[index % 2]!,
     shape,
   }));
   const result = take(resultShapes);
+  const gradientShapes = keepInputs ? [...inputShapes, ...resultShapes.slice(-1)] : [];
+  const turns = [0, 1].map((turn) => take(gradientShapes.filter((_, index) => index % 2 === turn)));
+  const gradients = gradientShapes.map((shape, index) => ({
+    byteOffset: turns[index % 2]!,
+    shape,
+  }));
+  const skipGradients = new Map(
+    blocks.flatMap(({ id }, index) => {
+      if (!keepInputs || !skips.has(id)) return [];
+      const shape = resultShapes[index]!;
+      return [[id, { byteOffset: take([shape]), shape }] as const];
+    }),
+  );
   return {
     bytes: end,
     inputs,
     results: resultShapes.map((shape) => ({ byteOffset: result, shape })),
+    gradients,
+    skipGradients,
   };
 }
 
@@ -94,6 +118,16 @@ export class SessionArena {
   /** Where block `index` reads its input. */
   input(index: number): F32Tensor {
     return this.#tensor(this.layout.inputs[index]!);
+  }
+
+  /** Of a session that keeps inputs: the gradient of the input of block `index`; after the last block, of its output. */
+  gradient(index: number): F32Tensor {
+    return this.#tensor(this.layout.gradients[index]!);
+  }
+
+  /** Of a session that keeps inputs: the gradient of the skip that a block made. */
+  skipGradient(producer: BlockId): F32Tensor {
+    return this.#tensor(this.layout.skipGradients.get(producer)!);
   }
 
   /** Where the session's answer goes if block `index` is the last of a range. */

@@ -76,7 +76,7 @@ const UNSPECIFIED_PLANE = "PLANE_UNSPECIFIED";
 const TOKEN_BYTES = 16;
 const MAX_PLANES = 16;
 /** More blocks than any U-Net has. */
-const MAX_BLOCKS = 256;
+export const MAX_BLOCKS = 256;
 const MAX_SEQUENCE = 2 ** 32 - 1;
 
 export function headToMessage({ shape, wireDtype, sequence }: TensorHead): Message {

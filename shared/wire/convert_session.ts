@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { AddedCond, ForwardRange, SessionConfig } from "../engine/expert.ts";
+import type { AddedCond, ForwardRange, SessionBackward, SessionConfig } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
 import {
@@ -18,6 +18,7 @@ import {
 import {
   headFromFields,
   headToMessage,
+  MAX_BLOCKS,
   offersFromFields,
   offerToMessage,
   planeField,
@@ -48,10 +49,12 @@ export type SessionCommand =
   | { readonly kind: "open"; readonly open: OpenCommand }
   | { readonly kind: "usePlane"; readonly use: PlaneUse }
   | { readonly kind: "forward"; readonly range: RangeCommand; readonly input: Carried }
+  | { readonly kind: "backward"; readonly range: BackwardCommand; readonly gradOutput: TensorHead }
   | { readonly kind: "piece"; readonly data: Uint8Array }
   | { readonly kind: "close" };
 
 export type RangeCommand = Omit<ForwardRange, "hiddenStates">;
+export type BackwardCommand = Omit<SessionBackward, "gradOutput">;
 
 /** An open command whose sizes are read and whose tensor is not: admission comes between. */
 export interface OpenCommand
@@ -76,6 +79,7 @@ export function openToMessage(
       width: uint32("width", config.width),
       timesteps: config.timesteps,
       job: config.job ?? "",
+      keepInputs: config.keepInputs ?? false,
       encoderHiddenStates: tensorToMessage(config.encoderHiddenStates),
       ...addedCondToMessage(config.addedCond),
       ...transportToMessage(transport),
@@ -91,6 +95,12 @@ export function forwardToMessage(range: RangeCommand, input: Carried): Message {
   const { first, last } = range;
   const stepIndex = uint32("step_index", range.stepIndex);
   return { forward: { stepIndex, first, last, ...carriedToMessage(input) } };
+}
+
+export function backwardToMessage(range: BackwardCommand, gradOutput: TensorHead): Message {
+  const { first, last } = range;
+  const stepIndex = uint32("step_index", range.stepIndex);
+  return { backward: { stepIndex, first, last, gradOutput: headToMessage(gradOutput) } };
 }
 
 /** Of a command or of an event. */
@@ -112,15 +122,12 @@ export function commandFromMessage(message: unknown): SessionCommand {
       return { kind, use: planeUseFromFields(new Fields(fields.get(kind), "UsePlane")) };
     case "forward": {
       const forward = new Fields(fields.get("forward"), "ForwardRange");
-      return {
-        kind,
-        range: {
-          stepIndex: forward.whole("stepIndex", 0),
-          first: forward.name("first"),
-          last: forward.name("last"),
-        },
-        input: carriedFromFields(forward),
-      };
+      return { kind, range: rangeFromFields(forward), input: carriedFromFields(forward) };
+    }
+    case "backward": {
+      const backward = new Fields(fields.get("backward"), "BackwardRange");
+      const gradOutput = headFromFields(backward.message("gradOutput"));
+      return { kind, range: rangeFromFields(backward), gradOutput };
     }
     case "piece":
       return { kind, data: pieceFromFields(new Fields(fields.get(kind), "TensorPiece")) };
@@ -129,10 +136,19 @@ export function commandFromMessage(message: unknown): SessionCommand {
     default:
       throw new TuttiError(
         "INVALID_ARGUMENT",
-        "SessionRequest.command must be one of open, use_plane, forward, piece, close: " +
-          "current value is not set",
+        "SessionRequest.command must be one of open, use_plane, forward, backward, piece, " +
+          "close: current value is not set",
       );
   }
+}
+
+/** What ranges have in common, forward and backward. */
+function rangeFromFields(fields: Fields): RangeCommand {
+  return {
+    stepIndex: fields.whole("stepIndex", 0),
+    first: fields.name("first"),
+    last: fields.name("last"),
+  };
 }
 
 function openFromFields(fields: Fields): OpenCommand {
@@ -144,6 +160,7 @@ function openFromFields(fields: Fields): OpenCommand {
     width: fields.whole("width", 1),
     timesteps: fields.numbers("timesteps", MAX_LIST),
     ...(job !== "" && { job }),
+    keepInputs: fields.flag("keepInputs"),
     transport: transportFromFields(fields),
     encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
     addedCond: () => addedCondFromFields(fields),
@@ -159,6 +176,7 @@ export type SessionEvent =
     readonly sessionId: string;
     readonly arenaBytes: number;
     readonly offers: readonly PlaneOffer[];
+    readonly keepInputs: boolean;
   }
   | { readonly kind: "planeInUse"; readonly plane: PlaneKind }
   | {
@@ -167,14 +185,22 @@ export type SessionEvent =
     readonly computeMs: number;
     readonly queueMs: number;
   }
+  | {
+    readonly kind: "gradients";
+    readonly gradHiddenStates: TensorHead;
+    /** By the block that made the skip, in the order in which the tensors travel. */
+    readonly gradSkips: readonly (readonly [string, TensorHead])[];
+    readonly computeMs: number;
+    readonly queueMs: number;
+  }
   | { readonly kind: "piece"; readonly data: Uint8Array }
   | { readonly kind: "closed" }
   | { readonly kind: "error"; readonly error: unknown };
 
 export function openedToMessage(
-  { sessionId, arenaBytes, offers }: Omit<Extract<SessionEvent, { kind: "opened" }>, "kind">,
+  { offers, ...opened }: Omit<Extract<SessionEvent, { kind: "opened" }>, "kind">,
 ): Message {
-  return { opened: { sessionId, arenaBytes, offers: offers.map(offerToMessage) } };
+  return { opened: { ...opened, offers: offers.map(offerToMessage) } };
 }
 
 export function planeInUseToMessage(plane: PlaneKind): Message {
@@ -185,6 +211,22 @@ export function resultToMessage(
   { output, computeMs, queueMs }: Omit<Extract<SessionEvent, { kind: "result" }>, "kind">,
 ): Message {
   return { result: { ...carriedToMessage(output), computeMs, queueMs } };
+}
+
+export function gradientsToMessage(
+  { gradHiddenStates, gradSkips, computeMs, queueMs }: Omit<
+    Extract<SessionEvent, { kind: "gradients" }>,
+    "kind"
+  >,
+): Message {
+  return {
+    gradients: {
+      gradHiddenStates: headToMessage(gradHiddenStates),
+      gradSkips: gradSkips.map(([block, head]) => ({ block, gradient: headToMessage(head) })),
+      computeMs,
+      queueMs,
+    },
+  };
 }
 
 export function closedToMessage(): Message {
@@ -203,6 +245,7 @@ export function eventFromMessage(message: unknown): SessionEvent {
         sessionId: opened.name("sessionId"),
         arenaBytes: opened.whole("arenaBytes", 0),
         offers: offersFromFields(opened),
+        keepInputs: opened.flag("keepInputs"),
       };
     }
     case "planeInUse":
@@ -214,6 +257,19 @@ export function eventFromMessage(message: unknown): SessionEvent {
         output: carriedFromFields(result),
         computeMs: result.number("computeMs"),
         queueMs: result.number("queueMs"),
+      };
+    }
+    case "gradients": {
+      const gradients = new Fields(fields.get(kind), "BackwardResult");
+      return {
+        kind,
+        gradHiddenStates: headFromFields(gradients.message("gradHiddenStates")),
+        gradSkips: gradients.list("gradSkips", MAX_BLOCKS).map((entry) => {
+          const skip = new Fields(entry, "SkipGradient");
+          return [skip.name("block"), headFromFields(skip.message("gradient"))] as const;
+        }),
+        computeMs: gradients.number("computeMs"),
+        queueMs: gradients.number("queueMs"),
       };
     }
     case "piece":

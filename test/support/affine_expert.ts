@@ -172,6 +172,8 @@ export class AffineExpert implements Expert {
     return {
       inputBuffer: (range) => session.inputBuffer(range),
       forward: (range, signal) => session.forward(range, signal),
+      gradientBuffer: (range) => session.gradientBuffer(range),
+      backward: (range, signal) => session.backward(range, signal),
       close: () => {
         if (open) this.openSessions--;
         open = false;

@@ -40,6 +40,20 @@ Deno.test("sessionBytes() of a 512-pixel SD1.5 image: its 12 skips, three maps i
   assert.equal(sessionBytes(SD15, IMAGE_512), skips + passing + widest + text + temb);
 });
 
+Deno.test("sessionBytes() of a session that keeps inputs: every block's input, the gradients of skips, two that pass", () => {
+  const kept = { ...IMAGE_512, keepInputs: true };
+  const extra = sessionBytes(SD15, kept) - sessionBytes(SD15, IMAGE_512);
+  const inputs = SD15.blocks.filter((_, index) =>
+    index === 0 || !SD15.blocks.some(({ skipFrom }) => skipFrom === SD15.blocks[index - 1]!.id)
+  ).map(({ inChannels, inScale }) => 2 * inChannels * (64 >> inScale) ** 2 * 4);
+  const skips = 2 * 6_635_520 * 4;
+  // Without kept inputs those that are no skips take two places, of the widest; now gradients do. One of them is of the
+  // input of OUT09, the other of that of OUT10, in either case.
+  assert.equal(extra, inputs.reduce((sum, bytes) => sum + bytes) + skips);
+  // Four rows of 512 pixels fit in a session by default.
+  assert.ok(sessionBytes(SD15, { ...kept, batch: 4 }) < DEFAULT_LIMITS.sessionBytes);
+});
+
 Deno.test("widestOutput() of SD1.5 is where OUT08 enlarges 640 channels to full size", () => {
   assert.deepEqual(widestOutput(SD15, IMAGE_512), { block: "OUT08", bytes: 2 * 640 * 64 * 64 * 4 });
 });

@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
+import type { ForwardResult, SessionGradients } from "../../shared/engine/expert.ts";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type F32Tensor, formatType } from "../../shared/tensor/tensor.ts";
 import type { WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
 import type { TensorHead } from "../../shared/wire/convert_plane.ts";
-import { type RangeCommand, resultToMessage } from "../../shared/wire/convert_session.ts";
+import { gradientsToMessage, resultToMessage } from "../../shared/wire/convert_session.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { planeLost, type SessionPlane } from "../../shared/wire/plane/session_plane.ts";
 import type { CommandStream } from "../rpc/command_stream.ts";
@@ -47,24 +47,33 @@ export class PlaneTraffic {
   }
 
   /**
-   * The input of a range, in the session's memory.
+   * A tensor that was announced, in the session's memory.
    *
-   * @throws {TuttiError} what the session refuses, ShapeError for another tensor than the range takes, or a PlaneError
+   * @param name of the tensor, for errors
+   * @param locate where the session wants it
+   * @throws {TuttiError} what the session refuses, ShapeError for another tensor than it takes, or a PlaneError
    */
-  async receive(session: ExpertSession, range: RangeCommand, head: TensorHead): Promise<F32Tensor> {
+  async receive(
+    name: string,
+    head: TensorHead,
+    locate: () => F32Tensor | undefined,
+  ): Promise<F32Tensor> {
     const plane = this.#plane;
     if (!plane) {
       throw new TuttiError(
         "FAILED_PRECONDITION",
         "A feature map was announced on a plane, and the session uses none: " +
-          "choose one with use_plane, or send it in hidden_states",
+          `choose one with use_plane${
+            name === "hidden_states" ? ", or send it in hidden_states" : ""
+          }`,
+        { details: { tensor: name } },
       );
     }
     let target: F32Tensor;
     try {
       this.#checkSequence(head);
-      target = inputOf(session, range);
-      checkHead(head, target, plane);
+      target = located(locate());
+      checkHead(name, head, target, plane);
     } catch (error) {
       if (plane.refuse()) throw error;
       throw this.#lose(plane, error);
@@ -82,19 +91,52 @@ export class PlaneTraffic {
       );
     }
     const wireDtype = plane.kind === "shm" ? "f32" : this.#options.dtypeOf(last);
-    const head = { shape: hiddenStates.shape, wireDtype, sequence: this.#sent++ };
+    const head = this.#head(hiddenStates, wireDtype);
     await this.#stream.send(resultToMessage({ output: { head }, computeMs, queueMs }));
-    try {
-      await this.#whileThere(plane, (signal) => plane.send(hiddenStates, head, signal));
-    } catch (error) {
-      // The client has its answer, and notices by itself that the tensor does not come.
-      if (plane.kind === "grpc") throw error;
-    }
+    await this.#send(plane, [[hiddenStates, head]]);
+  }
+
+  /** Tells the client that a range of the way back is done, and hands it the gradients. */
+  async answerGradients(
+    { gradHiddenStates, gradResiduals, computeMs, queueMs }: SessionGradients,
+  ): Promise<void> {
+    // The gradient that the range took came on it.
+    const plane = this.#plane!;
+    const head = this.#head(gradHiddenStates, "f32");
+    const skips = [...gradResiduals].map(([block, gradient]) =>
+      [block, gradient, this.#head(gradient, "f32")] as const
+    );
+    const gradSkips = skips.map(([block, , skipHead]) => [block, skipHead] as const);
+    await this.#stream.send(
+      gradientsToMessage({ gradHiddenStates: head, gradSkips, computeMs, queueMs }),
+    );
+    await this.#send(plane, [
+      [gradHiddenStates, head],
+      ...skips.map(([, gradient, skipHead]) => [gradient, skipHead] as const),
+    ]);
   }
 
   close(): void {
     this.#plane?.close();
     this.#plane = undefined;
+  }
+
+  #head({ shape }: F32Tensor, wireDtype: WireDtype): TensorHead {
+    return { shape, wireDtype, sequence: this.#sent++ };
+  }
+
+  async #send(
+    plane: SessionPlane,
+    tensors: readonly (readonly [F32Tensor, TensorHead])[],
+  ): Promise<void> {
+    try {
+      for (const [tensor, head] of tensors) {
+        await this.#whileThere(plane, (signal) => plane.send(tensor, head, signal));
+      }
+    } catch (error) {
+      // The client has its answer, and notices by itself that the tensor does not come.
+      if (plane.kind === "grpc") throw error;
+    }
   }
 
   /** A tensor that is refused for another reason has come all the same: the next one has the next number. */
@@ -132,12 +174,17 @@ export class PlaneTraffic {
 }
 
 /** @throws {TuttiError} INVALID_ARGUMENT if it is not the tensor that the range takes */
-function checkHead(head: TensorHead, target: F32Tensor, plane: SessionPlane): void {
+function checkHead(
+  name: string,
+  head: TensorHead,
+  target: F32Tensor,
+  plane: SessionPlane,
+): void {
   if (head.shape.join() !== target.shape.join()) {
     throw new ShapeError(
-      `hidden_states must be ${formatType("float32", target.shape)}: ` +
+      `${name} must be ${formatType("float32", target.shape)}: ` +
         `current value is ${formatType("float32", head.shape)}`,
-      { details: { tensor: "hidden_states" } },
+      { details: { tensor: name } },
     );
   }
   if (plane.kind === "shm" && head.wireDtype !== "f32") {
@@ -158,8 +205,7 @@ function wrongField(field: string, expected: string | number, value: string | nu
   return new TuttiError("INVALID_ARGUMENT", message, { details: { field } });
 }
 
-function inputOf(session: ExpertSession, range: RangeCommand): F32Tensor {
-  const target = session.inputBuffer(range);
+function located(target: F32Tensor | undefined): F32Tensor {
   if (target) return target;
   throw new TuttiError("INTERNAL", "A worker's session must have memory for its inputs");
 }

@@ -6,10 +6,8 @@
  */
 
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
-import { type DifferentiableExpert, isDifferentiable } from "../../shared/engine/backward.ts";
+import { differentiable } from "../../shared/engine/backward.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
-import type { Expert } from "../../shared/engine/expert.ts";
-import { TuttiError } from "../../shared/errors.ts";
 import {
   backwardBlockFromMessage,
   backwardModelHash,
@@ -90,13 +88,4 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
     backwardBlock: unaryHandler(host, backwardBlock),
     session: sessionHandler(host),
   };
-}
-
-/** @throws {TuttiError} UNIMPLEMENTED if the expert computes no gradients */
-function differentiable(expert: Expert): DifferentiableExpert {
-  if (isDifferentiable(expert)) return expert;
-  throw new TuttiError(
-    "UNIMPLEMENTED",
-    `Expert "${expert.description.name}" computes no gradients: it can be sampled, not trained through`,
-  );
 }

@@ -9,6 +9,7 @@
 import type { handleBidiStreamingCall } from "@grpc/grpc-js";
 import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
 import { arenaLayout } from "../../shared/engine/session_arena.ts";
+import { noInputsKept } from "../../shared/engine/backward_order.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
@@ -30,9 +31,11 @@ import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
 
 type ForwardCommand = Extract<SessionCommand, { kind: "forward" }>;
+type BackwardCommand = Extract<SessionCommand, { kind: "backward" }>;
 
 interface OpenSession {
   readonly session: ExpertSession;
+  readonly keepInputs: boolean;
   readonly ticket: SessionTicket;
   readonly planes: OfferedPlanes;
   readonly traffic: PlaneTraffic;
@@ -99,8 +102,8 @@ class SessionStream {
       );
     }
     this.#open = await this.#openSession(command.open);
-    const { ticket: { id: sessionId, arenaBytes }, planes: { offers } } = this.#open;
-    return openedToMessage({ sessionId, arenaBytes, offers });
+    const { ticket: { id: sessionId, arenaBytes }, planes: { offers }, keepInputs } = this.#open;
+    return openedToMessage({ sessionId, arenaBytes, offers, keepInputs });
   }
 
   async #openSession(open: OpenCommand): Promise<OpenSession> {
@@ -109,12 +112,12 @@ class SessionStream {
     checkOpen(expert.description, limits, open);
     const encoderHiddenStates = open.encoderHiddenStates();
     checkTextStates(expert.description, limits, encoderHiddenStates, open.batch);
-    const { batch, height, width, timesteps } = open;
+    const { batch, height, width, timesteps, keepInputs = false } = open;
     const tokens = encoderHiddenStates.shape[1] ?? 0;
     const addedCond = open.addedCond();
     // With added conditioning the time embeddings of a step differ between rows.
     const embeddings = timesteps.length * (addedCond ? batch : 1);
-    const size = { batch, height, width, tokens, timesteps: embeddings };
+    const size = { batch, height, width, tokens, timesteps: embeddings, keepInputs };
     const arenaBytes = sessionBytes(expert.description, size);
     const ticket = sessions.admit({
       ...size,
@@ -130,7 +133,7 @@ class SessionStream {
     try {
       const { memory } = planes;
       const config = {
-        ...{ batch, height, width, timesteps, encoderHiddenStates },
+        ...{ batch, height, width, timesteps, encoderHiddenStates, keepInputs },
         ...(addedCond && { addedCond }),
         ...(open.job !== undefined && { job: open.job }),
         ...(memory && { memory }),
@@ -144,7 +147,7 @@ class SessionStream {
         dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
         idleLimitSeconds: limits.idleLimitSeconds,
       });
-      return { session, ticket, planes, traffic };
+      return { session, keepInputs, ticket, planes, traffic };
     } catch (error) {
       planes[Symbol.dispose]();
       ticket.release();
@@ -172,6 +175,9 @@ class SessionStream {
         case "forward":
           await this.#forward(open, command);
           return "next";
+        case "backward":
+          await this.#backward(open, command);
+          return "next";
       }
     } catch (error) {
       if (this.#stream.gone.aborted) throw error;
@@ -187,15 +193,40 @@ class SessionStream {
   }
 
   async #forward(open: OpenSession, { range, input }: ForwardCommand): Promise<void> {
-    const { session, ticket, traffic } = open;
-    const { load } = this.#host;
-    ticket.commandBegan(range.stepIndex);
-    try {
-      const hiddenStates = input.hiddenStates ?? await traffic.receive(session, range, input.head);
-      const result: ForwardResult = await load.sessionCommand(() =>
+    const { session, traffic } = open;
+    await this.#timed(open, range.stepIndex, async () => {
+      const hiddenStates = input.hiddenStates ??
+        await traffic.receive("hidden_states", input.head, () => session.inputBuffer(range));
+      const result: ForwardResult = await this.#host.load.sessionCommand(() =>
         session.forward({ ...range, hiddenStates }, this.#stream.gone)
       );
       await traffic.answer(range.last, result);
+    });
+  }
+
+  async #backward(open: OpenSession, { range, gradOutput: head }: BackwardCommand): Promise<void> {
+    const { session, traffic } = open;
+    await this.#timed(open, range.stepIndex, async () => {
+      const gradOutput = await traffic.receive("grad_output", head, () => {
+        if (!session.gradientBuffer) throw noInputsKept();
+        return session.gradientBuffer(range);
+      });
+      const gradients = await this.#host.load.sessionCommand(() =>
+        session.backward!({ ...range, gradOutput }, this.#stream.gone)
+      );
+      await traffic.answerGradients(gradients);
+    });
+  }
+
+  /** Keeps the session's entry in the list while it works at a command. */
+  async #timed(
+    { ticket, traffic }: OpenSession,
+    stepIndex: number,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    ticket.commandBegan(stepIndex);
+    try {
+      await work();
     } finally {
       ticket.plane = traffic.plane;
       ticket.commandEnded();

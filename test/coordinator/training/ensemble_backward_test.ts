@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { Gradients } from "../../../coordinator/training/ensemble_backward.ts";
-import { difference } from "../../../shared/tensor/compare.ts";
+import {
+  type EnsembleGradients,
+  Gradients,
+} from "../../../coordinator/training/ensemble_backward.ts";
+import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { Golden } from "../../support/goldens.ts";
+import { serveExpert } from "../../support/serve_expert.ts";
 import { openTrainingPass, type TrainingPass } from "./training_pass.ts";
 
 const inner = (a: F32Tensor, b: F32Tensor) =>
@@ -14,9 +19,10 @@ const norm = (tensor: F32Tensor) => Math.sqrt(inner(tensor, tensor));
 const GRADIENT_TOLERANCE = 1e-3;
 const GRADIENT_FLOOR = 1e-4;
 
-Deno.test("AFA: gradients of the latents and of every SABW weight agree with torch's", async () => {
-  await using pass = await openTrainingPass();
-  const { gradLatents, gradParameters } = await pass.gradients();
+/** The gradients of the latents and of every SABW weight against torch's. */
+async function assertAgreesWithTorch(pass: TrainingPass): Promise<EnsembleGradients> {
+  const gradients = await pass.gradients();
+  const { gradLatents, gradParameters } = gradients;
   const afa = await Golden.read("sd15", "expected", "afa.safetensors");
   assert.ok(
     difference(gradLatents.data, afa.f32("grad.x").data).relativeL2 < GRADIENT_TOLERANCE / 10,
@@ -39,6 +45,23 @@ Deno.test("AFA: gradients of the latents and of every SABW weight agree with tor
     }
   }
   assert.deepEqual([...names], []);
+  return gradients;
+}
+
+Deno.test("AFA: gradients agree with torch's; through the sessions of two workers, bit for bit the same", async () => {
+  await using pass = await openTrainingPass();
+  const here = await assertAgreesWithTorch(pass);
+  await using served = new AsyncDisposableStack();
+  const remotely = async (expert: DifferentiableExpert) =>
+    served.use(await serveExpert(expert)).remote;
+  await using remote = await openTrainingPass("all", remotely, "sessions");
+  const there = await assertAgreesWithTorch(remote);
+  assert.ok(bitEqual(there.gradLatents.data, here.gradLatents.data));
+  for (const [block, gradients] of here.gradParameters) {
+    for (const [key, { data }] of gradients) {
+      assert.ok(bitEqual(there.gradParameters.get(block)!.get(key)!.data, data), `${block} ${key}`);
+    }
+  }
 });
 
 /**

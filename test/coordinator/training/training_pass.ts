@@ -11,12 +11,15 @@ import {
 import {
   ensembleBackward,
   type EnsembleGradients,
+  type TapeEntry,
 } from "../../../coordinator/training/ensemble_backward.ts";
 import { noiseLoss } from "../../../coordinator/training/noise_loss.ts";
+import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
 import { TapedExpert } from "../../../coordinator/training/taped_expert.ts";
 import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import type { ExpertSession } from "../../../shared/engine/expert.ts";
 import { LocalSession } from "../../../shared/engine/local_session.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
 import { type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
@@ -32,13 +35,25 @@ export interface TrainingPass extends AsyncDisposable {
   gradients(): Promise<EnsembleGradients>;
 }
 
-/** @param wrap stands between the way back and an expert */
+/** What a forward pass leaves for the way back. */
+interface Forward {
+  readonly tape: readonly TapeEntry[];
+  readonly sessions: readonly ExpertSession[];
+}
+
+/**
+ * @param wrap stands between the way back and an expert
+ * @param by whether blocks are differentiated by calls of their own, or by the experts' own sessions
+ */
 export async function openTrainingPass(
   aggregated: AggregatedBlocks = "all",
-  wrap: (expert: DifferentiableExpert) => DifferentiableExpert = (expert) => expert,
+  wrap: (expert: DifferentiableExpert) => DifferentiableExpert | Promise<DifferentiableExpert> = (
+    expert,
+  ) => expert,
+  by: "calls" | "sessions" = "calls",
 ): Promise<TrainingPass> {
   const opened = await Promise.all([openGoldenExpert("a"), openGoldenExpert("b")]);
-  const experts = opened.map(wrap);
+  const experts = await Promise.all(opened.map(wrap));
   const { golden, x, timesteps, texts } = await afaInputs();
   const { description } = experts[0]!;
   const CPU = { device: "cpu", threads: 1 } as const;
@@ -48,46 +63,50 @@ export async function openTrainingPass(
     experts.map(async (expert) => repeatRows(await expert.embedTimesteps(timesteps), batch)),
   );
   const conditioning = { temb: mean(tembs), encoderHiddenStates: mean(texts) };
-  async function forward(latents: F32Tensor) {
-    const sessions = await Promise.all(
-      experts.map((expert, i) =>
-        LocalSession.open(expert, {
-          batch,
-          height,
-          width,
-          encoderHiddenStates: texts[i]!,
-          timesteps,
-        })
-      ),
-    );
-    const { noise, tape } = await tapedForward({
-      sessions,
-      plan: aggregationPlan(description.blocks, aggregated),
-      aggregator: sabw,
-      conditioning,
-      stepIndex: 0,
-      latentModelInput: latents,
-    });
-    return { ...noiseLoss(noise, golden.f32("target")), tape };
+  async function forward<T>(
+    latents: F32Tensor,
+    use: (pass: { loss: number; gradNoise: F32Tensor } & Forward) => T | Promise<T>,
+  ): Promise<T> {
+    const sessions = await Promise.all(experts.map((expert, i) => {
+      const encoderHiddenStates = texts[i]!;
+      const config = { batch, height, width, encoderHiddenStates, timesteps };
+      return by === "calls"
+        ? LocalSession.open(expert, config)
+        : expert.openSession({ ...config, keepInputs: true });
+    }));
+    try {
+      const { noise, tape } = await tapedForward({
+        sessions,
+        plan: aggregationPlan(description.blocks, aggregated),
+        aggregator: sabw,
+        conditioning,
+        stepIndex: 0,
+        latentModelInput: latents,
+      });
+      return await use({ ...noiseLoss(noise, golden.f32("target")), tape, sessions });
+    } finally {
+      await Promise.all(sessions.map((session) => session.close()));
+    }
   }
   return {
     experts,
     sabw,
     x,
-    loss: async (latents) => (await forward(latents)).loss,
-    gradients: async () => {
-      const { gradNoise, tape } = await forward(x);
-      return await ensembleBackward({
-        experts: experts.map((expert, i) =>
-          new TapedExpert({ expert, temb: tembs[i]!, encoderHiddenStates: texts[i]!, tape })
-        ),
-        aggregator: sabw,
-        conditioning,
-        blocks: description.blocks.map(({ id }) => id),
-        tape,
-        gradNoise,
-      });
-    },
+    loss: (latents) => forward(latents, ({ loss }) => loss),
+    gradients: () =>
+      forward(x, ({ gradNoise, tape, sessions }) =>
+        ensembleBackward({
+          experts: experts.map((expert, i) =>
+            by === "calls"
+              ? new TapedExpert({ expert, temb: tembs[i]!, encoderHiddenStates: texts[i]!, tape })
+              : new SessionExpert(sessions[i]!, 0)
+          ),
+          aggregator: sabw,
+          conditioning,
+          blocks: description.blocks.map(({ id }) => id),
+          tape,
+          gradNoise,
+        })),
     [Symbol.asyncDispose]: async () => {
       await sabw.close();
       await Promise.all(opened.map((expert) => expert.close()));

@@ -45,6 +45,40 @@ Deno.test("arenaLayout(): nothing is overwritten while it is still needed", () =
   }
 });
 
+Deno.test("arenaLayout() that keeps inputs: every input, answer and skip's gradient has bytes of its own", () => {
+  const layout = arenaLayout(blocks, { ...SIZE, keepInputs: true });
+  const { inputs, results, gradients, skipGradients, bytes } = layout;
+  const [oneTurn, otherTurn] = [0, 1].map((turn) =>
+    gradients.filter((_, index) => index % 2 === turn)
+  );
+  const places = [...inputs, ...skipGradients.values()];
+  for (const [i, place] of places.entries()) {
+    assert.equal(place.byteOffset % 64, 0);
+    const others = [...results, ...gradients, ...places.slice(i + 1)];
+    assert.ok(others.every((other) => !overlap(place, other)), `${i}`);
+  }
+  for (const gradient of oneTurn!) {
+    assert.ok([...otherTurn!, ...results].every((other) => !overlap(gradient, other)));
+  }
+  assert.ok([...places, ...results, ...gradients].every((place) => endOf(place) <= bytes));
+});
+
+Deno.test("arenaLayout() that keeps inputs: gradients have the shapes of what they are gradients of", () => {
+  const { inputs, results, gradients, skipGradients } = arenaLayout(blocks, {
+    ...SIZE,
+    keepInputs: true,
+  });
+  const shapes = [...inputs, results.at(-1)!].map(({ shape }) => shape);
+  assert.deepEqual(gradients.map(({ shape }) => shape), shapes);
+  const makers = blocks.flatMap(({ skipFrom }) => skipFrom ?? []).toReversed();
+  assert.deepEqual([...skipGradients.keys()], makers);
+  for (const [id, { shape }] of skipGradients) {
+    assert.deepEqual(shape, results[blocks.findIndex((block) => block.id === id)]!.shape, id);
+  }
+  const plain = arenaLayout(blocks, SIZE);
+  assert.deepEqual([plain.gradients.length, plain.skipGradients.size], [0, 0]);
+});
+
 Deno.test("SessionArena: aligned tensors over one memory, given or its own", () => {
   const layout = arenaLayout(blocks, SIZE);
   const arena = new SessionArena(layout);

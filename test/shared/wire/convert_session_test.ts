@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import type { WireDtype } from "../../../shared/wire/codec/wire_dtype.ts";
 import { wireDtypeOf } from "../../../shared/wire/convert_plane.ts";
 import {
+  backwardToMessage,
   commandFromMessage,
   eventFromMessage,
   forwardToMessage,
+  gradientsToMessage,
   openedToMessage,
   openToMessage,
   pieceToMessage,
@@ -31,6 +33,7 @@ Deno.test("an open command comes through unchanged, with what its client wants o
     timesteps: [999, 0.5],
     encoderHiddenStates: randomTensor([2, 3, 4], 1),
     job: "picture 7",
+    keepInputs: true,
   };
   const transport = {
     planes: ["shm", "grpc"],
@@ -53,6 +56,7 @@ Deno.test("a client that knows no planes gets none, and f32", () => {
     wireDtypes: { all: "f32", blocks: new Map() },
   });
   assert.equal(read.open.job, undefined);
+  assert.equal(read.open.keepInputs, false);
 });
 
 Deno.test("a feature map comes in its message, or is announced", () => {
@@ -69,12 +73,28 @@ Deno.test("a feature map comes in its message, or is announced", () => {
   }
 });
 
+Deno.test("a range of the way back and its gradients come through unchanged", () => {
+  const range = { stepIndex: 7, first: "OUT03", last: "OUT05" };
+  assert.deepEqual(command(backwardToMessage(range, HEAD)), {
+    kind: "backward",
+    range,
+    gradOutput: HEAD,
+  });
+  const gradients = {
+    gradHiddenStates: HEAD,
+    gradSkips: [["IN06", { ...HEAD, sequence: 1 }], ["IN08", HEAD]],
+    computeMs: 1.5,
+    queueMs: 0.25,
+  } as const;
+  assert.deepEqual(event(gradientsToMessage(gradients)), { kind: "gradients", ...gradients });
+});
+
 Deno.test("offers, choices and pieces come through unchanged", () => {
   const offers = [
     { plane: "shm", address: "tutti-1-ab", token: TOKEN, regionBytes: 2 ** 40 },
     { plane: "tcp", address: ":7071", token: TOKEN, regionBytes: 0 },
   ] as const;
-  const opened = { sessionId: "s1", arenaBytes: 7, offers };
+  const opened = { sessionId: "s1", arenaBytes: 7, offers, keepInputs: true };
   const arrived = event(openedToMessage(opened));
   assert.deepEqual(plain(arrived), plain({ kind: "opened", ...opened }));
   assert.deepEqual(event(planeInUseToMessage("unix")), { kind: "planeInUse", plane: "unix" });
@@ -112,6 +132,11 @@ Deno.test("what a peer may get wrong about planes is refused by name", () => {
   );
   refused({ forward: { ...forward, hiddenStatesHead: { shape: [-1] } } }, /shape/);
   refused({ forward }, /^ForwardRange\.hidden_states must be set$/);
+  refused({ backward: forward }, /^BackwardRange\.grad_output must be set$/);
+  refused(
+    { backward: { ...forward, first: "", gradOutput: { shape: [1] } } },
+    /^BackwardRange\.first must be a non-empty string/,
+  );
 });
 
 Deno.test("wireDtypeOf(): the noise is exact unless it is named", () => {

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
+import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
+import {
+  type AggregatedBlocks,
+  aggregationPlan,
+} from "../../../coordinator/sampling/aggregation_plan.ts";
+import {
+  type DifferentiableAggregator,
+  ensembleBackward,
+  type ExpertBackward,
+  type RangeGradients,
+} from "../../../coordinator/training/ensemble_backward.ts";
+import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
+import { TapedExpert } from "../../../coordinator/training/taped_expert.ts";
+import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
+import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import type { ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
+import { bitEqual } from "../../../shared/tensor/compare.ts";
+import { f32, type F32Tensor, repeatRows, sliceRows } from "../../../shared/tensor/tensor.ts";
+import { PLANE_KINDS } from "../../../shared/wire/plane/plane_kind.ts";
+import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
+import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
+import { openGoldenExpert } from "../../support/golden_expert.ts";
+import { serveExpert } from "../../support/serve_expert.ts";
+
+/** Odd, so that no halving is even. */
+const SIZE = 9;
+
+/** The step that is differentiated is not the first: its time embedding must be its own. */
+const STEP = 1;
+
+/** Every block, none but the last, and some: IN03 to IN07 are then skips that stay with the expert across two ranges. */
+const PLANS: readonly AggregatedBlocks[] = ["all", "noise", ["IN02", "IN08", "M00", "OUT04"]];
+
+/** Of the mean of one expert. */
+const UNIFORM: DifferentiableAggregator = {
+  backward: (_block, features, _conditioning, gradAggregated) =>
+    Promise.resolve({
+      gradFeatures: features.map(() => gradAggregated),
+      gradParameters: new Map(),
+    }),
+};
+
+/** What came out of each range of a way back, and tensors by name. */
+type Walk = Map<string, F32Tensor>;
+
+/** Writes down what an expert answers. */
+function recorded(expert: ExpertBackward, walk: Walk): ExpertBackward {
+  return {
+    backward: async (range, signal): Promise<RangeGradients> => {
+      const gradients = await expert.backward(range, signal);
+      walk.set(`input of ${range.first}`, gradients.gradHiddenStates);
+      for (const [block, gradient] of gradients.gradResiduals) {
+        walk.set(`skip of ${block} for ${range.first}..${range.last}`, gradient);
+      }
+      return gradients;
+    },
+  };
+}
+
+/** A step forward and the whole way back through one expert, as `by` differentiates. */
+async function walk(
+  expert: DifferentiableExpert,
+  config: SessionConfig,
+  aggregated: AggregatedBlocks,
+  by: "calls" | "sessions",
+): Promise<Walk> {
+  const { encoderHiddenStates, timesteps, batch } = config;
+  const { blocks } = expert.description;
+  const row = sliceRows(await expert.embedTimesteps(timesteps), STEP, STEP + 1);
+  const conditioning = { temb: repeatRows(row, batch), encoderHiddenStates };
+  const session: ExpertSession = await expert.openSession({
+    ...config,
+    keepInputs: by === "sessions",
+  });
+  const result: Walk = new Map();
+  try {
+    const { noise, tape } = await tapedForward({
+      sessions: [session],
+      plan: aggregationPlan(blocks, aggregated),
+      aggregator: new UniformAggregator(),
+      conditioning,
+      stepIndex: STEP,
+      latentModelInput: latentsFor(expert.description, config),
+    });
+    const backward = by === "sessions"
+      ? new SessionExpert(session, STEP)
+      : new TapedExpert({ expert, ...conditioning, tape });
+    const { gradLatents } = await ensembleBackward({
+      experts: [recorded(backward, result)],
+      aggregator: UNIFORM,
+      conditioning,
+      blocks: blocks.map(({ id }) => id),
+      tape,
+      gradNoise: randomTensor(noise.shape, 5),
+    });
+    result.set("latents", gradLatents);
+  } finally {
+    await session.close();
+  }
+  return result;
+}
+
+function assertSameBits(actual: Walk, expected: Walk, what: string, names = [...expected.keys()]) {
+  for (const name of names) {
+    const [a, b] = [actual.get(name), expected.get(name)!];
+    assert.deepEqual(a?.shape, b.shape, `${name} ${what}`);
+    assert.ok(bitEqual(a!.data, b.data), `${name} ${what}`);
+  }
+}
+
+async function assertSessionsAgree(
+  expert: DifferentiableExpert,
+  plans: readonly AggregatedBlocks[],
+): Promise<void> {
+  await using served = await serveExpert(expert);
+  const config = await sessionConfig(expert, SIZE);
+  for (const plan of plans) {
+    const calls = await walk(expert, config, plan, "calls");
+    const local = await walk(expert, config, plan, "sessions");
+    // By calls, every skip's gradient comes out; a session keeps those of skips that never left it.
+    assertSameBits(local, calls, `in this process, ${plan}`, [...local.keys()]);
+    if (plan === "all") assert.deepEqual([...local.keys()], [...calls.keys()]);
+    for (const plane of PLANE_KINDS) {
+      const remote = await connectExpert(served.worker.address, { transport: { plane } });
+      try {
+        const travelled = await walk(remote, config, plan, "sessions");
+        assert.deepEqual([...travelled.keys()], [...local.keys()]);
+        assertSameBits(travelled, local, `over ${plane}, ${plan}`);
+      } finally {
+        await remote.close();
+      }
+    }
+  }
+}
+
+Deno.test("sessions give the gradients of single calls, bit for bit, over every plane", async () => {
+  await assertSessionsAgree(new DifferentiableAffineExpert(), PLANS);
+});
+
+Deno.test("sessions of a real U-Net differentiate at the inputs of their own step", async () => {
+  const expert = await openGoldenExpert();
+  try {
+    await assertSessionsAgree(expert, PLANS);
+  } finally {
+    await expert.close();
+  }
+});
+
+Deno.test("with aggregation after every block, OUT blocks give two tensors and others one", async () => {
+  const expert = new DifferentiableAffineExpert();
+  const walked = await walk(expert, await sessionConfig(expert, SIZE), "all", "sessions");
+  const skips = [...walked.keys()].filter((name) => name.startsWith("skip"));
+  assert.equal(walked.size, 25 + 12 + 1);
+  assert.deepEqual(skips.slice(0, 2), [
+    "skip of IN00 for OUT11..OUT11",
+    "skip of IN01 for OUT10..OUT10",
+  ]);
+});
+
+Deno.test("gradients of a session's own skips are not taken from elsewhere", async () => {
+  const expert = new DifferentiableAffineExpert();
+  const session = await expert.openSession({ ...await sessionConfig(expert), keepInputs: true });
+  const range = { first: "OUT11", last: "OUT11", gradOutput: f32([1]) };
+  const backward = new SessionExpert(session, 0);
+  await assert.rejects(backward.backward({ ...range, gradSkips: new Map([["IN03", f32([1])]]) }), {
+    code: "INTERNAL",
+    message: "A session adds up the gradients of its own skip IN03",
+  });
+  const { backward: _, ...without } = session;
+  await assert.rejects(new SessionExpert(without, 0).backward({ ...range, gradSkips: new Map() }), {
+    code: "UNIMPLEMENTED",
+  });
+  await session.close();
+});
