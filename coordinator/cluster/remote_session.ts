@@ -141,7 +141,7 @@ export class RemoteSession implements ExpertSession {
       const leaving = this.#order.leavingSkips(indices.first, indices.last);
       const { wireBytes: receivedBytes, ...gradients } = await this.#traffic.receiveGradients(
         event,
-        range,
+        first,
         leaving,
         context,
         stop,

@@ -5,7 +5,13 @@ import { transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
 import { listWorkerSessions } from "../../../coordinator/cluster/worker_status.ts";
 import { type BackwardResult, isDifferentiable } from "../../../shared/engine/backward.ts";
-import type { Expert, SessionConfig, SessionGradients } from "../../../shared/engine/expert.ts";
+import type {
+  Expert,
+  ExpertSession,
+  SessionConfig,
+  SessionGradients,
+} from "../../../shared/engine/expert.ts";
+import { TuttiError } from "../../../shared/errors.ts";
 import { sizeAtScale } from "../../../shared/models/blocks.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { copyTensor, f32 } from "../../../shared/tensor/tensor.ts";
@@ -162,9 +168,12 @@ Deno.test("a cancelled call of gradients leaves the worker free", async () => {
 });
 
 /** A session that keeps inputs, after a step whose features left it after IN05 and OUT10. */
-async function openAndRun(remote: RemoteExpert, config: SessionConfig) {
-  const session = await remote.openSession({ ...config, keepInputs: true });
-  let hiddenStates = latentsFor(remote.description, config);
+async function openAndRun<S extends ExpertSession>(
+  expert: Pick<Expert, "description"> & { openSession(config: SessionConfig): Promise<S> },
+  config: SessionConfig,
+): Promise<S> {
+  const session = await expert.openSession({ ...config, keepInputs: true });
+  let hiddenStates = latentsFor(expert.description, config);
   for (const [first, last] of [["IN00", "IN05"], ["IN06", "OUT10"], ["OUT11", "OUT11"]] as const) {
     const result = await session.forward({ stepIndex: 0, first, last, hiddenStates });
     hiddenStates = copyTensor(result.hiddenStates);
@@ -317,6 +326,54 @@ Deno.test("skips' gradients that are missing or too many are refused", async () 
     });
     await session.close();
   }
+});
+
+Deno.test("a socket that fails on the way back is given up; the range comes again over gRPC", async () => {
+  const expert = new DifferentiableAffineExpert();
+  const openSession = expert.openSession.bind(expert);
+  let refusals = 1;
+  expert.openSession = async (config) => {
+    const session = await openSession(config);
+    return {
+      ...session,
+      gradientBuffer: (range) => {
+        if (range.first === "IN06" && refusals-- > 0) {
+          throw new TuttiError("FAILED_PRECONDITION", "Not now");
+        }
+        return session.gradientBuffer!(range);
+      },
+    };
+  };
+  await using served = await serveExpert(expert);
+  const remote = await connectExpert(served.worker.address, { transport: { plane: "unix" } });
+  const session = await openAndRun(remote, await sessionConfig(expert, 9));
+  const noise = { stepIndex: 0, first: "OUT11", last: "OUT11", gradOutput: GRAD_NOISE };
+  const gradOutput = copyTensor((await session.backward(noise)).gradHiddenStates);
+  const range = { stepIndex: 0, first: "IN06", last: "OUT10", gradOutput };
+  // The gradient was on its way when the worker refused it.
+  await assert.rejects(session.backward(range), {
+    code: "FAILED_PRECONDITION",
+    message: /Not now/,
+    details: {
+      worker: served.worker.address,
+      plane: "unix",
+      planeState: "lost",
+      block: "IN06",
+      stepIndex: "0",
+    },
+  });
+  assert.equal(session.plane, undefined);
+  const { gradHiddenStates, gradResiduals, travel } = await session.backward(range);
+  assert.equal(travel?.plane, "grpc");
+  await remote.close();
+
+  const local = await openAndRun(expert, await sessionConfig(expert, 9));
+  await local.backward!(noise);
+  const expected = await local.backward!(range);
+  assert.ok(bitEqual(gradHiddenStates.data, expected.gradHiddenStates.data));
+  const [skip, expectedSkip] = [gradResiduals, expected.gradResiduals].map((m) => m.get("IN05")!);
+  assert.ok(bitEqual(skip!.data, expectedSkip!.data));
+  await local.close();
 });
 
 Deno.test("a worker that does not know kept inputs is found out before a tensor travels", async () => {
