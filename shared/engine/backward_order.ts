@@ -36,7 +36,10 @@ export class BackwardOrder {
     this.#stepIndex = last === this.#next ? stepIndex : undefined;
   }
 
-  /** A range that ends with this index begins: at the last block, the way back begins anew, and cannot be gone on with elsewhere. */
+  /**
+   * A range that ends with this index begins. At the last block that is a new way back: the one before cannot be gone on
+   * with, even if this range fails.
+   */
   goes(last: number): void {
     if (last === this.#blocks.length - 1) this.#next = last;
   }
