@@ -17,7 +17,7 @@ interface PlaneFlags {
 
 const NOTES =
   `10MB (10.5 million bytes) is 320 channels of 64 x 64 in f32, two rows: what SD 1.5's blocks at full resolution mostly
-take at 512 pixels. 0.33MB is 1280 channels of 8 x 8, the deepest. 64B is a control message. Times are there and back,
+take at 512 pixels. 0.33MB is 1280 channels of 8 x 8, the deepest. 64B is a control message, 20 in a row. Times are there and back,
 checked to bring the bytes that were sent; sizes and planes take turns.
 
   shm         memory of both processes: written once in each direction, read in place
