@@ -14,7 +14,7 @@ Deno.test("benchPlane() times every size over every plane that is asked for", as
   for (const { value, unit, spread } of figures) {
     assert.equal(unit, "ms");
     assert.ok(0 < spread!.min && spread!.min <= value && value <= spread!.max);
-    assert.equal(spread!.runs, 2);
+    assert.equal(spread!.runs, name.endsWith("64B") ? 40 : 2);
   }
   const [large] = figures.filter(({ name }) => name === "plane.grpc.10MB");
   assert.deepEqual(large!.conditions, { bytesEachWay: 10_485_760 });
