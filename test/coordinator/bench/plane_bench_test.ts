@@ -11,7 +11,7 @@ Deno.test("benchPlane() times every size over every plane that is asked for", as
     figures.map(({ name }) => name).sort(),
     BENCH_PLANES.flatMap((plane) => sizes.map((size) => `plane.${plane}.${size}`)).sort(),
   );
-  for (const { value, unit, spread } of figures) {
+  for (const { name, value, unit, spread } of figures) {
     assert.equal(unit, "ms");
     assert.ok(0 < spread!.min && spread!.min <= value && value <= spread!.max);
     assert.equal(spread!.runs, name.endsWith("64B") ? 40 : 2);
