@@ -1,0 +1,141 @@
+/**
+ * Images and texts that are ready to train with: every image was read once, its latents are in the cache, its text is ids. What cannot
+ * be read is left out and told.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { FormatError, throwIfAborted, TuttiError } from "../../../shared/errors.ts";
+import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import type { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
+import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
+import type { Vae } from "../../sampling/vae.ts";
+import { cropImage, decodeImage, drawCrop } from "./image_file.ts";
+import type { DataRecord, SkippedFile } from "./records.ts";
+import type { TensorCache } from "./tensor_cache.ts";
+
+/** The VAE's distribution of the unscaled latents, f32 `[1, 4, h, w]` each. */
+export interface LatentDistribution {
+  readonly mean: F32Tensor;
+  readonly logvar: F32Tensor;
+}
+
+export interface Example {
+  readonly imagePath: string;
+  readonly text: string;
+  /** As long as the text encoder takes. */
+  readonly inputIds: readonly number[];
+  latents(): Promise<LatentDistribution>;
+}
+
+export interface Examples {
+  readonly examples: readonly Example[];
+  readonly skipped: readonly SkippedFile[];
+  /** Texts whose end was cut. */
+  readonly cutTexts: number;
+  /** SHA-256 over images, crops and texts in order, hex. */
+  readonly hash: string;
+}
+
+export interface PrepareOptions {
+  readonly vae: Pick<Vae, "encode">;
+  readonly vaeHash: string;
+  readonly tokenizer: ClipTokenizer;
+  /** L of the text encoders. */
+  readonly maxLength: number;
+  /** Height and width in pixels, a multiple of the VAE's factor. */
+  readonly size: number;
+  /** Of the crops. */
+  readonly seed: bigint;
+  readonly cache: TensorCache;
+  readonly onProgress?: (done: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws {FormatError} if no image can be read */
+export async function prepareExamples(
+  records: readonly DataRecord[],
+  options: PrepareOptions,
+): Promise<Examples> {
+  const { tokenizer, maxLength, onProgress, signal } = options;
+  const examples: Example[] = [];
+  const skipped: SkippedFile[] = [];
+  const hash = createHash("sha256");
+  let cutTexts = 0;
+  for (const [i, { imagePath, text }] of records.entries()) {
+    throwIfAborted(signal);
+    try {
+      const { latents, key } = await prepareImage(imagePath, options);
+      const { inputIds, cutText } = encodePrompt(tokenizer, text, maxLength);
+      if (cutText !== "") cutTexts++;
+      hash.update(JSON.stringify([key, inputIds]));
+      examples.push({ imagePath, text, inputIds, latents });
+    } catch (error) {
+      skipped.push({ path: imagePath, reason: reasonToSkip(error) });
+    }
+    onProgress?.(i + 1);
+  }
+  if (examples.length === 0) {
+    const [first] = skipped;
+    throw new FormatError(
+      `Training data must have an image that can be read: skipped ${skipped.length}` +
+        (first ? `, "${first.path}": ${first.reason}` : ""),
+    );
+  }
+  return { examples, skipped, cutTexts, hash: hash.digest("hex") };
+}
+
+/** @throws what is no fault of the file */
+function reasonToSkip(error: unknown): string {
+  if (error instanceof FormatError) return error.message;
+  if (error instanceof Deno.errors.NotFound) return "it does not exist";
+  if (error instanceof Deno.errors.PermissionDenied) return "it may not be read";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
+  throw TuttiError.from(error);
+}
+
+async function prepareImage(
+  path: string,
+  { vae, vaeHash, size, seed, cache }: PrepareOptions,
+): Promise<{
+  readonly latents: () => Promise<LatentDistribution>;
+  readonly key: readonly (string | number)[];
+}> {
+  const bytes = await Deno.readFile(path);
+  const fileHash = createHash("sha256").update(bytes).digest("hex");
+  const image = decodeImage(bytes);
+  const crop = drawCrop(image, size, seed, fileHash);
+  const key = ["latents", vaeHash, fileHash, crop.size, crop.top, crop.left];
+  const get = async (pixels: () => Promise<F32Tensor>) => {
+    // One image a call: the bits must not depend on what else was missing.
+    const compute = async () => ({ ...await vae.encode(await pixels()) });
+    const { mean, logvar } = await cache.get(key, ["mean", "logvar"], compute);
+    return { mean: mean!, logvar: logvar! };
+  };
+  await get(() => Promise.resolve(cropImage(image, crop)));
+  const latents = () => get(async () => cropImage(decodeImage(await Deno.readFile(path)), crop));
+  return { latents, key };
+}
+
+/** Bounds of the log variance, diffusers'. */
+const MIN_LOGVAR = -30, MAX_LOGVAR = 20;
+
+/**
+ * Clean latents as the U-Net has them: a sample of the VAE's distribution, scaled.
+ *
+ * @param noise standard normal, in the latents' shape
+ */
+export function sampleLatents(
+  { mean, logvar }: LatentDistribution,
+  noise: F32Tensor,
+  scalingFactor: number,
+): F32Tensor {
+  return f32(
+    mean.shape,
+    mean.data.map((value, i) => {
+      const bounded = Math.min(MAX_LOGVAR, Math.max(MIN_LOGVAR, logvar.data[i]!));
+      return scalingFactor * (value + Math.exp(bounded / 2) * noise.data[i]!);
+    }),
+  );
+}
