@@ -65,7 +65,7 @@ export async function encodeConditioning(
 }
 
 /** SDXL's sizes: the whole image, not cropped, at the size it is drawn. */
-function addedCondOf(
+export function addedCondOf(
   { pooledPromptEmbeds }: PromptEmbeds,
   batch: number,
   imageSize: ConditioningOptions["imageSize"],

@@ -5,12 +5,10 @@
  * @module
  */
 
-import { join } from "node:path";
 import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
-import { sabwParameters } from "../../shared/models/parameters.ts";
-import { streamSafetensors } from "../../shared/safetensors/writer.ts";
 import { f32, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
 import type { SabwExperts } from "../sampling/sabw_folder.ts";
+import { writeSabwFolder } from "../sampling/write_sabw_folder.ts";
 import { RandomValues } from "./random_values.ts";
 
 export interface RandomSabwOptions extends SabwExperts {
@@ -33,22 +31,11 @@ export async function writeRandomSabw(folder: string, options: RandomSabwOptions
   const values = new RandomValues(seed, "float32");
   const piecesOf = (key: string, shape: Shape): Iterable<Tensor> =>
     isUniform && key.endsWith("conv_out.weight") ? [f32(shape)] : values.pieces(key, shape);
-  await writeJson(join(folder, "model_config.json"), {
-    num_models: numExperts,
-    num_aggregators: blocks.length,
-  });
-  for (const [j, { outChannels }] of blocks.entries()) {
-    const name = `aggregator_${j}`;
-    const config = sabwConfig(outChannels, options);
-    await writeJson(join(folder, name, "config.json"), configJson(config));
-    const specs = [...sabwParameters(config)]
-      .map(([key, shape]) => ({ name: key, dtype: "float32" as const, shape }));
-    await streamSafetensors(
-      join(folder, name, "aggregator.safetensors"),
-      specs,
-      ({ name: key, shape }) => piecesOf(`${name}/${key}`, shape),
-    );
-  }
+  const aggregators = blocks.map(({ outChannels }, j) => ({
+    config: sabwConfig(outChannels, options),
+    piecesOf: (key: string, shape: Shape) => piecesOf(`aggregator_${j}/${key}`, shape),
+  }));
+  await writeSabwFolder(folder, numExperts, aggregators);
 }
 
 function sabwConfig(
@@ -60,22 +47,4 @@ function sabwConfig(
     ...{ inChannels, numExperts, hiddenSize, numHeads, numLayers },
     ...{ crossAttentionDim, timeEmbedDim, normNumGroups },
   };
-}
-
-function configJson(config: SabwConfig): Record<string, number> {
-  return {
-    in_channels: config.inChannels,
-    num_experts: config.numExperts,
-    cross_attn_dim: config.crossAttentionDim,
-    temb_channels: config.timeEmbedDim,
-    hidden_size: config.hiddenSize,
-    num_attn_heads: config.numHeads,
-    num_layers: config.numLayers,
-    norm_num_groups: config.normNumGroups,
-  };
-}
-
-async function writeJson(path: string, json: unknown): Promise<void> {
-  await Deno.mkdir(join(path, ".."), { recursive: true });
-  await Deno.writeTextFile(path, JSON.stringify(json));
 }

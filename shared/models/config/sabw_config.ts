@@ -42,3 +42,17 @@ export function parseSabwConfig(fields: ConfigFields): SabwConfig {
   }
   return config;
 }
+
+/** What `parseSabwConfig()` reads. */
+export function sabwConfigJson(config: SabwConfig): Readonly<Record<string, number>> {
+  return {
+    in_channels: config.inChannels,
+    num_experts: config.numExperts,
+    cross_attn_dim: config.crossAttentionDim,
+    temb_channels: config.timeEmbedDim,
+    hidden_size: config.hiddenSize,
+    num_attn_heads: config.numHeads,
+    num_layers: config.numLayers,
+    norm_num_groups: config.normNumGroups,
+  };
+}
