@@ -53,6 +53,11 @@ export class TrainableSabw implements Aggregator, DifferentiableAggregator {
     return new TrainableSabw(basename(resolve(folder)), aggregators, options);
   }
 
+  /** In block order. */
+  get aggregators(): readonly TrainableAggregator[] {
+    return [...this.#aggregators.values()];
+  }
+
   /** The weights themselves, not a copy, by block and key. */
   get parameters(): ReadonlyMap<BlockId, ReadonlyMap<string, F32Tensor>> {
     return new Map([...this.#aggregators].map(([block, { parameters }]) => [block, parameters]));

@@ -1,0 +1,68 @@
+/**
+ * SABW before training, as the paper's code begins: torch's default initialisation, and `conv_out` zero, so that every expert weighs
+ * the same.
+ *
+ * @module
+ */
+
+import { toAligned } from "../../shared/lane/aligned_memory.ts";
+import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
+import { sabwParameters } from "../../shared/models/sabw_training.ts";
+import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
+import type { SabwExperts } from "../sampling/sabw_folder.ts";
+import { SeededDraws } from "./seeded_draws.ts";
+import type { TrainableAggregator } from "./trainable_sabw.ts";
+
+/** What a user may choose. The paper's are 128, 2 and 8 (SPEC 1.2). */
+export type SabwSize = Pick<SabwConfig, "hiddenSize" | "numLayers" | "numHeads">;
+
+export const PAPER_SABW_SIZE: SabwSize = { hiddenSize: 128, numLayers: 2, numHeads: 8 };
+
+/** Most groups of a group norm, as diffusers has them; fewer where the width is no multiple. */
+const MOST_GROUPS = 32;
+
+/** @param seed of the weights */
+export function initialSabw(
+  { blocks, numExperts, timeEmbedDim, crossAttentionDim }: SabwExperts,
+  size: SabwSize,
+  seed: bigint,
+): TrainableAggregator[] {
+  return blocks.map(({ id: block, outChannels: inChannels }, j) => {
+    const config: SabwConfig = {
+      ...{ inChannels, numExperts, ...size, crossAttentionDim, timeEmbedDim },
+      normNumGroups: groupsOf(size.hiddenSize),
+    };
+    const shapes = sabwParameters(config);
+    const parameters = new Map([...shapes].map(([key, shape]) => {
+      const draws = new SeededDraws(seed, ["initial", `aggregator_${j}.${key}`]);
+      return [key, toAligned(initialValue(key, shape, shapes, draws)) as F32Tensor];
+    }));
+    return { block, config, parameters };
+  });
+}
+
+function groupsOf(hiddenSize: number): number {
+  let groups = Math.min(MOST_GROUPS, hiddenSize);
+  while (hiddenSize % groups !== 0) groups--;
+  return groups;
+}
+
+/** Norms 1 and 0; other layers uniform within one over the root of their inputs (torch's Linear and Conv2d). */
+function initialValue(
+  key: string,
+  shape: Shape,
+  shapes: ReadonlyMap<string, Shape>,
+  draws: SeededDraws,
+): F32Tensor {
+  const value = f32(shape);
+  const weight = shapes.get(key.replace(/bias$/, "weight"))!;
+  const isNorm = weight.length === 1;
+  if (key === "conv_out.weight") return value;
+  if (isNorm) {
+    if (key.endsWith("weight")) value.data.fill(1);
+    return value;
+  }
+  const bound = 1 / Math.sqrt(elementCount(weight.slice(1)));
+  for (let i = 0; i < value.data.length; i++) value.data[i] = bound * (2 * draws.uniform() - 1);
+  return value;
+}

@@ -1,0 +1,94 @@
+/**
+ * From examples to what the experts see in training: a sample of the latents, noise at a random timestep, and the text or none.
+ *
+ * @module
+ */
+
+import type { ExpertDescription } from "../../shared/engine/expert.ts";
+import { concatRows, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
+import { lincomb } from "../../shared/tensor/lincomb.ts";
+import type { InputIds } from "../sampling/text_states.ts";
+import type { NoisyBatch } from "./batch_pass.ts";
+import { type Example, sampleLatents } from "./dataset/examples.ts";
+import type { TextCache } from "./dataset/text_cache.ts";
+import { type Purpose, SeededDraws, seededNoise } from "./seeded_draws.ts";
+
+/** What is random about a row. */
+export interface RowDraw {
+  readonly timestep: number;
+  readonly isTextDropped: boolean;
+  /** Of the sample of the VAE's distribution, standard normal, f32 `[1, 4, H, W]`. */
+  readonly latentNoise: F32Tensor;
+  /** Epsilon, standard normal, f32 `[1, 4, H, W]`. */
+  readonly noise: F32Tensor;
+}
+
+export interface NoisyRow {
+  readonly example: Example;
+  readonly draw: RowDraw;
+}
+
+export interface NoisyRowsOptions {
+  readonly texts: TextCache;
+  /** Ids of no text. */
+  readonly emptyIds: InputIds;
+  /** alphaBar of every training timestep. */
+  readonly alphasCumprod: ArrayLike<number>;
+  readonly predictionType: ExpertDescription["predictionType"];
+  readonly scalingFactor: number;
+  /** `[4, H, W]` */
+  readonly latentShape: Shape;
+  /** In pixels, height and width. */
+  readonly size: number;
+}
+
+export class NoisyRows {
+  readonly #options: NoisyRowsOptions;
+
+  constructor(options: NoisyRowsOptions) {
+    this.#options = options;
+  }
+
+  /** t ~ U{0..999}, two noises, and whether the text is dropped. */
+  draw(seed: bigint, purpose: Purpose, dropText: number): RowDraw {
+    const { alphasCumprod, latentShape } = this.#options;
+    const draws = new SeededDraws(seed, [...purpose, "row"]);
+    const shape = [1, ...latentShape];
+    return {
+      timestep: draws.below(alphasCumprod.length),
+      isTextDropped: draws.uniform() < dropText,
+      latentNoise: seededNoise(seed, [...purpose, "latents"], shape),
+      noise: seededNoise(seed, [...purpose, "noise"], shape),
+    };
+  }
+
+  async batch(rows: readonly NoisyRow[], signal?: AbortSignal): Promise<NoisyBatch> {
+    const { texts, emptyIds, size } = this.#options;
+    const noisy = await Promise.all(rows.map((row) => this.#noisy(row)));
+    const textRows = rows.map(({ example, draw: { isTextDropped } }) => ({
+      inputIds: isTextDropped ? emptyIds : example.inputIds,
+      isDropped: isTextDropped,
+    }));
+    return {
+      latents: concatRows(noisy.map(({ latents }) => latents)),
+      target: concatRows(noisy.map(({ target }) => target)),
+      timesteps: rows.map(({ draw }) => draw.timestep),
+      embeds: await texts.embeds(textRows, signal),
+      imageSize: { height: size, width: size },
+    };
+  }
+
+  /** `x_t = sqrt(alphaBar) x_0 + sqrt(1 - alphaBar) epsilon`, and what predicts it (`prediction.ts`). */
+  async #noisy({ example, draw }: NoisyRow): Promise<Pick<NoisyBatch, "latents" | "target">> {
+    const { alphasCumprod, scalingFactor, predictionType } = this.#options;
+    const clean = sampleLatents(await example.latents(), draw.latentNoise, scalingFactor);
+    const alphaBar = alphasCumprod[draw.timestep]!;
+    const [signal, noise] = [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
+    return {
+      latents: lincomb([[signal, clean], [noise, draw.noise]]),
+      target: predictionType === "epsilon"
+        ? draw.noise
+        : lincomb([[signal, draw.noise], [-noise, clean]]),
+    };
+  }
+}
