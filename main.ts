@@ -48,8 +48,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "tell what a model file or folder holds",
     load: async () => (await import("./coordinator/cli/inspect.ts")).inspectCommand(),
   },
+  train: {
+    summary: "train the aggregators (SABW) of an ensemble",
+    load: async () => (await import("./coordinator/cli/train.ts")).trainCommand(),
+  },
   zoo: {
-    summary: "make models",
+    summary: "make models, and data to train with",
     load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),
   },
   bench: {

@@ -2,6 +2,7 @@
 
 import { UsageError } from "../../shared/errors.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 
 export { wholeNumber } from "../../shared/terminal/whole_number.ts";
 
@@ -23,6 +24,15 @@ export function finiteNumber(flag: string): (text: string) => number {
     const value = Number(text);
     if (text.trim() !== "" && Number.isFinite(value)) return value;
     throw new UsageError(`${flag} must be a number: current value is "${text}"`);
+  };
+}
+
+/** A number from 0 to 1: a probability, or a part of a whole. */
+export function share(flag: string): (text: string) => number {
+  return (text) => {
+    const value = finiteNumber(flag)(text);
+    if (value >= 0 && value <= 1) return value;
+    throw new UsageError(`${flag} must be from 0 to 1: current value is "${text}"`);
   };
 }
 
@@ -50,5 +60,17 @@ export function imageSize(
     }
     const width = Number(match[1]);
     return { width, height: Number(match[2] ?? match[1]) };
+  };
+}
+
+/** `all`, `noise`, or block ids separated by commas. */
+export function blockChoice(flag: string): (text: string) => AggregatedBlocks {
+  return (text) => {
+    if (text === "all" || text === "noise") return text;
+    const ids = text.split(",").map((id) => id.trim());
+    if (ids.every((id) => /^(?:IN|M|OUT)\d\d$/.test(id))) return ids;
+    throw new UsageError(
+      `${flag} must be all, noise, or block ids as IN04,M00,OUT10: current value is "${text}"`,
+    );
   };
 }

@@ -5,6 +5,7 @@ import type { PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import { TUTTI_VERSION } from "../../shared/wire/version.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { formatInfotext } from "../image/infotext.ts";
+import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 
 export interface ImageFacts {
   readonly prompt: string;
@@ -14,6 +15,7 @@ export interface ImageFacts {
   readonly steps: number;
   readonly guidanceScale: number;
   readonly seed: bigint;
+  readonly aggregatedBlocks: AggregatedBlocks;
   readonly width: number;
   readonly height: number;
 }

@@ -18,12 +18,12 @@ import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import { writePng } from "../image/pixels.ts";
-import { aggregationPlan } from "../sampling/aggregation_plan.ts";
+import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { initialLatents } from "../sampling/initial_latents.ts";
 import { sample } from "../sampling/sample.ts";
 import { DdimScheduler } from "../sampling/schedulers/ddim.ts";
-import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
+import { blockChoice, finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
 import { imageMetadata } from "./image_metadata.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
@@ -39,6 +39,8 @@ import {
 } from "./transport_flags.ts";
 
 export interface SampleFlags extends EnsembleFlags, DeviceFlags, TransportFlags {
+  readonly aggregate?: AggregatedBlocks;
+  readonly force: boolean;
   readonly negative: string;
   readonly promptSyntax: PromptSyntax;
   readonly clipSkip: number;
@@ -81,6 +83,12 @@ export function sampleCommand(): Command {
       "--sabw <folder>",
       'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
     )
+    .option(
+      "--aggregate <blocks>",
+      "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00 (default: what SABW was trained for, else all)",
+      blockChoice("--aggregate"),
+    )
+    .option("--force", "use aggregators that were trained with other experts", false)
     .option("--negative <prompt>", "what not to draw", "")
     .option(
       "--prompt-syntax <name>",
@@ -165,6 +173,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     signal,
     device,
     precision: flags.precision,
+    takesAnySabw: flags.force,
     transport: transportOptions(flags, fallbacks),
     onProgress: note,
   });
@@ -178,6 +187,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     ...ensemble.schedulerConfig,
     predictionType: ensemble.experts[0]!.description.predictionType,
   });
+  const aggregatedBlocks = flags.aggregate ?? ensemble.aggregatedBlocks;
   const stats = new SampleStats();
   const maps = new AttentionMaps();
   const onSegment = (report: SegmentReport) => {
@@ -188,7 +198,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const steps = sample({
     experts: ensemble.experts,
     aggregator: ensemble.aggregator,
-    plan: aggregationPlan(ensemble.experts[0]!.description.blocks),
+    plan: aggregationPlan(ensemble.experts[0]!.description.blocks, aggregatedBlocks),
     scheduler,
     guidanceScale: flags.guidance,
     initialLatents: noise,
@@ -231,6 +241,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       steps: flags.steps,
       guidanceScale: flags.guidance,
       seed: seeds[index]!,
+      aggregatedBlocks,
       ...size,
     };
     await writePng(path, imageAt(images, index), imageMetadata(ensemble, facts));

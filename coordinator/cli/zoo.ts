@@ -19,6 +19,7 @@ import type { FloatDType } from "../zoo/random_values.ts";
 import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { shapesCommand } from "./zoo_shapes.ts";
 
 interface RandomFlags {
   readonly family: Family;
@@ -46,8 +47,9 @@ Examples:
   tutti zoo random --family sdxl --depth 1 --seed 7 /tmp/shallow.safetensors`;
 
 export function zooCommand(): Command {
-  return new Command("zoo").summary("make models").description("Makes models.")
-    .addCommand(randomCommand());
+  return new Command("zoo").summary("make models, and data to train with")
+    .description("Makes models, and data to train with.")
+    .addCommand(randomCommand()).addCommand(shapesCommand());
 }
 
 function randomCommand(): Command {

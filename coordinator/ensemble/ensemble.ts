@@ -18,7 +18,9 @@ import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_
 import { checkCompatible } from "../cluster/handshake.ts";
 import type { TransportOptions } from "../cluster/tensor_transport.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
+import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
+import { readSabwMetadata, type SabwMetadata, trainedOrder } from "../sampling/sabw_metadata.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   readSchedulerConfig,
@@ -30,10 +32,12 @@ import type { EnsemblePlan } from "./ensemble_plan.ts";
 
 export interface Ensemble extends AsyncDisposable {
   readonly name: string;
-  /** In expert order: that of the file or the flags, never another. */
+  /** In expert order: that of SABW's training where it is known, else that of the file or the flags. */
   readonly members: readonly ConnectedExpert[];
   readonly experts: readonly Expert[];
   readonly aggregator: Aggregator;
+  /** What SABW was trained to aggregate. */
+  readonly aggregatedBlocks: AggregatedBlocks;
   readonly vae: Vae;
   /** SHA-256 of the VAE's file. */
   readonly vaeHash: string;
@@ -49,6 +53,10 @@ export interface OpenEnsembleOptions {
   readonly device?: Device;
   /** Of workers that are started; VAE and SABW compute in f32. */
   readonly precision?: PrecisionChoice;
+  /** Whether experts compute in this process instead of in workers. @default false */
+  readonly isLocal?: boolean;
+  /** Whether SABW may be used with other experts than it was trained with. @default false */
+  readonly takesAnySabw?: boolean;
   /** How feature maps travel to workers. */
   readonly transport?: TransportOptions;
   readonly signal?: AbortSignal;
@@ -79,9 +87,11 @@ export async function openEnsemble(
   const schedulerConfig = plan.scheduler === undefined
     ? DEFAULT_SCHEDULER_CONFIG
     : await readSchedulerConfig(plan.scheduler);
+  const trained = plan.sabw.kind === "trained" ? await readSabwMetadata(plan.sabw.path) : undefined;
   const backend = await openBackend(options.device ?? "cpu");
-  const members = await openExperts(plan.experts, options);
-  for (const member of members) resources.use(member);
+  const opened = await openExperts(plan.experts, options);
+  for (const member of opened) resources.use(member);
+  const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
     where,
     description: expert.description,
@@ -118,14 +128,37 @@ export async function openEnsemble(
     members,
     experts: members.map(({ expert }) => expert),
     aggregator,
+    aggregatedBlocks: trained?.aggregatedBlocks ?? "all",
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
     tokenizers,
     schedulerConfig,
-    warnings,
+    warnings: [...warnings, ...sabwWarnings],
   };
   const owned = resources.move();
   return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** SABW's inputs have the order of its training. */
+function inOrderOfTraining(
+  { sabw }: EnsemblePlan,
+  trained: SabwMetadata | undefined,
+  opened: readonly ConnectedExpert[],
+  { takesAnySabw = false }: OpenEnsembleOptions,
+): { readonly members: readonly ConnectedExpert[]; readonly sabwWarnings: readonly string[] } {
+  if (sabw.kind === "uniform" || !trained) return { members: opened, sabwWarnings: [] };
+  const experts = opened.map(({ name, expert }) => ({
+    name,
+    modelHash: expert.description.modelHash,
+  }));
+  try {
+    const order = trainedOrder(sabw.path, trained, experts);
+    return { members: order.map((i) => opened[i]!), sabwWarnings: [] };
+  } catch (error) {
+    if (!takesAnySabw || !(error instanceof FormatError)) throw error;
+    const warning = `SABW "${sabw.path}" was trained with other experts than these`;
+    return { members: opened, sabwWarnings: [warning] };
+  }
 }
 
 /** SDXL's: its own, or the first one padded as its second text encoder was trained. */

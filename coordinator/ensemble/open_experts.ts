@@ -6,6 +6,8 @@
  */
 
 import type { Expert } from "../../shared/engine/expert.ts";
+import { openLocalExpert } from "../../shared/engine/local_expert.ts";
+import { UsageError } from "../../shared/errors.ts";
 import { formatAddress, isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
 import { checkRunningLoras } from "../cluster/expert_loras.ts";
@@ -47,6 +49,37 @@ export async function openExperts(
 }
 
 async function openExpert(
+  entry: EnsembleExpert,
+  threads: number,
+  options: OpenEnsembleOptions,
+): Promise<ConnectedExpert> {
+  return options.isLocal
+    ? await openInProcess(entry, threads, options)
+    : await connectOrStart(entry, threads, options);
+}
+
+async function openInProcess(
+  { name, model, loras }: EnsembleExpert,
+  threads: number,
+  { device = "cpu", precision }: OpenEnsembleOptions,
+): Promise<ConnectedExpert> {
+  if (model === undefined) {
+    throw new UsageError(
+      `--local needs the weights of every expert on this machine: "${name}" has an address only`,
+    );
+  }
+  const expert = await openLocalExpert({
+    ...{ model, name, device, threads, lanes: 1 },
+    ...(precision && { precision }),
+    ...(loras && { loras }),
+  });
+  return {
+    ...{ name, where: name, isElsewhere: false, expert },
+    [Symbol.asyncDispose]: () => expert.close(),
+  };
+}
+
+async function connectOrStart(
   { name, model, loras, address }: EnsembleExpert,
   threads: number,
   { device, precision, transport, signal, onProgress }: OpenEnsembleOptions,

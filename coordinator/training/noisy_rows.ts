@@ -5,7 +5,7 @@
  */
 
 import type { ExpertDescription } from "../../shared/engine/expert.ts";
-import { concatRows, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
+import { concatRows, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import type { InputIds } from "../sampling/text_states.ts";
 import type { NoisyBatch } from "./batch_pass.ts";
@@ -36,6 +36,8 @@ export interface NoisyRowsOptions {
   readonly alphasCumprod: ArrayLike<number>;
   readonly predictionType: ExpertDescription["predictionType"];
   readonly scalingFactor: number;
+  /** Whether latents are samples of the VAE's distribution, else its means. */
+  readonly samplesLatents: boolean;
   /** `[4, H, W]` */
   readonly latentShape: Shape;
   /** In pixels, height and width. */
@@ -62,6 +64,15 @@ export class NoisyRows {
     };
   }
 
+  /**
+   * The same rows for one expert alone: the control that gives it all weight, with all else as in the ensemble.
+   *
+   * @param index of the expert in the ensemble
+   */
+  ofExpert(index: number): NoisyRows {
+    return new NoisyRows({ ...this.#options, texts: this.#options.texts.ofExpert(index) });
+  }
+
   async batch(rows: readonly NoisyRow[], signal?: AbortSignal): Promise<NoisyBatch> {
     const { texts, emptyIds, size } = this.#options;
     const noisy = await Promise.all(rows.map((row) => this.#noisy(row)));
@@ -80,8 +91,9 @@ export class NoisyRows {
 
   /** `x_t = sqrt(alphaBar) x_0 + sqrt(1 - alphaBar) epsilon`, and what predicts it (`prediction.ts`). */
   async #noisy({ example, draw }: NoisyRow): Promise<Pick<NoisyBatch, "latents" | "target">> {
-    const { alphasCumprod, scalingFactor, predictionType } = this.#options;
-    const clean = sampleLatents(await example.latents(), draw.latentNoise, scalingFactor);
+    const { alphasCumprod, scalingFactor, samplesLatents, predictionType } = this.#options;
+    const latentNoise = samplesLatents ? draw.latentNoise : f32(draw.latentNoise.shape);
+    const clean = sampleLatents(await example.latents(), latentNoise, scalingFactor);
     const alphaBar = alphasCumprod[draw.timestep]!;
     const [signal, noise] = [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
     return {

@@ -139,3 +139,27 @@ export function sampleLatents(
     }),
   );
 }
+
+/** Examples that tell what a VAE's distributions are like. */
+const EXAMPLES_TO_TELL = 32;
+/** SD's VAE has 1e-6 of this, one that never learnt a variance about 1. */
+const MOST_NOISE = 0.05;
+
+/**
+ * Whether the variance within the VAE's distributions is small beside that of their means. It is not where the VAE was trained without a
+ * term for it: samples are then nothing that the experts have seen.
+ */
+export async function areSamplesUsable(examples: readonly Example[]): Promise<boolean> {
+  let [count, sum, squares, noise] = [0, 0, 0, 0];
+  for (const example of examples.slice(0, EXAMPLES_TO_TELL)) {
+    const { mean, logvar } = await example.latents();
+    mean.data.forEach((value, i) => {
+      count++;
+      sum += value;
+      squares += value * value;
+      noise += Math.exp(Math.min(MAX_LOGVAR, logvar.data[i]!));
+    });
+  }
+  const variance = squares / count - (sum / count) ** 2;
+  return noise / count <= MOST_NOISE * variance;
+}

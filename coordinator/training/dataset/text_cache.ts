@@ -27,6 +27,11 @@ export class TextCache {
     this.#options = options;
   }
 
+  /** For this expert alone. */
+  ofExpert(index: number): TextCache {
+    return new TextCache(this.#experts.slice(index, index + 1), this.#options);
+  }
+
   /** @returns per expert, one row per input row */
   embeds(rows: readonly TextRow[], signal?: AbortSignal): Promise<PromptEmbeds[]> {
     return Promise.all(this.#experts.map(async (expert) => {

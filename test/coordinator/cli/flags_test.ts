@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { finiteNumber, imageSize, seed, wholeNumber } from "../../../coordinator/cli/flags.ts";
+import {
+  blockChoice,
+  finiteNumber,
+  imageSize,
+  seed,
+  share,
+  wholeNumber,
+} from "../../../coordinator/cli/flags.ts";
 import { UsageError } from "../../../shared/errors.ts";
 
 /** Every text is refused with the flag's name and the text itself. */
@@ -47,4 +54,15 @@ Deno.test("imageSize() takes one side, or width x height", () => {
   assert.deepEqual(imageSize("--flag")("512"), { width: 512, height: 512 });
   assert.deepEqual(imageSize("--flag")("768x512"), { width: 768, height: 512 });
   assertRefuses(imageSize("--flag"), ["", "x", "64x", "x64", "64X64", "64x64x3", "-64", "1234567"]);
+});
+
+Deno.test("share() takes numbers from 0 to 1", () => {
+  assert.deepEqual(["0", "0.25", "1"].map(share("--flag")), [0, 0.25, 1]);
+  assertRefuses(share("--flag"), ["-0.1", "1.01", "x", ""]);
+});
+
+Deno.test("blockChoice() takes all, noise, or ids of blocks", () => {
+  const choice = blockChoice("--flag");
+  assert.deepEqual(["all", "noise", "IN04, M00"].map(choice), ["all", "noise", ["IN04", "M00"]]);
+  assertRefuses(choice, ["", "ALL", "IN4", "IN04,", "down_blocks.0"]);
 });

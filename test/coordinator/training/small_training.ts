@@ -67,6 +67,7 @@ export async function openSmallTraining(
     alphasCumprod: alphasCumprod(DEFAULT_SCHEDULER_CONFIG),
     predictionType: "epsilon",
     scalingFactor: 0.5,
+    samplesLatents: true,
     latentShape: LATENT_SHAPE,
     size: 64,
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { encodePng } from "../../../../coordinator/image/png.ts";
 import {
+  areSamplesUsable,
   prepareExamples,
   sampleLatents,
 } from "../../../../coordinator/training/dataset/examples.ts";
@@ -114,4 +115,17 @@ Deno.test("sampleLatents() is mean plus deviation times noise, scaled, with the 
   const { data } = sampleLatents(distribution, f32([1, 3], [1, -1, 1e6]), 0.5);
   const expected = [1, 0, 0.5 * (3 + 1e6 * Math.exp(-15))];
   data.forEach((value, i) => assert.ok(Math.abs(value - expected[i]!) < 1e-6, `${value}`));
+});
+
+Deno.test("samples of a VAE are usable where their noise is small beside the means' differences", async () => {
+  const examples = (logvar: number) =>
+    [-2, 0, 2].map((mean) => ({
+      ...{ imagePath: "", text: "", inputIds: [] },
+      latents: () => Promise.resolve({ mean: f32([1, 1], [mean]), logvar: f32([1, 1], [logvar]) }),
+    }));
+  // The means' variance is 8/3.
+  assert.equal(await areSamplesUsable(examples(-15)), true);
+  assert.equal(await areSamplesUsable(examples(Math.log(0.12))), true);
+  assert.equal(await areSamplesUsable(examples(Math.log(0.15))), false);
+  assert.equal(await areSamplesUsable(examples(0)), false);
 });

@@ -1,0 +1,358 @@
+/** `tutti train`: trains SABW for an ensemble's experts. @module */
+
+import { Command, Option } from "commander";
+import { join } from "node:path";
+import { openBackend } from "../../shared/device/backend.ts";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
+import { UsageError } from "../../shared/errors.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { formatDuration } from "../../shared/terminal/units.ts";
+import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
+import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { collectExpertLora } from "../ensemble/lora_flags.ts";
+import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
+import { ADAMW_DEFAULTS } from "../training/adamw.ts";
+import { compareBaselines, type Comparison } from "../training/compare_baselines.ts";
+import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
+import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
+import {
+  runTraining,
+  type TrainingEvent,
+  type TrainingResult,
+  type TrainingRun,
+} from "../training/run_training.ts";
+import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
+import { blockChoice, finiteNumber, seed, share, wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
+import { trainingCache } from "./training_cache.ts";
+import {
+  planeOption,
+  type TransportFlags,
+  transportOptions,
+  wireDtypeOption,
+} from "./transport_flags.ts";
+
+interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags {
+  readonly local: boolean;
+  readonly data: string;
+  readonly out: string;
+  readonly steps: number;
+  readonly batch: number;
+  readonly microBatch?: number;
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly dropText: number;
+  readonly seed: bigint;
+  readonly size?: number;
+  readonly latents?: "sample" | "mean";
+  readonly aggregate: AggregatedBlocks;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly holdOut?: number;
+  readonly drawsPerImage: number;
+  readonly evaluateEvery: number;
+  readonly patience?: number;
+  readonly checkpointEvery: number;
+  readonly keep: number;
+  readonly resume: boolean;
+  readonly cache?: string;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, or a folder with a.png and a.txt. Images
+are PNG; the shorter side is resized (bilinear with antialiasing), a square is cut out at random.
+
+The folder of --out gets sabw/ (for \`tutti sample --sabw\`), checkpoints/, loss.svg and report.json. Latents and text
+states are kept in the cache folder, so the next run starts at once.
+
+Examples:
+  tutti train --local --data pictures --out castles-sabw
+  tutti train --ensemble castles.toml --data castles.jsonl --out castles-sabw --steps 2000 --patience 5
+  tutti train --ensemble castles.toml --data castles.jsonl --out castles-sabw --resume
+  tutti sample "a castle" --ensemble castles.toml --sabw castles-sabw/sabw`;
+
+export function trainCommand(): Command {
+  return new Command("train")
+    .summary("train the aggregators (SABW) of an ensemble")
+    .description(
+      "Trains SABW for an ensemble: its experts stay as they are, and where they are. Without --ensemble and --workers it takes the experts that come with Tutti.",
+    )
+    .option("--ensemble <file>", "ensemble file (TOML)")
+    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
+    .option("--local", "open the experts in this process instead of in workers", false)
+    .requiredOption("--data <path>", "folder, or file of JSON lines")
+    .requiredOption("--out <folder>", "where the run is written")
+    .option("--steps <n>", "updates in all", wholeNumber("--steps"), 2000)
+    .option("--batch <n>", "images of an update", wholeNumber("--batch"), 8)
+    .option(
+      "--micro-batch <n>",
+      "images that go through the experts together; fewer need less memory (default: --batch)",
+      wholeNumber("--micro-batch"),
+    )
+    .option("--lr <rate>", "learning rate", positive("--lr"), ADAMW_DEFAULTS.learningRate)
+    .option(
+      "--weight-decay <rate>",
+      "weight decay",
+      share("--weight-decay"),
+      ADAMW_DEFAULTS.weightDecay,
+    )
+    .option(
+      "--drop-text <p>",
+      "probability that an image's text is dropped",
+      share("--drop-text"),
+      0.1,
+    )
+    .addOption(
+      // Told as text: help cannot print a bigint by itself.
+      new Option("--seed <n>", "seed of everything that is random").argParser(seed("--seed"))
+        .default(0n, "0"),
+    )
+    .option(
+      "--size <pixels>",
+      "height and width (default: the experts' own)",
+      wholeNumber("--size"),
+    )
+    .addOption(
+      new Option(
+        "--latents <which>",
+        "samples of the VAE's distributions, as the paper, or their means (default: samples, unless the VAE's are mostly noise)",
+      ).choices(["sample", "mean"]),
+    )
+    .option(
+      "--aggregate <blocks>",
+      "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00",
+      blockChoice("--aggregate"),
+      "all",
+    )
+    .option(
+      "--hidden-size <n>",
+      "width of the aggregators",
+      wholeNumber("--hidden-size"),
+      PAPER_SABW_SIZE.hiddenSize,
+    )
+    .option(
+      "--layers <n>",
+      "transformer blocks of an aggregator",
+      wholeNumber("--layers"),
+      PAPER_SABW_SIZE.numLayers,
+    )
+    .option(
+      "--heads <n>",
+      "attention heads of an aggregator; must divide --hidden-size",
+      wholeNumber("--heads"),
+      PAPER_SABW_SIZE.numHeads,
+    )
+    .option(
+      "--hold-out <n>",
+      "images that are not trained on, to measure the loss with (default: a tenth, at most 64)",
+      wholeNumber("--hold-out", 0),
+    )
+    .option(
+      "--draws-per-image <n>",
+      "draws of timestep and noise for each of those",
+      wholeNumber("--draws-per-image"),
+      4,
+    )
+    .option(
+      "--evaluate-every <n>",
+      "steps between two measurements of the held-out loss",
+      wholeNumber("--evaluate-every"),
+      100,
+    )
+    .option(
+      "--patience <n>",
+      "measurements without a new least loss after which the run ends (default: it does not)",
+      wholeNumber("--patience"),
+    )
+    .option(
+      "--checkpoint-every <n>",
+      "steps between two checkpoints",
+      wholeNumber("--checkpoint-every"),
+      100,
+    )
+    .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
+    .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
+    .option(
+      "--cache <folder>",
+      "where latents and text states are kept (default: the user's cache)",
+    )
+    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
+    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .option(
+      "--lora <expert=file:weight>",
+      "merge a LoRA into an expert that this command opens; several times for several",
+      collectExpertLora,
+    )
+    .addOption(deviceOption("what computes VAE and SABW, and experts that this command opens"))
+    .addOption(precisionOption("experts that this command opens compute"))
+    .addOption(planeOption())
+    .addOption(wireDtypeOption())
+    .option("--json", "print one JSON object per event", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: TrainFlags) => runTrain(flags));
+}
+
+function positive(flag: string): (text: string) => number {
+  return (text) => {
+    const value = finiteNumber(flag)(text);
+    if (value > 0) return value;
+    throw new UsageError(`${flag} must be above 0: current value is "${text}"`);
+  };
+}
+
+async function runTrain(flags: TrainFlags): Promise<void> {
+  if (flags.hiddenSize % flags.heads !== 0) {
+    throw new UsageError(
+      `--heads must divide --hidden-size ${flags.hiddenSize}: current value is ${flags.heads}`,
+    );
+  }
+  const terminal = stderrTerminal();
+  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
+  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined) note(explanation);
+  await using ensemble = await openEnsemble(plan, {
+    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
+    transport: transportOptions(flags, warn),
+  });
+  for (const warning of ensemble.warnings) warn(warning);
+  const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
+  await using prepared = await prepare(ensemble, flags, { compute, signal });
+  const summary = dataSummary(prepared);
+  for (const warning of summary.warnings) warn(warning);
+  if (flags.json) printJson({ event: "data", ...summary.json });
+  else note(summary.text);
+
+  const start = performance.now();
+  const result = await watch(prepared.run, flags);
+  const trainingMs = performance.now() - start;
+  const names = ensemble.members.map(({ name }) => name);
+  const comparisons = await compare(prepared.run, result, names, { compute, signal });
+  await writeReport(flags.out, prepared.run, result, names, comparisons);
+  if (flags.json) {
+    printJson({
+      ...{ event: "done", steps: result.steps, sabw: result.sabw, trainingMs },
+      ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: result.usage.blocks() },
+    });
+    return;
+  }
+  note(`${result.steps} steps in ${formatDuration(trainingMs)}`);
+  printLine(`Mean attention per expert:\n${usageTable(result.usage, names)}\n`);
+  if (comparisons.length > 0) {
+    printLine(
+      `Held-out loss (${prepared.run.heldOut.length} draws):\n${comparisonTable(comparisons)}\n`,
+    );
+  }
+  printLine(`${result.sabw} (the curve: ${join(flags.out, "loss.svg")})`);
+}
+
+type Computing = Pick<Parameters<typeof prepareTraining>[2], "compute"> & {
+  readonly signal: AbortSignal;
+};
+
+async function prepare(
+  ensemble: Ensemble,
+  flags: TrainFlags,
+  computing: Computing,
+): Promise<PreparedTraining> {
+  let progress: Progress | undefined;
+  try {
+    return await prepareTraining(ensemble, {
+      ...{ data: flags.data, out: flags.out, steps: flags.steps, batch: flags.batch },
+      microBatch: Math.min(flags.batch, flags.microBatch ?? flags.batch),
+      adamw: { ...ADAMW_DEFAULTS, learningRate: flags.lr, weightDecay: flags.weightDecay },
+      ...{ dropText: flags.dropText, seed: flags.seed, aggregatedBlocks: flags.aggregate },
+      sabwSize: {
+        hiddenSize: flags.hiddenSize,
+        numLayers: flags.layers,
+        numHeads: flags.heads,
+      },
+      ...(flags.size !== undefined && { size: flags.size }),
+      ...(flags.latents !== undefined && { latents: flags.latents }),
+      ...(flags.holdOut !== undefined && { holdOut: flags.holdOut }),
+      ...(flags.patience !== undefined && { patience: flags.patience }),
+      ...{ drawsPerImage: flags.drawsPerImage, evaluateEvery: flags.evaluateEvery },
+      ...{ checkpointEvery: flags.checkpointEvery, keep: flags.keep, isResumed: flags.resume },
+      cache: flags.cache ?? trainingCache(),
+    }, {
+      ...computing,
+      onProgress: (done, total) => {
+        progress ??= newProgress("Encoding images", total, flags.json);
+        progress.update(done);
+      },
+    });
+  } finally {
+    progress?.stop();
+  }
+}
+
+function newProgress(label: string, total: number, isSilent: boolean): Progress {
+  const now = () => performance.now();
+  return new Progress({ label, total, terminal: stderrTerminal(), now, isSilent });
+}
+
+/** Tells of a run while it goes on. */
+async function watch(run: TrainingRun, { json }: TrainFlags): Promise<TrainingResult> {
+  using progress = newProgress("Training", run.steps, json);
+  const events = runTraining(run);
+  for (;;) {
+    const { done, value } = await events.next();
+    if (done) return value;
+    if (json) printJson(value);
+    else show(progress, value);
+  }
+}
+
+function show(progress: Progress, event: TrainingEvent): void {
+  switch (event.event) {
+    case "step":
+      progress.update(
+        event.step,
+        `loss ${event.loss.toFixed(4)}, ${event.samplesPerSecond.toFixed(1)} images/s`,
+      );
+      break;
+    case "heldOut":
+      progress.note(
+        `step ${event.step}: held-out loss ${event.loss.toFixed(5)}${
+          event.isBest ? ", the least so far" : ""
+        }`,
+      );
+      break;
+    case "checkpoint":
+      break;
+  }
+}
+
+/** The chosen weights as sampling would use them, against what needs no training. */
+async function compare(
+  run: TrainingRun,
+  { sabw: folder }: TrainingResult,
+  names: readonly string[],
+  { compute, signal }: Computing,
+): Promise<Comparison[]> {
+  if (run.heldOut.length === 0) return [];
+  const { experts, plan } = run.ensemble;
+  const shared = { ...experts[0]!.description, numExperts: experts.length };
+  const sabw = await SabwAggregator.open(folder, shared, compute);
+  try {
+    return await compareBaselines({
+      ...{ experts, names, sabw, plan, rows: run.rows, heldOut: run.heldOut },
+      ...{ microBatch: run.microBatch, signal },
+    });
+  } finally {
+    await sabw.close();
+  }
+}

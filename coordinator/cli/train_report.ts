@@ -1,0 +1,101 @@
+/** What `tutti train` tells and leaves behind: the loss curve, how much each expert is used, and what that gained. @module */
+
+import { join } from "node:path";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { lineChart, type Series } from "../plots/line_chart.ts";
+import type { AttentionUsage } from "../training/attention_usage.ts";
+import type { Comparison } from "../training/compare_baselines.ts";
+import type { PreparedTraining } from "../training/prepare_training.ts";
+import type { TrainingResult, TrainingRun } from "../training/run_training.ts";
+
+/** Names of skipped files that are printed. */
+const MOST_NAMED = 10;
+
+export function dataSummary({ run, skipped, cutTexts }: PreparedTraining): {
+  readonly text: string;
+  readonly warnings: readonly string[];
+  readonly json: Readonly<Record<string, unknown>>;
+} {
+  const heldOut = new Set(run.heldOut.map(({ example }) => example)).size;
+  const images = run.examples.length;
+  const warnings = skipped.slice(0, MOST_NAMED).map(({ path, reason }) =>
+    `skipped ${path}: ${reason}`
+  );
+  if (skipped.length > MOST_NAMED) {
+    warnings.push(`skipped ${skipped.length} files in all`);
+  }
+  if (cutTexts > 0) {
+    warnings.push(`${cutTexts} texts are longer than the text encoder takes: their ends are cut`);
+  }
+  const { latents } = run.metadata.recipe;
+  return {
+    text: `${images} images to train with, ${heldOut} held out, ` +
+      (latents === "mean" ? "latents are the VAE's means" : "latents are samples of the VAE's"),
+    warnings,
+    json: { images, heldOut, latents, cutTexts, skipped },
+  };
+}
+
+/** A row per block, and one for all of them. */
+export function usageTable(usage: AttentionUsage, names: readonly string[]): string {
+  const cells = (shares: readonly number[]) => shares.map((value) => value.toFixed(3));
+  const columns = ["block", ...names.map((title) => ({ title, align: "right" as const }))];
+  return formatTable(columns, [
+    ...usage.blocks().map(({ block, shares }) => [block, ...cells(shares)]),
+    ["mean", ...cells(usage.overall())],
+  ]);
+}
+
+export function comparisonTable(comparisons: readonly Comparison[]): string {
+  const columns = [
+    "",
+    ...["loss", "SABW minus this", "95 %"].map((title) => ({
+      title,
+      align: "right" as const,
+    })),
+  ];
+  return formatTable(
+    columns,
+    comparisons.map(({ name, loss, difference }) => [
+      name,
+      loss.toFixed(5),
+      ...(difference ? [difference.mean.toFixed(5), `± ${difference.halfWidth.toFixed(5)}`] : []),
+    ]),
+  );
+}
+
+/** `loss.svg` and `report.json` in the run's folder. */
+export async function writeReport(
+  out: string,
+  { metadata }: TrainingRun,
+  { steps, losses, heldOut, isStoppedEarly, usage }: TrainingResult,
+  names: readonly string[],
+  comparisons: readonly Comparison[],
+): Promise<void> {
+  await Deno.writeTextFile(join(out, "loss.svg"), lossCurve(losses, heldOut));
+  const report = {
+    ...{ steps, isStoppedEarly, recipe: metadata.recipe, losses, heldOut, comparisons },
+    usage: { experts: names, overall: usage.overall(), blocks: usage.blocks() },
+  };
+  await Deno.writeTextFile(join(out, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
+}
+
+/** Share of the newest loss in the running mean. */
+const NEWEST_SHARE = 0.05;
+
+function lossCurve(losses: readonly number[], heldOut: TrainingResult["heldOut"]): string {
+  const steps = losses.map((loss, i) => [i + 1, loss] as const);
+  let mean = losses[0] ?? 0;
+  const smooth = steps.map(([step, loss]) => [step, mean += NEWEST_SHARE * (loss - mean)] as const);
+  const series: Series[] = [
+    { name: "loss of a step", points: steps, isPale: true },
+    { name: "running mean", points: smooth },
+    { name: "held out", points: heldOut.map(({ step, loss }) => [step, loss]) },
+  ];
+  return lineChart({
+    title: "Training of SABW",
+    xLabel: "step",
+    yLabel: "loss (mean of squares)",
+    series: series.filter(({ points }) => points.length > 0),
+  });
+}

@@ -1,0 +1,73 @@
+/** `tutti zoo shapes`: pictures of coloured shapes with captions, to train and measure with. @module */
+
+import { Command, Option } from "commander";
+import { join } from "node:path";
+import { throwIfAborted, UsageError } from "../../shared/errors.ts";
+import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { encodePng } from "../image/png.ts";
+import { SeededDraws } from "../training/seeded_draws.ts";
+import { drawScene, randomScene, type Shape, SHAPE_NAMES } from "../zoo/shapes.ts";
+import { seed, share, wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+
+interface ShapesFlags {
+  readonly count: number;
+  readonly seed: bigint;
+  readonly size: number;
+  readonly shapes?: readonly Shape[];
+  readonly pairs: number;
+  readonly textured: number;
+  readonly json: boolean;
+}
+
+export function shapesCommand(): Command {
+  return new Command("shapes")
+    .summary("draw captioned pictures of coloured shapes")
+    .description(
+      "Draws pictures of the bundled experts' world with captions.jsonl that says what they show: data for `tutti train`.",
+    )
+    .argument("<folder>", "where pictures are written; made if it does not exist")
+    .option("--count <n>", "pictures", wholeNumber("--count"), 100)
+    .addOption(
+      // Told as text: help cannot print a bigint by itself.
+      new Option("--seed <n>", "seed of the pictures").argParser(seed("--seed")).default(0n, "0"),
+    )
+    .option("--size <pixels>", "height and width", wholeNumber("--size"), 64)
+    .option("--shapes <names>", `some of ${SHAPE_NAMES.join(",")} (default: all)`, shapeNames)
+    .option("--pairs <p>", "share of pictures with two shapes", share("--pairs"), 0.6)
+    .option("--textured <p>", "share of striped or checkered backgrounds", share("--textured"), 0)
+    .option("--json", "print one JSON object instead of text", false)
+    .action((folder: string, flags: ShapesFlags) => runShapes(folder, flags));
+}
+
+function shapeNames(text: string): readonly Shape[] {
+  return text.split(",").map((word) => {
+    const name = SHAPE_NAMES.find((shape) => shape === word.trim());
+    if (name !== undefined) return name;
+    throw new UsageError(
+      `--shapes must be some of ${SHAPE_NAMES.join(",")}: current name is "${word}"` +
+        didYouMean(word, SHAPE_NAMES),
+    );
+  });
+}
+
+async function runShapes(folder: string, flags: ShapesFlags): Promise<void> {
+  using interrupt = onInterrupt();
+  const { count, seed, size, shapes, pairs, textured, json } = flags;
+  await Deno.mkdir(folder, { recursive: true });
+  const lines: string[] = [];
+  for (let i = 0; i < count; i++) {
+    throwIfAborted(interrupt.signal);
+    const draws = new SeededDraws(seed, ["scene", i]);
+    const scene = randomScene(draws, { pairs, textured, ...(shapes && { shapes }) });
+    const name = `${String(i).padStart(6, "0")}.png`;
+    const text = { caption: scene.caption };
+    await Deno.writeFile(join(folder, name), encodePng({ ...drawScene(scene, size), text }));
+    lines.push(JSON.stringify({ image_file: name, text: scene.caption }));
+  }
+  const captions = join(folder, "captions.jsonl");
+  await Deno.writeTextFile(captions, `${lines.join("\n")}\n`);
+  if (json) printJson({ count, seed, size, captions });
+  else printLine(`${count} pictures: ${captions}`);
+}

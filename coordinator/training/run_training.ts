@@ -1,0 +1,214 @@
+/**
+ * A training run with all that surrounds the steps: held-out losses at intervals, early stop, checkpoints, and SABW to sample with. A generator
+ * of events; printing is the caller's.
+ *
+ * In the run's folder: `checkpoints/step-N` to go on from, and `sabw`, the weights with the least held-out loss (without held-out examples
+ * the newest).
+ *
+ * @module
+ */
+
+import { basename, join } from "node:path";
+import { FormatError, TuttiError } from "../../shared/errors.ts";
+import type { SabwMetadata } from "../sampling/sabw_metadata.ts";
+import { AttentionUsage } from "./attention_usage.ts";
+import {
+  type Checkpoint,
+  type HeldOutPoint,
+  readCheckpoint,
+  writeCheckpoint,
+  writeTrainedSabw,
+} from "./checkpoint.ts";
+import { average, evaluate } from "./held_out.ts";
+import type { NoisyRow } from "./noisy_rows.ts";
+import { NO_UPDATES } from "./optimizer.ts";
+import { train, type TrainRequest } from "./train.ts";
+import type { TrainableSabw } from "./trainable_sabw.ts";
+
+export interface TrainingRun extends Omit<TrainRequest, "from" | "onSegment" | "parameters"> {
+  readonly sabw: TrainableSabw;
+  readonly metadata: SabwMetadata;
+  /** The run's folder. */
+  readonly out: string;
+  /** None: nothing is evaluated. */
+  readonly heldOut: readonly NoisyRow[];
+  /** Steps between two evaluations. */
+  readonly evaluateEvery: number;
+  /** Evaluations without a new least loss after which the run ends. @default never */
+  readonly patience?: number;
+  /** Steps between two checkpoints. */
+  readonly checkpointEvery: number;
+  /** Checkpoints that are kept. */
+  readonly keep: number;
+  /** Where an earlier run stopped. */
+  readonly resumed?: Checkpoint;
+  readonly now?: () => number;
+}
+
+export type TrainingEvent =
+  | {
+    readonly event: "step";
+    readonly step: number;
+    readonly loss: number;
+    readonly samplesPerSecond: number;
+  }
+  | ({ readonly event: "heldOut"; readonly isBest: boolean } & HeldOutPoint)
+  | { readonly event: "checkpoint"; readonly step: number; readonly path: string };
+
+export interface TrainingResult {
+  readonly steps: number;
+  readonly losses: readonly number[];
+  readonly heldOut: readonly HeldOutPoint[];
+  /** Whether patience ended it. */
+  readonly isStoppedEarly: boolean;
+  /** SABW to sample with. */
+  readonly sabw: string;
+  /** Over the steps since the last checkpoint but one. */
+  readonly usage: AttentionUsage;
+}
+
+/**
+ * @throws {TuttiError} what a step threw. A run that is cancelled leaves a checkpoint of its last step, one whose
+ * values are not finite leaves those that it wrote
+ */
+export async function* runTraining(
+  run: TrainingRun,
+): AsyncGenerator<TrainingEvent, TrainingResult, void> {
+  const { sabw, out, steps, batch, metadata, now = () => performance.now() } = run;
+  const { recipe } = metadata;
+  const losses = [...run.resumed?.record.losses ?? []];
+  const heldOut = [...run.resumed?.record.heldOut ?? []];
+  const usage = new AttentionUsage();
+  const chosen = join(out, "sabw");
+  let optimizer = run.resumed?.optimizer ?? NO_UPDATES;
+  let written = optimizer.updates;
+
+  const save = async (): Promise<TrainingEvent> => {
+    const path = checkpointPath(out, optimizer.updates);
+    await writeCheckpoint(path, {
+      ...{ aggregators: sabw.aggregators, optimizer, metadata },
+      record: { recipe, losses, heldOut },
+    });
+    written = optimizer.updates;
+    await removeOldCheckpoints(out, run.keep);
+    return { event: "checkpoint", step: written, path };
+  };
+  const evaluateNow = async (step: number): Promise<TrainingEvent> => {
+    const loss = average(
+      await evaluate(run.ensemble, run.rows, run.heldOut, run.microBatch, run.signal),
+    );
+    const isBest = heldOut.every((point) => loss < point.loss);
+    heldOut.push({ step, loss });
+    if (isBest) await writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata });
+    return { event: "heldOut", isBest, step, loss };
+  };
+
+  const evaluates = run.heldOut.length > 0;
+  // A resumed run may have been cancelled in the middle of an evaluation.
+  const isDue = optimizer.updates % run.evaluateEvery === 0;
+  if (evaluates && isDue && heldOut.at(-1)?.step !== optimizer.updates) {
+    yield await evaluateNow(optimizer.updates);
+  }
+  let isStoppedEarly = isOutOfPatience(heldOut, run.patience);
+  try {
+    const request: TrainRequest = {
+      ...run,
+      parameters: sabw.parameters,
+      onSegment: (report) => usage.add(report),
+    };
+    let start = now();
+    const stepsToGo = isStoppedEarly ? optimizer.updates : steps;
+    for await (
+      const { step, loss, state } of train({ ...request, steps: stepsToGo, from: optimizer })
+    ) {
+      optimizer = state;
+      losses.push(loss);
+      yield { event: "step", step, loss, samplesPerSecond: batch * 1000 / (now() - start) };
+      const isLast = step === steps;
+      if (evaluates && (isLast || step % run.evaluateEvery === 0)) {
+        yield await evaluateNow(step);
+        isStoppedEarly = !isLast && isOutOfPatience(heldOut, run.patience);
+      }
+      if (isLast || isStoppedEarly || step % run.checkpointEvery === 0) {
+        yield await save();
+        if (!isLast && !isStoppedEarly) usage.reset();
+      }
+      if (isStoppedEarly) break;
+      start = now();
+    }
+  } catch (error) {
+    const isCancelled = TuttiError.from(error).code === "CANCELLED";
+    if (isCancelled && optimizer.updates > written) yield await save();
+    throw error;
+  }
+  if (!evaluates) await writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata });
+  return { steps: optimizer.updates, losses, heldOut, isStoppedEarly, sabw: chosen, usage };
+}
+
+/** Whether the least loss lies further back than `patience` evaluations. */
+function isOutOfPatience(heldOut: readonly HeldOutPoint[], patience = Infinity): boolean {
+  const least = Math.min(...heldOut.map(({ loss }) => loss));
+  const sinceLeast = heldOut.length - 1 - heldOut.findIndex(({ loss }) => loss === least);
+  return heldOut.length > 0 && sinceLeast >= patience;
+}
+
+const STEP_FOLDER = /^step-(\d{7,})$/;
+
+function checkpointPath(out: string, step: number): string {
+  return join(out, "checkpoints", `step-${String(step).padStart(7, "0")}`);
+}
+
+/** Paths, the newest first; folders that were not finished have other names. */
+async function findCheckpoints(out: string): Promise<string[]> {
+  const folder = join(out, "checkpoints");
+  try {
+    const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+    const stepOf = (name: string) => Number(STEP_FOLDER.exec(name)![1]);
+    return names.filter((name) => STEP_FOLDER.test(name))
+      .sort((a, b) => stepOf(b) - stepOf(a)).map((name) => join(folder, name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+async function removeOldCheckpoints(out: string, keep: number): Promise<void> {
+  for (const path of (await findCheckpoints(out)).slice(keep)) {
+    await Deno.remove(path, { recursive: true });
+  }
+}
+
+/**
+ * The newest checkpoint of a run.
+ *
+ * @throws {FormatError} if there is none, or its recipe is another one
+ */
+export async function findCheckpoint(
+  out: string,
+  recipe: Readonly<Record<string, unknown>>,
+): Promise<Checkpoint & { readonly path: string }> {
+  const [path] = await findCheckpoints(out);
+  if (path === undefined) {
+    throw new FormatError(
+      `--resume needs a checkpoint in "${join(out, "checkpoints")}": it has none`,
+    );
+  }
+  const checkpoint = await readCheckpoint(path);
+  for (const key of new Set([...Object.keys(recipe), ...Object.keys(checkpoint.record.recipe)])) {
+    const [wanted, current] = [checkpoint.record.recipe[key], recipe[key]].map((value) =>
+      JSON.stringify(value)
+    );
+    if (wanted === current) continue;
+    throw new FormatError(
+      `--resume needs the run's own settings: "${key}" must be ${wanted} as in ${
+        basename(path)
+      }: current value is ${current}`,
+    );
+  }
+  return { ...checkpoint, path };
+}
+
+/** Whether a run was begun in this folder. */
+export async function hasRun(out: string): Promise<boolean> {
+  return (await findCheckpoints(out)).length > 0;
+}
