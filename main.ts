@@ -52,6 +52,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "train the aggregators (SABW) of an ensemble",
     load: async () => (await import("./coordinator/cli/train.ts")).trainCommand(),
   },
+  screen: {
+    summary: "tell how much an ensemble's experts can gain, before training",
+    load: async () => (await import("./coordinator/cli/screen.ts")).screenCommand(),
+  },
   zoo: {
     summary: "make models, and data to train with",
     load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),

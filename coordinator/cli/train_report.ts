@@ -5,11 +5,20 @@ import { formatTable } from "../../shared/terminal/table.ts";
 import { lineChart, type Series } from "../plots/line_chart.ts";
 import type { AttentionUsage } from "../training/attention_usage.ts";
 import type { Comparison } from "../training/compare_baselines.ts";
+import type { SkippedFile } from "../training/dataset/records.ts";
 import type { PreparedTraining } from "../training/prepare_training.ts";
 import type { TrainingResult, TrainingRun } from "../training/run_training.ts";
 
 /** Names of skipped files that are printed. */
 const MOST_NAMED = 10;
+
+/** A line per file, the first of them by name. */
+export function skippedWarnings(skipped: readonly SkippedFile[]): string[] {
+  const named = skipped.slice(0, MOST_NAMED);
+  const warnings = named.map(({ path, reason }) => `skipped ${path}: ${reason}`);
+  if (skipped.length > MOST_NAMED) warnings.push(`skipped ${skipped.length} files in all`);
+  return warnings;
+}
 
 export function dataSummary({ run, skipped, cutTexts }: PreparedTraining): {
   readonly text: string;
@@ -18,12 +27,7 @@ export function dataSummary({ run, skipped, cutTexts }: PreparedTraining): {
 } {
   const heldOut = new Set(run.heldOut.map(({ example }) => example)).size;
   const images = run.examples.length;
-  const warnings = skipped.slice(0, MOST_NAMED).map(({ path, reason }) =>
-    `skipped ${path}: ${reason}`
-  );
-  if (skipped.length > MOST_NAMED) {
-    warnings.push(`skipped ${skipped.length} files in all`);
-  }
+  const warnings = skippedWarnings(skipped);
   if (cutTexts > 0) {
     warnings.push(`${cutTexts} texts are longer than the text encoder takes: their ends are cut`);
   }

@@ -6,27 +6,23 @@
  */
 
 import { isDifferentiable } from "../../shared/engine/backward.ts";
-import { firstText } from "../../shared/engine/choose_text.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError, UsageError } from "../../shared/errors.ts";
-import { encodePrompt } from "../../shared/tokenizer/prompt.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
-import { alphasCumprod } from "../sampling/schedulers/noise_schedule.ts";
 import type { AdamwOptions } from "./adamw.ts";
-import { areSamplesUsable, type Example, prepareExamples } from "./dataset/examples.ts";
-import { readRecords, type SkippedFile } from "./dataset/records.ts";
-import { TensorCache } from "./dataset/tensor_cache.ts";
-import { TextCache } from "./dataset/text_cache.ts";
+import type { Example } from "./dataset/examples.ts";
+import type { SkippedFile } from "./dataset/records.ts";
 import { heldOutRows } from "./held_out.ts";
 import { initialSabw, type SabwSize } from "./initial_sabw.ts";
-import { NoisyRows } from "./noisy_rows.ts";
+import { type DataSettings, prepareData } from "./prepare_data.ts";
 import { findCheckpoint, hasRun, type TrainingRun } from "./run_training.ts";
 import { seededOrder } from "./seeded_draws.ts";
 import { TrainableSabw } from "./trainable_sabw.ts";
 
 /** What a user decides. */
 export interface TrainingSettings extends
+  Omit<DataSettings, "most">,
   Pick<
     TrainingRun,
     | "out"
@@ -34,30 +30,18 @@ export interface TrainingSettings extends
     | "batch"
     | "microBatch"
     | "dropText"
-    | "seed"
     | "evaluateEvery"
     | "patience"
     | "checkpointEvery"
     | "keep"
   > {
-  /** A file of JSON lines, or a folder. */
-  readonly data: string;
   readonly adamw: AdamwOptions;
   readonly aggregatedBlocks: AggregatedBlocks;
   readonly sabwSize: SabwSize;
-  /**
-   * What is taken of the VAE's distributions: samples, as the paper does, or means. @default samples, unless they are
-   * mostly noise
-   */
-  readonly latents?: "sample" | "mean";
-  /** Height and width in pixels. @default what the experts were trained at */
-  readonly size?: number;
   /** Images that are not trained on. @default a tenth, at most `MOST_HELD_OUT` */
   readonly holdOut?: number;
   /** Draws of timestep and noise per held-out image. */
   readonly drawsPerImage: number;
-  /** Folder of what was computed of images and texts. */
-  readonly cache: string;
   readonly isResumed: boolean;
 }
 
@@ -85,7 +69,7 @@ export async function prepareTraining(
   { compute, onProgress, signal }: PrepareTrainingOptions,
 ): Promise<PreparedTraining> {
   const { seed, out, aggregatedBlocks, sabwSize, isResumed, ...rest } = settings;
-  const { experts, vae, tokenizers: [tokenizer, secondTokenizer] } = ensemble;
+  const { experts } = ensemble;
   const odd = experts.findIndex((expert) => !isDifferentiable(expert));
   if (odd >= 0) {
     throw new UsageError(
@@ -99,35 +83,12 @@ export async function prepareTraining(
   }
   const { description } = experts[0]!;
   const plan = aggregationPlan(description.blocks, aggregatedBlocks);
-  const size = settings.size ?? description.sampleSize * vae.factor;
-  if (size % vae.factor !== 0) {
-    throw new UsageError(`--size must be a multiple of ${vae.factor}: current value is ${size}`);
-  }
-
-  const { records, skipped } = await readRecords(settings.data);
-  const cache = new TensorCache(settings.cache);
-  const { maxLength } = firstText(description);
-  const prepared = await prepareExamples(records, {
-    ...{ vae, vaeHash: ensemble.vaeHash, tokenizer, maxLength, size, seed, cache },
-    ...(onProgress && { onProgress: (done: number) => onProgress(done, records.length) }),
+  const data = await prepareData(ensemble, {
+    ...settings,
+    ...(onProgress && { onProgress }),
     ...(signal && { signal }),
   });
-  const latents = settings.latents ??
-    (await areSamplesUsable(prepared.examples) ? "sample" : "mean");
-  const { examples, heldOut } = split(prepared.examples, seed, settings.holdOut);
-  const rows = new NoisyRows({
-    texts: new TextCache(experts, {
-      cache,
-      ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
-    }),
-    emptyIds: encodePrompt(tokenizer, "", maxLength).inputIds,
-    alphasCumprod: alphasCumprod(ensemble.schedulerConfig),
-    predictionType: description.predictionType,
-    scalingFactor: vae.config.scalingFactor,
-    samplesLatents: latents === "sample",
-    latentShape: [description.latentChannels, size / vae.factor, size / vae.factor],
-    size,
-  });
+  const { examples, heldOut } = split(data.examples, seed, settings.holdOut);
 
   const trainedExperts = ensemble.members.map(({ name, expert }) => ({
     name,
@@ -135,8 +96,14 @@ export async function prepareTraining(
   }));
   const recipe = {
     seed: String(seed),
-    ...{ data: prepared.hash, experts: trainedExperts.map(({ modelHash }) => modelHash) },
-    ...{ vae: ensemble.vaeHash, latents, size, batch: rest.batch, drop_text: rest.dropText },
+    ...{ data: data.hash, experts: trainedExperts.map(({ modelHash }) => modelHash) },
+    ...{
+      vae: ensemble.vaeHash,
+      latents: data.latents,
+      size: data.size,
+      batch: rest.batch,
+      drop_text: rest.dropText,
+    },
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
     ...sabwSize,
   };
@@ -148,15 +115,15 @@ export async function prepareTraining(
   return {
     run: {
       ...rest,
-      ...{ seed, out, rows, examples, sabw },
+      ...{ seed, out, rows: data.rows, examples, sabw },
       ensemble: { experts: experts.filter(isDifferentiable), aggregator: sabw, plan },
       metadata: { experts: trainedExperts, aggregatedBlocks, recipe },
-      heldOut: heldOutRows(rows, heldOut, seed, settings.drawsPerImage),
+      heldOut: heldOutRows(data.rows, heldOut, seed, settings.drawsPerImage),
       ...(resumed && { resumed }),
       ...(signal && { signal }),
     },
-    skipped: [...skipped, ...prepared.skipped],
-    cutTexts: prepared.cutTexts,
+    skipped: data.skipped,
+    cutTexts: data.cutTexts,
     [Symbol.asyncDispose]: () => sabw.close(),
   };
 }

@@ -15,10 +15,11 @@ import type { Example } from "../../../coordinator/training/dataset/examples.ts"
 import { TensorCache } from "../../../coordinator/training/dataset/tensor_cache.ts";
 import { TextCache } from "../../../coordinator/training/dataset/text_cache.ts";
 import { initialSabw } from "../../../coordinator/training/initial_sabw.ts";
-import { NoisyRows } from "../../../coordinator/training/noisy_rows.ts";
+import { NoisyRows, type NoisyRowsOptions } from "../../../coordinator/training/noisy_rows.ts";
 import type { TrainRequest } from "../../../coordinator/training/train.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import type { Expert } from "../../../shared/engine/expert.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
@@ -33,6 +34,8 @@ export interface SmallTraining extends AsyncDisposable {
   readonly shared: Parameters<typeof initialSabw>[0];
   readonly temp: TempFolder;
   readonly rows: NoisyRows;
+  readonly rowsOptions: NoisyRowsOptions;
+  texts(experts: readonly Expert[]): TextCache;
   readonly examples: readonly Example[];
   /** A new SABW, or that of a folder; closed with the rest. */
   openSabw(folder?: string): Promise<TrainableSabw>;
@@ -61,8 +64,10 @@ export async function openSmallTraining(
         logvar: f32([1, ...LATENT_SHAPE]),
       }),
   }));
-  const rows = new NoisyRows({
-    texts: new TextCache(experts, { cache: new TensorCache(temp.join("cache")) }),
+  const texts = (chosen: readonly Expert[]) =>
+    new TextCache(chosen, { cache: new TensorCache(temp.join("cache")) });
+  const rowsOptions: NoisyRowsOptions = {
+    texts: texts(experts),
     emptyIds: ids([]),
     alphasCumprod: alphasCumprod(DEFAULT_SCHEDULER_CONFIG),
     predictionType: "epsilon",
@@ -70,10 +75,11 @@ export async function openSmallTraining(
     samplesLatents: true,
     latentShape: LATENT_SHAPE,
     size: 64,
-  });
+  };
+  const rows = new NoisyRows(rowsOptions);
   const opened: TrainableSabw[] = [];
   return {
-    ...{ experts, shared, temp, rows, examples },
+    ...{ experts, shared, temp, rows, rowsOptions, texts, examples },
     openSabw: async (folder) => {
       const sabw = folder === undefined
         ? new TrainableSabw("small", initialSabw(shared, SIZE, 1n), CPU)

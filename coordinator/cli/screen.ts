@@ -1,0 +1,178 @@
+/** `tutti screen`: how much an ensemble's experts can gain from being combined, before anything is trained. @module */
+
+import { Command, Option } from "commander";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
+import { UsageError } from "../../shared/errors.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { openEnsemble } from "../ensemble/ensemble.ts";
+import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { prepareData } from "../training/prepare_data.ts";
+import { headroom, screen, type ScreenResult } from "../training/screen.ts";
+import { seed, wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { skippedWarnings } from "./train_report.ts";
+import { trainingCache } from "./training_cache.ts";
+import {
+  planeOption,
+  type TransportFlags,
+  transportOptions,
+  wireDtypeOption,
+} from "./transport_flags.ts";
+
+interface ScreenFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags {
+  readonly local: boolean;
+  readonly data: string;
+  readonly images: number;
+  readonly timesteps: number;
+  readonly draws: number;
+  readonly seed: bigint;
+  readonly size?: number;
+  readonly latents?: "sample" | "mean";
+  readonly cache?: string;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Every expert predicts the noise of the same noisy latents. For each element of the prediction, all draws of noise but one vote which expert is
+nearest; the winner is applied to the draw that did not vote. What this router saves of the best single expert's loss is headroom that a trained
+SABW can learn; below about 2 % training is hardly worth its time.
+
+Examples:
+  tutti screen --data pictures
+  tutti screen --ensemble castles.toml --data castles.jsonl --images 64 --json`;
+
+export function screenCommand(): Command {
+  return new Command("screen")
+    .summary("tell how much an ensemble's experts can gain, before training")
+    .description("Measures how much the experts of an ensemble can gain from being combined.")
+    .option("--ensemble <file>", "ensemble file (TOML)")
+    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
+    .option("--local", "open the experts in this process instead of in workers", false)
+    .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
+    .option("--images <n>", "most images that are used", wholeNumber("--images"), 32)
+    .option("--timesteps <n>", "timesteps per image", wholeNumber("--timesteps"), 4)
+    .option(
+      "--draws <n>",
+      "draws of noise per timestep; all but one vote",
+      wholeNumber("--draws", 2),
+      5,
+    )
+    .addOption(
+      // Told as text: help cannot print a bigint by itself.
+      new Option("--seed <n>", "seed of everything that is random").argParser(seed("--seed"))
+        .default(0n, "0"),
+    )
+    .option(
+      "--size <pixels>",
+      "height and width (default: the experts' own)",
+      wholeNumber("--size"),
+    )
+    .addOption(
+      new Option(
+        "--latents <which>",
+        "samples of the VAE's distributions or their means (default: samples, unless the VAE's are mostly noise)",
+      ).choices(["sample", "mean"]),
+    )
+    .option(
+      "--cache <folder>",
+      "where latents and text states are kept (default: the user's cache)",
+    )
+    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
+    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .addOption(deviceOption("what computes the VAE, and experts that this command opens"))
+    .addOption(precisionOption("experts that this command opens compute"))
+    .addOption(planeOption())
+    .addOption(wireDtypeOption())
+    .option("--json", "print one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: ScreenFlags) => runScreen(flags));
+}
+
+async function runScreen(flags: ScreenFlags): Promise<void> {
+  const terminal = stderrTerminal();
+  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
+  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
+  if (plan.experts.length < 2) throw new UsageError("Screening compares two experts or more");
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined) note(explanation);
+  await using ensemble = await openEnsemble(plan, {
+    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
+    transport: transportOptions(flags, warn),
+  });
+  for (const warning of ensemble.warnings) warn(warning);
+  const data = await prepareData(ensemble, {
+    ...{ data: flags.data, seed: flags.seed, cache: flags.cache ?? trainingCache() },
+    ...{ most: flags.images, signal },
+    ...(flags.size !== undefined && { size: flags.size }),
+    ...(flags.latents !== undefined && { latents: flags.latents }),
+  });
+  skippedWarnings(data.skipped).forEach(warn);
+  let result: ScreenResult | undefined;
+  {
+    using progress = new Progress({
+      ...{ label: "Screening", total: data.examples.length, terminal, isSilent: flags.json },
+      now: () => performance.now(),
+    });
+    let done = 0;
+    const request = {
+      ...{ experts: ensemble.experts, rows: data.rows, examples: data.examples, signal },
+      ...{ timestepsPerExample: flags.timesteps, draws: flags.draws, seed: flags.seed },
+      numTrainTimesteps: ensemble.schedulerConfig.numTrainTimesteps,
+    };
+    for await (result of screen(request)) progress.update(++done);
+  }
+  const names = ensemble.members.map(({ name }) => name);
+  report(result!, names, data.examples.length, flags);
+}
+
+function report(
+  result: ScreenResult,
+  names: readonly string[],
+  images: number,
+  { json, timesteps, draws, seed }: ScreenFlags,
+): void {
+  const percent = headroom(result);
+  if (json) {
+    const experts = names.map((name, i) => ({
+      ...{ name, loss: result.experts[i], wins: result.wins[i] },
+    }));
+    const { router, averaging } = result;
+    printJson({
+      headroomPercent: percent,
+      router,
+      averaging,
+      experts,
+      images,
+      timesteps,
+      draws,
+      seed,
+    });
+    return;
+  }
+  const rows = [
+    ...names.map((name, i) => [
+      `${name} alone`,
+      result.experts[i]!.toFixed(5),
+      `${(100 * result.wins[i]!).toFixed(1)} %`,
+    ]),
+    ["averaging the noise", result.averaging.toFixed(5)],
+    ["cross-seed router", result.router.toFixed(5)],
+  ];
+  const right = (title: string) => ({ title, align: "right" as const });
+  printLine(formatTable(["", right("loss"), right("wins")], rows));
+  const meaning = percent >= 2
+    ? "worth training: the experts are better at different things"
+    : "hardly worth training: what one does better than another does not last from one noise to the next";
+  printLine(`\nHeadroom over the best single expert: ${percent.toFixed(2)} % (${meaning})`);
+}
