@@ -18,6 +18,14 @@ export function oneOf<T extends string>(flag: string, choices: readonly T[]): (t
   };
 }
 
+/** Several of a few words, separated by commas. */
+export function listOf<T extends string>(
+  flag: string,
+  choices: readonly T[],
+): (text: string) => readonly T[] {
+  return (text) => text.split(",").map((word) => oneOf(flag, choices)(word.trim()));
+}
+
 /** A finite number. */
 export function finiteNumber(flag: string): (text: string) => number {
   return (text) => {

@@ -10,6 +10,7 @@ import {
   precisionOption,
 } from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -29,7 +30,7 @@ import {
   type TrainingRun,
 } from "../training/run_training.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import { blockChoice, finiteNumber, seed, share, wholeNumber } from "./flags.ts";
+import { blockChoice, finiteNumber, listOf, seed, share, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
@@ -57,6 +58,9 @@ interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, Transport
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
+  readonly without?: readonly Ablation[];
+  readonly balance: number;
+  readonly certainty: number;
   readonly holdOut?: number;
   readonly drawsPerImage: number;
   readonly evaluateEvery: number;
@@ -153,6 +157,23 @@ export function trainCommand(): Command {
       PAPER_SABW_SIZE.numHeads,
     )
     .option(
+      "--without <what>",
+      `make the aggregators blind to some of ${ABLATIONS.join(",")}, to tell what it is worth`,
+      listOf("--without", ABLATIONS),
+    )
+    .option(
+      "--balance <weight>",
+      "weight of a penalty on experts that are used less than others; 0 is none",
+      notNegative("--balance"),
+      0,
+    )
+    .option(
+      "--certainty <weight>",
+      "weight of a penalty on pixels that take one expert alone; 0 is none",
+      notNegative("--certainty"),
+      0,
+    )
+    .option(
       "--hold-out <n>",
       "images that are not trained on, to measure the loss with (default: a tenth, at most 64)",
       wholeNumber("--hold-out", 0),
@@ -207,6 +228,14 @@ function positive(flag: string): (text: string) => number {
     const value = finiteNumber(flag)(text);
     if (value > 0) return value;
     throw new UsageError(`${flag} must be above 0: current value is "${text}"`);
+  };
+}
+
+function notNegative(flag: string): (text: string) => number {
+  return (text) => {
+    const value = finiteNumber(flag)(text);
+    if (value >= 0) return value;
+    throw new UsageError(`${flag} must be 0 or more: current value is "${text}"`);
   };
 }
 
@@ -279,11 +308,13 @@ async function prepare(
         hiddenSize: flags.hiddenSize,
         numLayers: flags.layers,
         numHeads: flags.heads,
+        ...(flags.without && { without: flags.without }),
       },
       ...(flags.size !== undefined && { size: flags.size }),
       ...(flags.latents !== undefined && { latents: flags.latents }),
       ...(flags.holdOut !== undefined && { holdOut: flags.holdOut }),
       ...(flags.patience !== undefined && { patience: flags.patience }),
+      penalties: { balance: flags.balance, certainty: flags.certainty },
       ...{ drawsPerImage: flags.drawsPerImage, evaluateEvery: flags.evaluateEvery },
       ...{ checkpointEvery: flags.checkpointEvery, keep: flags.keep, isResumed: flags.resume },
       cache: flags.cache ?? trainingCache(),

@@ -2,13 +2,12 @@
 
 import { Command, Option } from "commander";
 import { join } from "node:path";
-import { throwIfAborted, UsageError } from "../../shared/errors.ts";
-import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import { throwIfAborted } from "../../shared/errors.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { encodePng } from "../image/png.ts";
 import { SeededDraws } from "../training/seeded_draws.ts";
 import { drawScene, randomScene, type Shape, SHAPE_NAMES } from "../zoo/shapes.ts";
-import { seed, share, wholeNumber } from "./flags.ts";
+import { listOf, seed, share, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
 interface ShapesFlags {
@@ -34,22 +33,15 @@ export function shapesCommand(): Command {
       new Option("--seed <n>", "seed of the pictures").argParser(seed("--seed")).default(0n, "0"),
     )
     .option("--size <pixels>", "height and width", wholeNumber("--size"), 64)
-    .option("--shapes <names>", `some of ${SHAPE_NAMES.join(",")} (default: all)`, shapeNames)
+    .option(
+      "--shapes <names>",
+      `some of ${SHAPE_NAMES.join(",")} (default: all)`,
+      listOf("--shapes", SHAPE_NAMES),
+    )
     .option("--pairs <p>", "share of pictures with two shapes", share("--pairs"), 0.6)
     .option("--textured <p>", "share of striped or checkered backgrounds", share("--textured"), 0)
     .option("--json", "print one JSON object instead of text", false)
     .action((folder: string, flags: ShapesFlags) => runShapes(folder, flags));
-}
-
-function shapeNames(text: string): readonly Shape[] {
-  return text.split(",").map((word) => {
-    const name = SHAPE_NAMES.find((shape) => shape === word.trim());
-    if (name !== undefined) return name;
-    throw new UsageError(
-      `--shapes must be some of ${SHAPE_NAMES.join(",")}: current name is "${word}"` +
-        didYouMean(word, SHAPE_NAMES),
-    );
-  });
 }
 
 async function runShapes(folder: string, flags: ShapesFlags): Promise<void> {

@@ -14,12 +14,14 @@ import { SeededDraws } from "./seeded_draws.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";
 
 /** What a user may choose. The paper's are 128, 2 and 8 (SPEC 1.2). */
-export type SabwSize = Pick<SabwConfig, "hiddenSize" | "numLayers" | "numHeads">;
+export type SabwSize = Pick<SabwConfig, "hiddenSize" | "numLayers" | "numHeads" | "without">;
 
 export const PAPER_SABW_SIZE: SabwSize = { hiddenSize: 128, numLayers: 2, numHeads: 8 };
 
-/** Most groups of a group norm, as diffusers has them; fewer where the width is no multiple. */
+/** Groups of a group norm, diffusers' default. */
 const MOST_GROUPS = 32;
+/** At least, as the paper's 32 of 128 have: alone in its group, a channel would lose what the timestep adds to it. */
+const CHANNELS_PER_GROUP = 4;
 
 /** @param seed of the weights */
 export function initialSabw(
@@ -42,7 +44,7 @@ export function initialSabw(
 }
 
 function groupsOf(hiddenSize: number): number {
-  let groups = Math.min(MOST_GROUPS, hiddenSize);
+  let groups = Math.min(MOST_GROUPS, Math.max(1, Math.floor(hiddenSize / CHANNELS_PER_GROUP)));
   while (hiddenSize % groups !== 0) groups--;
   return groups;
 }

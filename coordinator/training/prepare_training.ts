@@ -11,6 +11,7 @@ import { FormatError, UsageError } from "../../shared/errors.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { AdamwOptions } from "./adamw.ts";
+import { PenalizedSabw, type PenaltyWeights } from "./attention_penalty.ts";
 import type { Example } from "./dataset/examples.ts";
 import type { SkippedFile } from "./dataset/records.ts";
 import { heldOutRows } from "./held_out.ts";
@@ -38,6 +39,7 @@ export interface TrainingSettings extends
   readonly adamw: AdamwOptions;
   readonly aggregatedBlocks: AggregatedBlocks;
   readonly sabwSize: SabwSize;
+  readonly penalties: PenaltyWeights;
   /** Images that are not trained on. @default a tenth, at most `MOST_HELD_OUT` */
   readonly holdOut?: number;
   /** Draws of timestep and noise per held-out image. */
@@ -106,17 +108,23 @@ export async function prepareTraining(
     },
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
     ...sabwSize,
+    ...settings.penalties,
   };
   const shared = { ...description, numExperts: experts.length };
   const resumed = isResumed ? await findCheckpoint(out, recipe) : undefined;
   const sabw = resumed
     ? await TrainableSabw.open(resumed.path, shared, compute)
     : new TrainableSabw("new", initialSabw(shared, sabwSize, seed), compute);
+  const isPenalized = Object.values(settings.penalties).some((weight) => weight > 0);
   return {
     run: {
       ...rest,
       ...{ seed, out, rows: data.rows, examples, sabw },
-      ensemble: { experts: experts.filter(isDifferentiable), aggregator: sabw, plan },
+      ensemble: {
+        experts: experts.filter(isDifferentiable),
+        aggregator: isPenalized ? new PenalizedSabw(sabw, settings.penalties, plan.length) : sabw,
+        plan,
+      },
       metadata: { experts: trainedExperts, aggregatedBlocks, recipe },
       heldOut: heldOutRows(data.rows, heldOut, seed, settings.drawsPerImage),
       ...(resumed && { resumed }),

@@ -10,7 +10,9 @@ import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
 import { Add, Mul } from "../onnx/ops/elementwise.ts";
 import { Concat, Slice } from "../onnx/ops/movement.ts";
 import { Softmax } from "../onnx/ops/normalization.ts";
-import type { SabwConfig } from "./config/sabw_config.ts";
+import { ReduceMean } from "../onnx/ops/reduction.ts";
+import { f32 } from "../tensor/tensor.ts";
+import type { Ablation, SabwConfig } from "./config/sabw_config.ts";
 import type { Lowering } from "./layers/attention.ts";
 import { conv1x1 } from "./layers/conv.ts";
 import { resnetBlock2D } from "./layers/resnet_block_2d.ts";
@@ -48,7 +50,12 @@ export function sabwGraph(
     { length: numExperts },
     (_, i) => g.input(`features_${i}`, "float32", ["B", inChannels, "H", "W"]),
   );
-  const temb = g.input("temb", "float32", ["B", config.timeEmbedDim]);
+  const temb = unlessBlind(
+    g,
+    config,
+    "timestep",
+    g.input("temb", "float32", ["B", config.timeEmbedDim]),
+  );
 
   const convIn = weights.scope("conv_in");
   const x = lowering === "fused"
@@ -63,7 +70,7 @@ export function sabwGraph(
   const logits = lowering === "fused"
     ? transformerLogits(g, weights, h, textInputs(g, config, weights, text), config)
     : layeredLogits(g, config, weights, h);
-  const attentionMap = Softmax(g, logits, 1);
+  const attentionMap = Softmax(g, perPixel(g, config, logits), 1);
   g.output("attention_map", attentionMap);
   g.output("aggregated_features", weightedSum(g, attentionMap, features));
   return g.build();
@@ -81,8 +88,27 @@ export function sabwTextGraph(name: string, config: SabwConfig, weights: Weights
   return g.build();
 }
 
-const textStates = (g: GraphBuilder, { crossAttentionDim }: SabwConfig) =>
-  g.input("encoder_hidden_states", "float32", ["B", "L", crossAttentionDim]);
+function textStates(g: GraphBuilder, config: SabwConfig): Value {
+  const shape = ["B", "L", config.crossAttentionDim] as const;
+  return unlessBlind(g, config, "text", g.input("encoder_hidden_states", "float32", shape));
+}
+
+/** Zeros for what the aggregator does not see: what is left of its layers then are biases. */
+function unlessBlind(
+  g: GraphBuilder,
+  { without = [] }: SabwConfig,
+  ablation: Ablation,
+  value: Value,
+): Value {
+  return without.includes(ablation) ? Mul(g, value, g.constant(f32([], [0]), "zero")) : value;
+}
+
+/** Blind to space, all pixels have the mean of their logits. */
+function perPixel(g: GraphBuilder, config: SabwConfig, logits: Value): Value {
+  if (!config.without?.includes("space")) return logits;
+  const mean = ReduceMean(g, logits, [2, 3], { keepdims: true });
+  return Add(g, Mul(g, logits, g.constant(f32([], [0]), "zero")), mean);
+}
 
 /** Of each layer. */
 function textInputs(

@@ -3,6 +3,10 @@
 import { FormatError } from "../../errors.ts";
 import type { ConfigFields } from "./fields.ts";
 
+/** What an aggregator can be made blind to, to tell what it is worth (the paper's Table 3). */
+export const ABLATIONS = ["space", "timestep", "text"] as const;
+export type Ablation = typeof ABLATIONS[number];
+
 export interface SabwConfig {
   /** C of the block's features. */
   readonly inChannels: number;
@@ -14,10 +18,13 @@ export interface SabwConfig {
   readonly crossAttentionDim: number;
   readonly timeEmbedDim: number;
   readonly normNumGroups: number;
+  /** Without `space` all pixels have the same weights. @default it sees all */
+  readonly without?: readonly Ablation[];
 }
 
 /** @throws {FormatError} on a missing or impossible field */
 export function parseSabwConfig(fields: ConfigFields): SabwConfig {
+  const without = ABLATIONS.filter((ablation) => !fields.boolean(`sees_${ablation}`, true));
   const config: SabwConfig = {
     inChannels: fields.count("in_channels"),
     numExperts: fields.count("num_experts"),
@@ -27,6 +34,7 @@ export function parseSabwConfig(fields: ConfigFields): SabwConfig {
     crossAttentionDim: fields.count("cross_attn_dim"),
     timeEmbedDim: fields.count("temb_channels"),
     normNumGroups: fields.count("norm_num_groups", 32),
+    ...(without.length > 0 && { without }),
   };
   for (
     const [key, divisor] of [["num_attn_heads", config.numHeads], [
@@ -44,7 +52,7 @@ export function parseSabwConfig(fields: ConfigFields): SabwConfig {
 }
 
 /** What `parseSabwConfig()` reads. */
-export function sabwConfigJson(config: SabwConfig): Readonly<Record<string, number>> {
+export function sabwConfigJson(config: SabwConfig): Readonly<Record<string, number | boolean>> {
   return {
     in_channels: config.inChannels,
     num_experts: config.numExperts,
@@ -54,5 +62,7 @@ export function sabwConfigJson(config: SabwConfig): Readonly<Record<string, numb
     num_attn_heads: config.numHeads,
     num_layers: config.numLayers,
     norm_num_groups: config.normNumGroups,
+    // The paper's code knows no such keys.
+    ...Object.fromEntries(config.without?.map((ablation) => [`sees_${ablation}`, false]) ?? []),
   };
 }

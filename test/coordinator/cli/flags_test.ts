@@ -3,6 +3,7 @@ import {
   blockChoice,
   finiteNumber,
   imageSize,
+  listOf,
   seed,
   share,
   wholeNumber,
@@ -65,4 +66,10 @@ Deno.test("blockChoice() takes all, noise, or ids of blocks", () => {
   const choice = blockChoice("--flag");
   assert.deepEqual(["all", "noise", "IN04, M00"].map(choice), ["all", "noise", ["IN04", "M00"]]);
   assertRefuses(choice, ["", "ALL", "IN4", "IN04,", "down_blocks.0"]);
+});
+
+Deno.test("listOf() takes some of its words, and suggests one for another", () => {
+  const parse = listOf("--flag", ["space", "text"]);
+  assert.deepEqual(parse("text, space"), ["text", "space"]);
+  assert.throws(() => parse("space,tex"), { name: "UsageError", message: /"tex".*"text"/ });
 });

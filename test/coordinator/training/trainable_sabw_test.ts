@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { writeTrainedSabw } from "../../../coordinator/training/checkpoint.ts";
+import { initialSabw } from "../../../coordinator/training/initial_sabw.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import { sabwParameters } from "../../../shared/models/sabw_training.ts";
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
@@ -8,6 +10,7 @@ import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { assertClose, assertFar } from "../../support/goldens.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
 import { SABW_FOLDER } from "../sampling/golden_ensemble.ts";
 
 const CPU = { device: "cpu", threads: 1 } as const;
@@ -154,4 +157,59 @@ Deno.test("TrainableSabw says which block has no aggregator, and which gradient 
       details: { block: "IN04" },
     });
   });
+});
+
+Deno.test("an aggregator without space, timestep or text is blind to it, in training as in sampling", async () => {
+  await using temp = await tempFolder();
+  const size = { hiddenSize: 8, numLayers: 1, numHeads: 2 };
+  const other = {
+    temb: { ...CONDITIONING, temb: randomTensor([2, 64], 23) },
+    text: { ...CONDITIONING, encoderHiddenStates: randomTensor([2, 16, 24], 24) },
+  };
+  for (const without of ["space", "timestep", "text"] as const) {
+    const aggregators = initialSabw(EXPERTS, { ...size, without: [without] }, 3n);
+    for (const { parameters } of aggregators) {
+      const weight = parameters.get("conv_out.weight")!;
+      weight.data.set(randomTensor(weight.shape, 5).data);
+    }
+    const metadata = { experts: [], aggregatedBlocks: "all", recipe: {} } as const;
+    const experts = [{ name: "a", modelHash: "a" }, { name: "b", modelHash: "b" }];
+    const folder = temp.join(without);
+    await writeTrainedSabw(folder, { aggregators, metadata: { ...metadata, experts } });
+    const [trained, frozen] = await Promise.all([
+      TrainableSabw.open(folder, EXPERTS, CPU),
+      SabwAggregator.open(folder, EXPERTS, CPU),
+    ]);
+    try {
+      const mapOf = async (sabw: typeof trained | typeof frozen, conditioning = CONDITIONING) =>
+        (await sabw.aggregate("IN04", FEATURES, conditioning)).attentionMap!;
+      const map = await mapOf(trained);
+      assertClose(`${without}: sampling`, await mapOf(frozen), map, 1e-5);
+      const isFlat = map.data.slice(0, 24).every((value) => Math.abs(value - map.data[0]!) < 1e-6);
+      assert.equal(isFlat, without === "space");
+      assertFar(`${without}: weights`, map, f32(map.shape, map.data.map(() => 0.5)));
+      for (
+        const [what, conditioning] of [["timestep", other.temb], ["text", other.text]] as const
+      ) {
+        const changed = await mapOf(frozen, conditioning);
+        if (what === without) assert.deepEqual(changed.data, (await mapOf(frozen)).data);
+        else assertFar(`${without} sees ${what}`, changed, map);
+      }
+      const { gradParameters } = await trained.backward(
+        "IN04",
+        FEATURES,
+        CONDITIONING,
+        FEATURES[0]!,
+      );
+      const isDead = (key: string) => gradParameters.get(key)!.data.every((value) => value === 0);
+      const embedding = "res_block.time_emb_proj.weight";
+      const keys = "transformer.transformer_blocks.0.attn2.to_v.weight";
+      assert.deepEqual([isDead(embedding), isDead(keys)], [
+        without === "timestep",
+        without === "text",
+      ]);
+    } finally {
+      await Promise.all([trained.close(), frozen.close()]);
+    }
+  }
 });

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
+import { readPng, zooPath } from "../support/zoo.ts";
+
+/** An ensemble of two of the bundled experts. */
+async function writeEnsemble(home: TuttiHome, name: string, experts: readonly string[]) {
+  const tables = experts.map((expert) =>
+    `[[experts]]\nname = "${expert}"\nmodel = "${zooPath(expert)}"\n`
+  );
+  const shared = `vae = "${zooPath("vae")}"\ntokenizer = "${zooPath("tokenizer")}"\n`;
+  await writeFile(home.file(name), `name = "pair"\n${shared}${tables.join("")}`);
+}
+
+const SMALL = ["--hidden-size", "8", "--layers", "1", "--heads", "2", "--aggregate", "noise"];
+const TRAIN = [
+  ...["train", "--local", "--ensemble", "pair.toml", "--data", "shapes/captions.jsonl"],
+  ...["--steps", "4", "--batch", "2", "--lr", "0.01", "--hold-out", "2"],
+  ...["--draws-per-image", "1", "--evaluate-every", "2", "--checkpoint-every", "1", ...SMALL],
+];
+
+testTutti(
+  "tutti train survives an interruption, and what it trained knows its experts",
+  async (home, t) => {
+    await writeEnsemble(home, "pair.toml", ["round", "square"]);
+    await home.expect(0, ["zoo", "shapes", "shapes", "--count", "8"]);
+    await writeFile(home.file("shapes/broken.png"), "no picture");
+    const captions = await readFile(home.file("shapes/captions.jsonl"), "utf8");
+    const broken = JSON.stringify({ image_file: "broken.png", text: "a red circle" });
+    await writeFile(home.file("shapes/captions.jsonl"), `${broken}\n${captions}`);
+
+    const events = await home.json([...TRAIN, "--out", "whole"]);
+    const [data, start, ...rest] = events;
+    assert.deepEqual([data!.images, data!.heldOut, data!.latents], [6, 2, "mean"]);
+    assert.match(JSON.stringify(data!.skipped), /broken\.png.*PNG signature/);
+    assert.equal(start!.event, "heldOut");
+    const done = rest.at(-1)!;
+    assert.equal(done.event, "done");
+    const comparisons = done.comparisons as { name: string; loss: number }[];
+    assert.deepEqual(comparisons.map(({ name }) => name), [
+      ...["SABW", "averaging block by block", "averaging the noise"],
+      ...["round alone", "square alone"],
+    ]);
+    assert.ok(Math.abs(comparisons[2]!.loss / (start!.loss as number) - 1) < 1e-4);
+    assert.match(await readFile(home.file("whole/loss.svg"), "utf8"), /^<svg /);
+
+    await t.step("killed and resumed it ends with the same weights", async () => {
+      const killed = home.start([...TRAIN, "--out", "cut", "--json"]);
+      await killed.says(/"event":"checkpoint","step":2/);
+      killed.kill("SIGKILL");
+      await killed.result;
+      await home.expect(2, [...TRAIN, "--out", "cut"]);
+      const other = [...TRAIN, "--out", "cut", "--resume", "--batch", "3"];
+      const { stderr } = await home.expect(4, other);
+      assert.match(stderr, /"batch" must be 2 as in step-000000\d: current value is 3/);
+      const resumed = await home.json([...TRAIN, "--out", "cut", "--resume"]);
+      assert.ok(!resumed.some(({ event, step }) => event === "step" && step === 1));
+      for (const name of await readdir(home.file("whole/sabw"))) {
+        const file = name.startsWith("aggregator_") ? `${name}/aggregator.safetensors` : name;
+        const [one, two] = await Promise.all(
+          ["whole", "cut"].map((run) => readFile(home.file(run, "sabw", file))),
+        );
+        assert.ok(one!.equals(two!), file);
+      }
+    });
+
+    const draw = ["sample", "a red circle", "--steps", "2", "--seed", "1", "--out", "a.png"];
+    const pixels = async (...flags: string[]) => {
+      await home.expect(0, [...draw, "--sabw", "whole/sabw", ...flags]);
+      return await readPng(home.file("a.png"));
+    };
+
+    await t.step("it samples as it was trained, in the order of its experts", async () => {
+      const trained = await pixels("--ensemble", "pair.toml");
+      const facts = JSON.parse(trained.text.tutti!);
+      assert.equal(facts.aggregatedBlocks, "noise");
+      await writeEnsemble(home, "turned.toml", ["square", "round"]);
+      const turned = await pixels("--ensemble", "turned.toml");
+      assert.deepEqual(turned.rgb, trained.rgb);
+      assert.notDeepEqual(
+        (await pixels("--ensemble", "pair.toml", "--aggregate", "all")).rgb,
+        trained.rgb,
+      );
+    });
+
+    await t.step("other experts are refused by name, unless forced", async () => {
+      await writeEnsemble(home, "other.toml", ["round", "pointed"]);
+      const others = [...draw, "--sabw", "whole/sabw", "--ensemble", "other.toml"];
+      const { stderr } = await home.expect(4, others);
+      assert.match(
+        stderr,
+        /needs "square" \(.{10}\), the ensemble has "pointed" \(.{10}\) instead/,
+      );
+      const forced = await home.expect(0, [...others, "--force"]);
+      assert.match(forced.stderr, /warning: SABW ".+" was trained with other experts than these/);
+    });
+  },
+);
+
+testTutti("tutti screen tells headroom and each expert's loss", async (home) => {
+  await writeEnsemble(home, "pair.toml", ["round", "square"]);
+  await home.expect(0, ["zoo", "shapes", "shapes", "--count", "4"]);
+  const flags = ["--local", "--ensemble", "pair.toml", "--data", "shapes/captions.jsonl"];
+  const [result] = await home.json(["screen", ...flags, "--timesteps", "1", "--draws", "3"]);
+  const { headroomPercent, router, experts } = result as {
+    headroomPercent: number;
+    router: number;
+    experts: { name: string; loss: number; wins: number }[];
+  };
+  assert.deepEqual(experts.map(({ name }) => name), ["round", "square"]);
+  const best = Math.min(...experts.map(({ loss }) => loss));
+  assert.ok(Math.abs(headroomPercent - 100 * (1 - router / best)) < 1e-9);
+  assert.ok(experts.every(({ loss }) => loss > 0 && loss < 1));
+});
