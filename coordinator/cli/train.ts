@@ -20,7 +20,7 @@ import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
-import { compareBaselines, type Comparison } from "../training/compare_baselines.ts";
+import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
@@ -269,17 +269,17 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const result = await watch(prepared.run, flags);
   const trainingMs = performance.now() - start;
   const names = ensemble.members.map(({ name }) => name);
-  const comparisons = await compare(prepared.run, result, names, { compute, signal });
-  await writeReport(flags.out, prepared.run, result, names, comparisons);
+  const { comparisons, usage } = await compare(prepared.run, result, names, { compute, signal });
+  await writeReport(flags.out, prepared.run, { ...result, usage }, names, comparisons);
   if (flags.json) {
     printJson({
       ...{ event: "done", steps: result.steps, sabw: result.sabw, trainingMs },
-      ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: result.usage.blocks() },
+      ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: usage.blocks() },
     });
     return;
   }
   note(`${result.steps} steps in ${formatDuration(trainingMs)}`);
-  printLine(`Mean attention per expert:\n${usageTable(result.usage, names)}\n`);
+  printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
   if (comparisons.length > 0) {
     printLine(
       `Held-out loss (${prepared.run.heldOut.length} draws):\n${comparisonTable(comparisons)}\n`,
@@ -370,11 +370,11 @@ function show(progress: Progress, event: TrainingEvent): void {
 /** The chosen weights as sampling would use them, against what needs no training. */
 async function compare(
   run: TrainingRun,
-  { sabw: folder }: TrainingResult,
+  { sabw: folder, usage }: TrainingResult,
   names: readonly string[],
   { compute, signal }: Computing,
-): Promise<Comparison[]> {
-  if (run.heldOut.length === 0) return [];
+): Promise<BaselineComparison> {
+  if (run.heldOut.length === 0) return { comparisons: [], usage };
   const { experts, plan } = run.ensemble;
   const shared = { ...experts[0]!.description, numExperts: experts.length };
   const sabw = await SabwAggregator.open(folder, shared, compute);

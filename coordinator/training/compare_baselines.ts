@@ -8,6 +8,8 @@
 import type { Expert } from "../../shared/engine/expert.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import { aggregationPlan, type Segment } from "../sampling/aggregation_plan.ts";
+import { AttentionUsage } from "./attention_usage.ts";
+import type { PassOptions } from "./batch_pass.ts";
 import { average, evaluate, type PairedDifference, pairedDifference } from "./held_out.ts";
 import type { NoisyRow, NoisyRows } from "./noisy_rows.ts";
 
@@ -31,8 +33,14 @@ export interface CompareRequest {
   readonly signal?: AbortSignal;
 }
 
-/** SABW first. */
-export async function compareBaselines(request: CompareRequest): Promise<Comparison[]> {
+export interface BaselineComparison {
+  /** SABW first. */
+  readonly comparisons: readonly Comparison[];
+  /** SABW's, over the held-out draws. */
+  readonly usage: AttentionUsage;
+}
+
+export async function compareBaselines(request: CompareRequest): Promise<BaselineComparison> {
   const { experts, names, sabw, plan, heldOut, microBatch, signal } = request;
   const blocks = experts[0]!.description.blocks;
   const [everywhere, atTheEnd] = [aggregationPlan(blocks), aggregationPlan(blocks, "noise")];
@@ -41,9 +49,14 @@ export async function compareBaselines(request: CompareRequest): Promise<Compari
     plan: readonly Segment[],
     chosen = experts,
     rows = request.rows,
-  ) => evaluate({ experts: chosen, aggregator, plan }, rows, heldOut, microBatch, signal);
+    onSegment?: PassOptions["onSegment"],
+  ) => {
+    const options = { ...(signal && { signal }), ...(onSegment && { onSegment }) };
+    return evaluate({ experts: chosen, aggregator, plan }, rows, heldOut, microBatch, options);
+  };
   const uniform = new UniformAggregator();
-  const own = await losses(sabw, plan);
+  const usage = new AttentionUsage();
+  const own = await losses(sabw, plan, experts, request.rows, (report) => usage.add(report));
   const others: (readonly [string, number[]])[] = [
     ["averaging block by block", await losses(uniform, everywhere)],
     ["averaging the noise", await losses(uniform, atTheEnd)],
@@ -52,12 +65,10 @@ export async function compareBaselines(request: CompareRequest): Promise<Compari
     const alone = await losses(uniform, atTheEnd, [expert], request.rows.ofExpert(i));
     others.push([`${names[i]!} alone`, alone]);
   }
-  return [
-    { name: "SABW", loss: average(own) },
-    ...others.map(([name, losses]) => ({
-      name,
-      loss: average(losses),
-      difference: pairedDifference(own, losses),
-    })),
-  ];
+  const comparisons = others.map(([name, losses]) => ({
+    name,
+    loss: average(losses),
+    difference: pairedDifference(own, losses),
+  }));
+  return { comparisons: [{ name: "SABW", loss: average(own) }, ...comparisons], usage };
 }

@@ -6,7 +6,7 @@
  */
 
 import { throwIfAborted } from "../../shared/errors.ts";
-import { batchLosses, type ForwardEnsemble } from "./batch_pass.ts";
+import { batchLosses, type ForwardEnsemble, type PassOptions } from "./batch_pass.ts";
 import type { Example } from "./dataset/examples.ts";
 import type { NoisyRow, NoisyRows } from "./noisy_rows.ts";
 
@@ -31,13 +31,13 @@ export async function evaluate(
   rows: NoisyRows,
   heldOut: readonly NoisyRow[],
   microBatch: number,
-  signal?: AbortSignal,
+  options: PassOptions = {},
 ): Promise<number[]> {
   const losses: number[] = [];
   for (let start = 0; start < heldOut.length; start += microBatch) {
-    throwIfAborted(signal);
-    const batch = await rows.batch(heldOut.slice(start, start + microBatch), signal);
-    losses.push(...await batchLosses(ensemble, batch, signal ? { signal } : {}));
+    throwIfAborted(options.signal);
+    const batch = await rows.batch(heldOut.slice(start, start + microBatch), options.signal);
+    losses.push(...await batchLosses(ensemble, batch, options));
   }
   return losses;
 }

@@ -63,7 +63,7 @@ export interface TrainingResult {
   readonly isStoppedEarly: boolean;
   /** SABW to sample with. */
   readonly sabw: string;
-  /** Over the steps since the last checkpoint but one. */
+  /** In the last steps, those since the checkpoint before the last. */
   readonly usage: AttentionUsage;
 }
 
@@ -94,8 +94,9 @@ export async function* runTraining(
     return { event: "checkpoint", step: written, path };
   };
   const evaluateNow = async (step: number): Promise<TrainingEvent> => {
+    const options = run.signal ? { signal: run.signal } : {};
     const loss = average(
-      await evaluate(run.ensemble, run.rows, run.heldOut, run.microBatch, run.signal),
+      await evaluate(run.ensemble, run.rows, run.heldOut, run.microBatch, options),
     );
     const isBest = heldOut.every((point) => loss < point.loss);
     heldOut.push({ step, loss });
