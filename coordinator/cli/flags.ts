@@ -35,6 +35,24 @@ export function finiteNumber(flag: string): (text: string) => number {
   };
 }
 
+/** A finite number above 0. */
+export function positive(flag: string): (text: string) => number {
+  return (text) => {
+    const value = finiteNumber(flag)(text);
+    if (value > 0) return value;
+    throw new UsageError(`${flag} must be above 0: current value is "${text}"`);
+  };
+}
+
+/** A finite number from 0 on. */
+export function notNegative(flag: string): (text: string) => number {
+  return (text) => {
+    const value = finiteNumber(flag)(text);
+    if (value >= 0) return value;
+    throw new UsageError(`${flag} must be 0 or more: current value is "${text}"`);
+  };
+}
+
 /** A number from 0 to 1: a probability, or a part of a whole. */
 export function share(flag: string): (text: string) => number {
   return (text) => {

@@ -1,27 +1,19 @@
 /** `tutti train`: trains SABW for an ensemble's experts. @module */
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { join } from "node:path";
 import { openBackend } from "../../shared/device/backend.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
-import {
-  type DeviceFlags,
-  deviceOption,
-  precisionOption,
-} from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
-import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
-import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
-import { collectExpertLora } from "../ensemble/lora_flags.ts";
-import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
+import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
-import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
   runTraining,
@@ -29,48 +21,11 @@ import {
   type TrainingResult,
   type TrainingRun,
 } from "../training/run_training.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import { blockChoice, finiteNumber, listOf, seed, share, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { addTrainOptions, type TrainFlags } from "./train_options.ts";
 import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
-import {
-  planeOption,
-  type TransportFlags,
-  transportOptions,
-  wireDtypeOption,
-} from "./transport_flags.ts";
-
-interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags {
-  readonly local: boolean;
-  readonly data: string;
-  readonly out: string;
-  readonly steps: number;
-  readonly batch: number;
-  readonly microBatch?: number;
-  readonly lr: number;
-  readonly weightDecay: number;
-  readonly dropText: number;
-  readonly seed: bigint;
-  readonly size?: number;
-  readonly latents?: "sample" | "mean";
-  readonly aggregate: AggregatedBlocks;
-  readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly without?: readonly Ablation[];
-  readonly balance: number;
-  readonly certainty: number;
-  readonly holdOut?: number;
-  readonly drawsPerImage: number;
-  readonly evaluateEvery: number;
-  readonly patience?: number;
-  readonly checkpointEvery: number;
-  readonly keep: number;
-  readonly resume: boolean;
-  readonly cache?: string;
-  readonly json: boolean;
-}
+import { transportOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
 Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, or a folder with a.png and a.txt. Images
@@ -86,157 +41,14 @@ Examples:
   tutti sample "a castle" --ensemble castles.toml --sabw castles-sabw/sabw`;
 
 export function trainCommand(): Command {
-  return new Command("train")
+  const command = new Command("train")
     .summary("train the aggregators (SABW) of an ensemble")
     .description(
       "Trains SABW for an ensemble: its experts stay as they are, and where they are. Without --ensemble and --workers it takes the experts that come with Tutti.",
-    )
-    .option("--ensemble <file>", "ensemble file (TOML)")
-    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
-    .option("--local", "open the experts in this process instead of in workers", false)
-    .requiredOption("--data <path>", "folder, or file of JSON lines")
-    .requiredOption("--out <folder>", "where the run is written")
-    .option("--steps <n>", "updates in all", wholeNumber("--steps"), 2000)
-    .option("--batch <n>", "images of an update", wholeNumber("--batch"), 8)
-    .option(
-      "--micro-batch <n>",
-      "images that go through the experts together; fewer need less memory (default: --batch)",
-      wholeNumber("--micro-batch"),
-    )
-    .option("--lr <rate>", "learning rate", positive("--lr"), ADAMW_DEFAULTS.learningRate)
-    .option(
-      "--weight-decay <rate>",
-      "weight decay",
-      share("--weight-decay"),
-      ADAMW_DEFAULTS.weightDecay,
-    )
-    .option(
-      "--drop-text <p>",
-      "probability that an image's text is dropped",
-      share("--drop-text"),
-      0.1,
-    )
-    .addOption(
-      // Told as text: help cannot print a bigint by itself.
-      new Option("--seed <n>", "seed of everything that is random").argParser(seed("--seed"))
-        .default(0n, "0"),
-    )
-    .option(
-      "--size <pixels>",
-      "height and width (default: the experts' own)",
-      wholeNumber("--size"),
-    )
-    .addOption(
-      new Option(
-        "--latents <which>",
-        "samples of the VAE's distributions, as the paper, or their means (default: samples, unless the VAE's are mostly noise)",
-      ).choices(["sample", "mean"]),
-    )
-    .option(
-      "--aggregate <blocks>",
-      "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00",
-      blockChoice("--aggregate"),
-      "all",
-    )
-    .option(
-      "--hidden-size <n>",
-      "width of the aggregators",
-      wholeNumber("--hidden-size"),
-      PAPER_SABW_SIZE.hiddenSize,
-    )
-    .option(
-      "--layers <n>",
-      "transformer blocks of an aggregator",
-      wholeNumber("--layers"),
-      PAPER_SABW_SIZE.numLayers,
-    )
-    .option(
-      "--heads <n>",
-      "attention heads of an aggregator; must divide --hidden-size",
-      wholeNumber("--heads"),
-      PAPER_SABW_SIZE.numHeads,
-    )
-    .option(
-      "--without <what>",
-      `make the aggregators blind to some of ${ABLATIONS.join(",")}, to tell what it is worth`,
-      listOf("--without", ABLATIONS),
-    )
-    .option(
-      "--balance <weight>",
-      "weight of a penalty on experts that are used less than others; 0 is none",
-      notNegative("--balance"),
-      0,
-    )
-    .option(
-      "--certainty <weight>",
-      "weight of a penalty on pixels that take one expert alone; 0 is none",
-      notNegative("--certainty"),
-      0,
-    )
-    .option(
-      "--hold-out <n>",
-      "images that are not trained on, to measure the loss with (default: a tenth, at most 64)",
-      wholeNumber("--hold-out", 0),
-    )
-    .option(
-      "--draws-per-image <n>",
-      "draws of timestep and noise for each of those",
-      wholeNumber("--draws-per-image"),
-      4,
-    )
-    .option(
-      "--evaluate-every <n>",
-      "steps between two measurements of the held-out loss",
-      wholeNumber("--evaluate-every"),
-      100,
-    )
-    .option(
-      "--patience <n>",
-      "measurements without a new least loss after which the run ends (default: it does not)",
-      wholeNumber("--patience"),
-    )
-    .option(
-      "--checkpoint-every <n>",
-      "steps between two checkpoints",
-      wholeNumber("--checkpoint-every"),
-      100,
-    )
-    .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
-    .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
-    .option(
-      "--cache <folder>",
-      "where latents and text states are kept (default: the user's cache)",
-    )
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
-    .option(
-      "--lora <expert=file:weight>",
-      "merge a LoRA into an expert that this command opens; several times for several",
-      collectExpertLora,
-    )
-    .addOption(deviceOption("what computes VAE and SABW, and experts that this command opens"))
-    .addOption(precisionOption("experts that this command opens compute"))
-    .addOption(planeOption())
-    .addOption(wireDtypeOption())
-    .option("--json", "print one JSON object per event", false)
+    );
+  return addTrainOptions(command)
     .addHelpText("after", EXAMPLES)
     .action((flags: TrainFlags) => runTrain(flags));
-}
-
-function positive(flag: string): (text: string) => number {
-  return (text) => {
-    const value = finiteNumber(flag)(text);
-    if (value > 0) return value;
-    throw new UsageError(`${flag} must be above 0: current value is "${text}"`);
-  };
-}
-
-function notNegative(flag: string): (text: string) => number {
-  return (text) => {
-    const value = finiteNumber(flag)(text);
-    if (value >= 0) return value;
-    throw new UsageError(`${flag} must be 0 or more: current value is "${text}"`);
-  };
 }
 
 async function runTrain(flags: TrainFlags): Promise<void> {

@@ -20,6 +20,11 @@ interface ShapesFlags {
   readonly json: boolean;
 }
 
+const EXAMPLES = `
+Examples:
+  tutti zoo shapes pictures --count 500
+  tutti zoo shapes held-out --count 50 --seed 1 --shapes circle,ring,heart --pairs 1`;
+
 export function shapesCommand(): Command {
   return new Command("shapes")
     .summary("draw captioned pictures of coloured shapes")
@@ -41,6 +46,7 @@ export function shapesCommand(): Command {
     .option("--pairs <p>", "share of pictures with two shapes", share("--pairs"), 0.6)
     .option("--textured <p>", "share of striped or checkered backgrounds", share("--textured"), 0)
     .option("--json", "print one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
     .action((folder: string, flags: ShapesFlags) => runShapes(folder, flags));
 }
 

@@ -27,6 +27,20 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
   [["sample", "x", "--init-latents", "a", "--batch", "2"], /--batch and --init-latents contradict/],
   [["sample", "x", "--save-maps", "m"], /--save-maps needs trained aggregators \(--sabw FOLDER\)/],
+  [["train", "--out", "x"], /required option '--data <path>' not specified/],
+  [
+    ["train", "--data", "d", "--out", "x", "--heads", "3"],
+    /--heads must divide --hidden-size 128: .* 3/,
+  ],
+  [
+    ["train", "--data", "d", "--out", "x", "--lr", "0"],
+    /--lr must be above 0: current value is "0"/,
+  ],
+  [
+    ["train", "--data", "d", "--out", "x", "--without", "pace"],
+    /space.*\(Did you mean space\?\)|"space"/,
+  ],
+  [["screen", "--data", "d", "--draws", "1"], /--draws must be a whole number >= 2/],
   [["up", "a", "b"], /too many arguments for 'up'/],
   [["up", "--threads", "0"], /--threads must be a whole number >= 1/],
   [["health"], /missing required argument 'address'/],
