@@ -124,7 +124,7 @@ async function draw(
   const experts: RemoteExpert[] = [];
   for (const { address } of members) {
     const transport = { plane, wireDtypes: { all: dtype } };
-    const expert = await connectExpert(address, { transport, ...(signal && { signal }) });
+    const expert = await connectExpert(address!, { transport, ...(signal && { signal }) });
     connections.defer(() => expert.close());
     experts.push(expert);
   }

@@ -21,6 +21,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { skippedWarnings } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
 import {
+  PlaneFallbacks,
   planeOption,
   type TransportFlags,
   transportOptions,
@@ -108,7 +109,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
-    transport: transportOptions(flags, warn),
+    transport: transportOptions(flags, new PlaneFallbacks(warn)),
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {

@@ -25,7 +25,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
 import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
-import { transportOptions } from "./transport_flags.ts";
+import { PlaneFallbacks, transportOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
 Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, or a folder with a.png and a.txt. Images
@@ -67,7 +67,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
-    transport: transportOptions(flags, warn),
+    transport: transportOptions(flags, new PlaneFallbacks(warn)),
   });
   for (const warning of ensemble.warnings) warn(warning);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };

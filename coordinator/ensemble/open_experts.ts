@@ -18,8 +18,8 @@ import type { OpenEnsembleOptions } from "./ensemble.ts";
 
 export interface ConnectedExpert extends AsyncDisposable {
   readonly name: string;
-  /** HOST:PORT of its worker. */
-  readonly address: string;
+  /** HOST:PORT of its worker; an expert of this process has none. */
+  readonly address?: string;
   /** For messages: name and address. */
   readonly where: string;
   /** Whether its worker is on another host. */

@@ -2,7 +2,6 @@
 
 import { type Command, Option } from "commander";
 import { WIRE_DTYPES, type WireDtype } from "../../../shared/wire/codec/wire_dtype.ts";
-import { isLoopback, parseAddress } from "../../../shared/wire/address.ts";
 import type { PlaneChoice } from "../../../shared/wire/plane/plane_kind.ts";
 import { latentSize } from "../../bench/random_inputs.ts";
 import { benchWire, wireFigures } from "../../bench/wire_bench.ts";
@@ -107,7 +106,7 @@ function dtypeList(text: string): readonly WireDtype[] {
 
 /** Left to itself, f32 to a worker of this machine would not travel at all. */
 function planeOf({ members }: Ensemble, plane: PlaneChoice): PlaneChoice {
-  const isHere = members.every(({ address }) => isLoopback(parseAddress(address)));
+  const isHere = !members.some(({ isElsewhere }) => isElsewhere);
   return plane === "auto" && isHere ? "unix" : plane;
 }
 
