@@ -10,15 +10,16 @@ import type { SeededDraws } from "../training/seeded_draws.ts";
 
 type Rgb = readonly [number, number, number];
 
+/** As the bundled experts draw them. */
 const COLOURS = {
-  red: [220, 40, 40],
-  green: [45, 180, 60],
-  blue: [50, 80, 220],
-  yellow: [240, 220, 50],
-  purple: [140, 60, 190],
-  orange: [240, 140, 40],
-  cyan: [60, 200, 220],
-  pink: [240, 130, 180],
+  red: [220, 35, 35],
+  green: [40, 175, 50],
+  blue: [50, 82, 212],
+  yellow: [240, 210, 50],
+  purple: [145, 62, 180],
+  orange: [240, 137, 43],
+  cyan: [65, 185, 215],
+  pink: [245, 140, 185],
 } as const satisfies Record<string, Rgb>;
 
 const GROUNDS = {
@@ -162,8 +163,8 @@ function backgroundAt({ texture, ground }: Scene, x: number, y: number): Rgb {
   ];
   const isSecond = {
     plain: false,
-    striped: Math.floor(y / STRIPE_PIXELS) % 2 === 1,
-    checkered: (column + row) % 2 === 1,
+    striped: Math.floor(x / STRIPE_PIXELS) % 2 === 0,
+    checkered: (column + row) % 2 === 0,
   }[texture];
   if (!isSecond) return colour;
   const step = colour[0] > 180 ? -TONE_STEP : TONE_STEP;
