@@ -44,6 +44,19 @@ testTutti(
     assert.ok(Math.abs(comparisons[2]!.loss / (start!.loss as number) - 1) < 1e-4);
     assert.match(await readFile(home.file("whole/loss.svg"), "utf8"), /^<svg /);
 
+    await t.step("through workers it ends with the same weights", async () => {
+      // Blocks behind the first aggregation give gradients, each on its worker.
+      const one = TRAIN.filter((arg) => arg !== "--local" && arg !== "noise");
+      const short = [...one, "OUT10", "--steps", "1", "--evaluate-every", "1"];
+      await home.json([...short, "--out", "apart"]);
+      await home.json([...short, "--local", "--out", "here"]);
+      const trained = "sabw/aggregator_23/aggregator.safetensors";
+      const [apart, here] = await Promise.all(
+        ["apart", "here"].map((out) => readFile(home.file(`${out}/${trained}`))),
+      );
+      assert.ok(apart!.equals(here!));
+    });
+
     await t.step("killed and resumed it ends with the same weights", async () => {
       const killed = home.start([...TRAIN, "--out", "cut", "--json"]);
       await killed.says(/"event":"checkpoint","step":2/);
