@@ -1,6 +1,6 @@
 /** `tutti screen`: how much an ensemble's experts can gain from being combined, before anything is trained. @module */
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
 import {
   type DeviceFlags,
@@ -16,7 +16,14 @@ import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { prepareData } from "../training/prepare_data.ts";
 import { headroom, screen, type ScreenResult } from "../training/screen.ts";
-import { seed, wholeNumber } from "./flags.ts";
+import {
+  cacheOption,
+  type DataFlags,
+  latentsOption,
+  seedOption,
+  trainingSizeOption,
+} from "./data_options.ts";
+import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { skippedWarnings } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
@@ -28,16 +35,11 @@ import {
   wireDtypeOption,
 } from "./transport_flags.ts";
 
-interface ScreenFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags {
+interface ScreenFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, DataFlags {
   readonly local: boolean;
-  readonly data: string;
   readonly images: number;
   readonly timesteps: number;
   readonly draws: number;
-  readonly seed: bigint;
-  readonly size?: number;
-  readonly latents?: "sample" | "mean";
-  readonly cache?: string;
   readonly json: boolean;
 }
 
@@ -66,26 +68,10 @@ export function screenCommand(): Command {
       wholeNumber("--draws", 2),
       5,
     )
-    .addOption(
-      // Told as text: help cannot print a bigint by itself.
-      new Option("--seed <n>", "seed of everything that is random").argParser(seed("--seed"))
-        .default(0n, "0"),
-    )
-    .option(
-      "--size <pixels>",
-      "height and width (default: the experts' own)",
-      wholeNumber("--size"),
-    )
-    .addOption(
-      new Option(
-        "--latents <which>",
-        "samples of the VAE's distributions or their means (default: samples, unless the VAE's are mostly noise)",
-      ).choices(["sample", "mean"]),
-    )
-    .option(
-      "--cache <folder>",
-      "where latents and text states are kept (default: the user's cache)",
-    )
+    .addOption(seedOption())
+    .addOption(trainingSizeOption())
+    .addOption(latentsOption())
+    .addOption(cacheOption())
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
     .addOption(deviceOption("what computes the VAE, and experts that this command opens"))

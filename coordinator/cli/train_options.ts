@@ -1,6 +1,6 @@
 /** The flags of `tutti train`. @module */
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import {
   type DeviceFlags,
   deviceOption,
@@ -12,12 +12,19 @@ import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
-import { blockChoice, listOf, notNegative, positive, seed, share, wholeNumber } from "./flags.ts";
+import {
+  cacheOption,
+  type DataFlags,
+  latentsOption,
+  seedOption,
+  trainingSizeOption,
+} from "./data_options.ts";
+import { blockChoice, listOf, notNegative, positive, share, wholeNumber } from "./flags.ts";
 import { planeOption, type TransportFlags, wireDtypeOption } from "./transport_flags.ts";
 
-export interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags {
+export interface TrainFlags
+  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, DataFlags {
   readonly local: boolean;
-  readonly data: string;
   readonly out: string;
   readonly steps: number;
   readonly batch: number;
@@ -25,9 +32,6 @@ export interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, Tr
   readonly lr: number;
   readonly weightDecay: number;
   readonly dropText: number;
-  readonly seed: bigint;
-  readonly size?: number;
-  readonly latents?: "sample" | "mean";
   readonly aggregate: AggregatedBlocks;
   readonly hiddenSize: number;
   readonly layers: number;
@@ -42,7 +46,6 @@ export interface TrainFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, Tr
   readonly checkpointEvery: number;
   readonly keep: number;
   readonly resume: boolean;
-  readonly cache?: string;
   readonly json: boolean;
 }
 
@@ -73,22 +76,9 @@ export function addTrainOptions(command: Command): Command {
       share("--drop-text"),
       0.1,
     )
-    .addOption(
-      // Told as text: help cannot print a bigint by itself.
-      new Option("--seed <n>", "seed of everything that is random").argParser(seed("--seed"))
-        .default(0n, "0"),
-    )
-    .option(
-      "--size <pixels>",
-      "height and width (default: the experts' own)",
-      wholeNumber("--size"),
-    )
-    .addOption(
-      new Option(
-        "--latents <which>",
-        "samples of the VAE's distributions, as the paper, or their means (default: samples, unless the VAE's are mostly noise)",
-      ).choices(["sample", "mean"]),
-    )
+    .addOption(seedOption())
+    .addOption(trainingSizeOption())
+    .addOption(latentsOption())
     .option(
       "--aggregate <blocks>",
       "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00",
@@ -160,10 +150,7 @@ export function addTrainOptions(command: Command): Command {
     )
     .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
     .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
-    .option(
-      "--cache <folder>",
-      "where latents and text states are kept (default: the user's cache)",
-    )
+    .addOption(cacheOption())
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
     .option(

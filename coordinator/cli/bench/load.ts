@@ -6,8 +6,8 @@ import { benchLoad } from "../../bench/load_bench.ts";
 import { defineBench } from "./bench_entry.ts";
 import { loadFigures, loadText } from "./load_output.ts";
 import {
+  addOneModelOptions,
   batchOption,
-  familyOption,
   type ImageSize,
   MODEL_NOTES,
   modelConditions,
@@ -44,13 +44,7 @@ export const loadBench = defineBench<LoadFlags>({
   description: "Measures what a model costs a worker: time to ready, first call, memory.",
   notes: NOTES,
   options: (command) =>
-    command
-      .addOption(familyOption())
-      .option("--model <path>", "a model of yours: diffusers folder or single file")
-      .option(
-        "--config <folder>",
-        "folder with the config.json's of a single file of unusual sizes",
-      )
+    addOneModelOptions(command)
       .addOption(sizeOption(512))
       .addOption(batchOption())
       .addOption(threadsOption("threads that compute")),

@@ -1,6 +1,6 @@
 /** Options of benchmarks that run models, and the models that they name. @module */
 
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../../../shared/errors.ts";
 import { formatTable } from "../../../shared/terminal/table.ts";
@@ -35,6 +35,14 @@ ${
 export function familyOption(): Option {
   return new Option("--family <name>", "a U-Net of this size with random weights")
     .choices(BENCH_MODEL_NAMES);
+}
+
+/** For commands that measure one model of the user's or a random one. */
+export function addOneModelOptions(command: Command): Command {
+  return command
+    .addOption(familyOption())
+    .option("--model <path>", "a model of yours: diffusers folder or single file")
+    .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes");
 }
 
 export function sizeOption(pixels: number): Option {

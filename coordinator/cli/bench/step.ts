@@ -7,8 +7,8 @@ import { benchStep } from "../../bench/step_bench.ts";
 import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import {
+  addOneModelOptions,
   batchOption,
-  familyOption,
   type ImageSize,
   MODEL_NOTES,
   modelConditions,
@@ -46,13 +46,7 @@ export const stepBench = defineBench<StepFlags>({
   description: "Measures one U-Net call with guidance, and where its time goes.",
   notes: NOTES,
   options: (command) =>
-    command
-      .addOption(familyOption())
-      .option("--model <path>", "a model of yours: diffusers folder or single file")
-      .option(
-        "--config <folder>",
-        "folder with the config.json's of a single file of unusual sizes",
-      )
+    addOneModelOptions(command)
       .option("--steps <n>", "steps to time, after a first one", wholeNumber("--steps"), 3)
       .option(
         "--matrix <n>",
