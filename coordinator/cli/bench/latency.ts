@@ -2,15 +2,12 @@
 
 import type { BenchModelName } from "../../bench/bench_model.ts";
 import { benchLatency, latencyRoom } from "../../bench/latency_bench.ts";
-import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import {
-  batchOption,
-  familyOption,
+  addPairOptions,
   type ImageSize,
   MODEL_NOTES,
   shapeName,
-  sizeOption,
   writeModels,
 } from "./model_options.ts";
 import { pairText } from "./pair_text.ts";
@@ -41,14 +38,7 @@ export const latencyBench = defineBench<LatencyFlags>({
   summary: "N models on a core each over one model on one core",
   description: "Measures whether N models cost one model's latency.",
   notes: NOTES,
-  options: (command) =>
-    command
-      .addOption(familyOption().default("sd15"))
-      .option("--experts <n>", "models of the ensemble", wholeNumber("--experts"), 2)
-      .option("--pairs <n>", "rounds to measure", wholeNumber("--pairs"), 9)
-      .option("--stats", "say for each block where the time went", false)
-      .addOption(sizeOption(256))
-      .addOption(batchOption()),
+  options: (command) => addPairOptions(command),
   full: { args: [], minutes: 5 },
   toy: ["--family", "toy", "--size", "64", "--pairs", "1"],
   run: async ({ family, size, batch, experts, pairs, stats }, context) => {

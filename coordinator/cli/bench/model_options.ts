@@ -45,6 +45,17 @@ export function addOneModelOptions(command: Command): Command {
     .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes");
 }
 
+/** For commands that compare an ensemble with something else, in pairs of runs. */
+export function addPairOptions(command: Command): Command {
+  return command
+    .addOption(familyOption().default("sd15"))
+    .option("--experts <n>", "models of the ensemble", wholeNumber("--experts"), 2)
+    .option("--pairs <n>", "rounds to measure", wholeNumber("--pairs"), 9)
+    .option("--stats", "say for each block where the time went", false)
+    .addOption(sizeOption(256))
+    .addOption(batchOption());
+}
+
 export function sizeOption(pixels: number): Option {
   return new Option("--size <pixels>", "512, or 768x512 as width x height")
     .argParser(imageSize("--size"))

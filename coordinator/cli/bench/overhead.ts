@@ -2,15 +2,12 @@
 
 import type { BenchModelName } from "../../bench/bench_model.ts";
 import { benchOverhead, overheadRoom, overheadRuns } from "../../bench/overhead_bench.ts";
-import { wholeNumber } from "../flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import {
-  batchOption,
-  familyOption,
+  addPairOptions,
   type ImageSize,
   MODEL_NOTES,
   shapeName,
-  sizeOption,
   threadsOption,
   writeModels,
 } from "./model_options.ts";
@@ -45,13 +42,7 @@ export const overheadBench = defineBench<OverheadFlags>({
   description: "Measures what distribution costs: a step on a cluster over a step in one process.",
   notes: NOTES,
   options: (command) =>
-    command
-      .addOption(familyOption().default("sd15"))
-      .option("--experts <n>", "models of the ensemble", wholeNumber("--experts"), 2)
-      .option("--pairs <n>", "rounds to measure", wholeNumber("--pairs"), 9)
-      .option("--stats", "say for each block where the time went", false)
-      .addOption(sizeOption(256))
-      .addOption(batchOption())
+    addPairOptions(command)
       .addOption(threadsOption("threads that compute, in all")),
   full: { args: [], minutes: 6 },
   toy: ["--family", "toy", "--size", "64", "--pairs", "1", "--threads", "2"],
