@@ -6,6 +6,7 @@
  */
 
 import { resolve } from "node:path";
+import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
 import { conclude, formatCounts, parseSummary, type TestCounts } from "./test_summary.ts";
 
@@ -16,6 +17,8 @@ import { conclude, formatCounts, parseSummary, type TestCounts } from "./test_su
 async function prepare(): Promise<Record<string, string>> {
   const gpu = await provideSoftwareGpu(say);
   if ("reason" in gpu) say(`Tests on a GPU are skipped: ${gpu.reason}`);
+  const nats = await provideNatsServer(say);
+  if ("reason" in nats) say(`Tests with NATS are skipped: ${nats.reason}`);
   // Tests that name no device compare bits, which differ between devices.
   return { TUTTI_DEVICE: "cpu", ...("env" in gpu && gpu.env) };
 }

@@ -1,0 +1,170 @@
+/**
+ * A connection to NATS that lasts: the first attempt fails with an error that says what to do, and once it stands it comes
+ * back by itself for as long as the process lives.
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import {
+  connect,
+  type ConnectionOptions,
+  credsAuthenticator,
+  type JetStreamManager,
+  type NatsConnection,
+  type TlsOptions,
+} from "nats";
+import { throwIfAborted, type TuttiError, UsageError } from "../errors.ts";
+import { formatAddress } from "../wire/address.ts";
+import { natsError } from "./nats_errors.ts";
+import type { NatsFlags } from "./nats_flags.ts";
+import { formatServerList, parseServerList, type ServerList } from "./server_list.ts";
+
+export interface NatsOptions {
+  readonly list: ServerList;
+  /** Content of a `.creds` file: instead of the URL's login. */
+  readonly creds?: Uint8Array;
+  /** For a server with TLS: files of the authority, and of the client's certificate and key. */
+  readonly tls?: TlsOptions;
+  /** Who connects, for the server's monitoring. */
+  readonly name: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Longest time that one attempt to connect takes, ms. */
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A server that answers no ping for two of these is taken for lost, ms. */
+const PING_INTERVAL_MS = 5_000;
+/** Waits between attempts to reconnect: the first one, and the longest one, ms. */
+const RECONNECT_MIN_MS = 100;
+const RECONNECT_MAX_MS = 2_000;
+/** Answers of JetStream come in milliseconds, ms. */
+export const JETSTREAM_TIMEOUT_MS = 2_000;
+
+/**
+ * Reads the flags and the credentials file.
+ *
+ * @throws {UsageError} if the URL is wrong or the file cannot be read
+ */
+export async function natsOptions(
+  { nats, natsCreds }: NatsFlags,
+  name: string,
+): Promise<NatsOptions | undefined> {
+  if (nats === undefined) return undefined;
+  const list = parseServerList(nats);
+  if (natsCreds === undefined) return { list, name };
+  const creds = await readFile(natsCreds).catch((cause) => {
+    throw new UsageError(`--nats-creds must be a file: "${natsCreds}" cannot be read`, { cause });
+  });
+  return { list, name, creds };
+}
+
+/** A connection that stands or comes back. */
+export class Nats implements AsyncDisposable {
+  readonly connection: NatsConnection;
+  /** Addresses, for messages. */
+  readonly servers: string;
+  readonly #listeners = new Set<(isConnected: boolean) => void>();
+  readonly #backOff: BackOff;
+  #isConnected = true;
+
+  private constructor(connection: NatsConnection, servers: string, backOff: BackOff) {
+    this.connection = connection;
+    this.servers = servers;
+    this.#backOff = backOff;
+    void this.#follow();
+  }
+
+  /** @throws {TuttiError} UNAVAILABLE if no server answers; UNAUTHENTICATED if it refuses the login */
+  static async connect(options: NatsOptions): Promise<Nats> {
+    const { list, creds, tls, name, signal } = options;
+    throwIfAborted(signal);
+    const servers = formatServerList(list);
+    const backOff = new BackOff();
+    const settings: ConnectionOptions = {
+      servers: list.servers.map(formatAddress),
+      name,
+      timeout: CONNECT_TIMEOUT_MS,
+      pingInterval: PING_INTERVAL_MS,
+      maxReconnectAttempts: -1,
+      // A password that is being changed is wrong for a while.
+      ignoreAuthErrorAbort: true,
+      reconnectDelayHandler: () => backOff.delayMs(),
+      ...(creds ? { authenticator: credsAuthenticator(creds) } : list.login),
+      ...((tls || list.isTls) && { tls: tls ?? {} }),
+    };
+    try {
+      const connection = await connect(settings);
+      // It stood before whoever waits for it gave up.
+      if (signal?.aborted) await connection.close();
+      throwIfAborted(signal);
+      return new Nats(connection, servers, backOff);
+    } catch (error) {
+      throw natsError(error, { doing: "connecting", servers });
+    }
+  }
+
+  /** False while the server is away. */
+  get isConnected(): boolean {
+    return this.#isConnected && !this.connection.isClosed();
+  }
+
+  /** @returns what ends it */
+  onChange(listener: (isConnected: boolean) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** @throws {TuttiError} FAILED_PRECONDITION if the server has no JetStream */
+  async jetStream(): Promise<JetStreamManager> {
+    try {
+      return await this.connection.jetstreamManager({ timeout: JETSTREAM_TIMEOUT_MS });
+    } catch (error) {
+      throw this.error(error, "looking for JetStream");
+    }
+  }
+
+  /** An error of a call over this connection, with its meaning. */
+  error(error: unknown, doing: string): TuttiError {
+    return natsError(error, { doing, servers: this.servers });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listeners.clear();
+    await this.connection.close();
+  }
+
+  async #follow(): Promise<void> {
+    for await (const { type } of this.connection.status()) {
+      if (type === "disconnect") this.#change(false);
+      if (type === "reconnect") this.#change(true);
+    }
+  }
+
+  #change(isConnected: boolean): void {
+    if (isConnected === this.#isConnected) return;
+    this.#isConnected = isConnected;
+    if (!isConnected) this.#backOff.start();
+    for (const listener of this.#listeners) listener(isConnected);
+  }
+}
+
+/**
+ * How long to wait for the next attempt: a quarter of the time that the server has been away, so that a short absence costs
+ * little and a long one is asked about every other second. Each process has a factor of its own, so that a fleet does not
+ * come back all at once.
+ */
+class BackOff {
+  readonly #spread = 0.5 + Math.random() / 2;
+  #since = performance.now();
+
+  start(): void {
+    this.#since = performance.now();
+  }
+
+  delayMs(): number {
+    const awayMs = performance.now() - this.#since;
+    const wait = Math.min(RECONNECT_MAX_MS, Math.max(RECONNECT_MIN_MS, awayMs / 4));
+    return wait * this.#spread;
+  }
+}

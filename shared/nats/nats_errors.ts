@@ -1,0 +1,121 @@
+/**
+ * What went wrong with NATS, as an error of ours that says what to do. The library's own messages are a code or less.
+ *
+ * @module
+ */
+
+import { ErrorCode, NatsError } from "nats";
+import { type Code, TuttiError } from "../errors.ts";
+
+/** What was tried, and where. */
+export interface NatsContext {
+  /** As in "connecting". */
+  readonly doing: string;
+  /** Addresses, for messages. */
+  readonly servers: string;
+}
+
+interface Meaning {
+  readonly code: Code;
+  readonly problem: string;
+  readonly nextStep: string;
+}
+
+const UNREACHABLE: Meaning = {
+  code: "UNAVAILABLE",
+  problem: "no NATS server answers there",
+  nextStep: "Check that nats-server runs and that --nats names its client port (4222 as a rule)",
+};
+
+const REFUSED: Meaning = {
+  code: "UNAUTHENTICATED",
+  problem: "the NATS server refuses this login",
+  nextStep: "Give its user and password in the URL (nats://USER:PASSWORD@HOST:PORT), its token " +
+    "(nats://TOKEN@HOST:PORT), or --nats-creds FILE",
+};
+
+const NO_JETSTREAM: Meaning = {
+  code: "FAILED_PRECONDITION",
+  problem: "this NATS server, or this account on it, has no JetStream",
+  nextStep: "Start it with JetStream: nats-server --jetstream --store_dir FOLDER",
+};
+
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  [ErrorCode.ConnectionRefused]: UNREACHABLE,
+  [ErrorCode.ConnectionTimeout]: UNREACHABLE,
+  [ErrorCode.Disconnect]: UNREACHABLE,
+  [ErrorCode.ConnectionClosed]: UNREACHABLE,
+  ENOTFOUND: UNREACHABLE,
+  EAI_AGAIN: UNREACHABLE,
+  EHOSTUNREACH: UNREACHABLE,
+  ENETUNREACH: UNREACHABLE,
+  ETIMEDOUT: UNREACHABLE,
+  ECONNRESET: UNREACHABLE,
+  [ErrorCode.Timeout]: {
+    code: "UNAVAILABLE",
+    problem: "the NATS server does not answer in time",
+    nextStep: "Check that this is a NATS server, and whether it wants TLS and a client certificate",
+  },
+  [ErrorCode.AuthorizationViolation]: REFUSED,
+  [ErrorCode.AuthenticationExpired]: REFUSED,
+  [ErrorCode.AuthenticationTimeout]: REFUSED,
+  [ErrorCode.BadAuthentication]: REFUSED,
+  [ErrorCode.BadCreds]: {
+    code: "UNAUTHENTICATED",
+    problem: "the file of --nats-creds holds no NATS credentials",
+    nextStep: "Expected is a .creds file as nsc writes it: a user JWT and its seed",
+  },
+  [ErrorCode.PermissionsViolation]: {
+    code: "PERMISSION_DENIED",
+    problem: "this NATS user may not do that",
+    nextStep: "Allow it to publish to and subscribe to $KV.tutti_workers.>, $JS.API.> and _INBOX.>",
+  },
+  [ErrorCode.MaxPayloadExceeded]: {
+    code: "RESOURCE_EXHAUSTED",
+    problem: "the message is larger than the NATS server takes",
+    nextStep: "Raise max_payload in its configuration (1 MB is its default)",
+  },
+  [ErrorCode.JetStreamNotEnabled]: NO_JETSTREAM,
+  [ErrorCode.ServerOptionNotAvailable]: {
+    code: "FAILED_PRECONDITION",
+    problem: "the NATS server and this URL disagree about TLS",
+    nextStep: "Use tls:// for a server that has TLS, nats:// for one that does not",
+  },
+};
+
+/** Any error of a call to NATS as one with its meaning; errors of ours stay as they are. */
+export function natsError(error: unknown, { doing, servers }: NatsContext): TuttiError {
+  if (error instanceof TuttiError) return error;
+  const { message, code: name } = error as Error & { code?: string };
+  const meaning = MEANINGS[name ?? ""] ?? meaningOfMessage(String(message ?? error));
+  return new TuttiError(
+    meaning.code,
+    `NATS at ${servers}: ${doing} failed: ${meaning.problem}. ${meaning.nextStep}`,
+    { cause: error, details: { servers } },
+  );
+}
+
+/** Of codes that the library shares between meanings, or leaves out. */
+function meaningOfMessage(message: string): Meaning {
+  if (/jetstream not enabled|jetstream-not-enabled/i.test(message)) return NO_JETSTREAM;
+  if (/certificate|tls|ssl|self.signed/i.test(message)) {
+    return {
+      code: "FAILED_PRECONDITION",
+      problem: `TLS failed (${message})`,
+      nextStep:
+        "Check the certificate authority, and whether the server wants a client certificate",
+    };
+  }
+  return { code: "UNKNOWN", problem: message, nextStep: "Look at the server's log" };
+}
+
+/** Whether waiting may help: the server is away, and nothing has to be set up first. */
+export function isAway(error: unknown): boolean {
+  return error instanceof TuttiError && error.code === "UNAVAILABLE";
+}
+
+/** Whether JetStream answered that there is no such stream or message. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.code === 404 ||
+    (error as Error)?.message === "stream not found";
+}
