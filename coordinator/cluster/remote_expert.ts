@@ -51,7 +51,12 @@ import {
 } from "./deadlines.ts";
 import { expectShape } from "./expect_shape.ts";
 import { RemoteSession } from "./remote_session.ts";
-import { type TensorTransport, type TransportOptions, transportTo } from "./tensor_transport.ts";
+import {
+  type TensorTransport,
+  type TransportOptions,
+  transportTo,
+  withWireDtypes,
+} from "./tensor_transport.ts";
 import { WorkerClient } from "./worker_client.ts";
 
 export interface ConnectOptions {
@@ -179,7 +184,9 @@ export class RemoteExpert implements DifferentiableExpert {
     const options = {
       client: this.#client,
       description: this.description,
-      transport: this.#transport,
+      transport: config.wireDtypes
+        ? withWireDtypes(this.address, this.#transport, config.wireDtypes)
+        : this.#transport,
       checkSize: (what: string, bytes: number) => this.#checkSize(what, bytes),
     };
     const session = await RemoteSession.open(options, config, signal);

@@ -49,6 +49,17 @@ export function transportTo(
   return { planes, wireDtypes: { all, blocks }, ...(onFallback && { onFallback }) };
 }
 
+/** The same ways for other numbers: shared memory is none for less than f32. */
+export function withWireDtypes(
+  address: string,
+  transport: TensorTransport,
+  wireDtypes: Partial<WireDtypes>,
+): TensorTransport {
+  const changed = transportTo(address, { wireDtypes });
+  const planes = transport.planes.filter((kind) => changed.planes.includes(kind));
+  return { ...transport, planes, wireDtypes: changed.wireDtypes };
+}
+
 /**
  * Reads `auto`, `f16`, `f16,IN00=f32,OUT08=int8` or `auto,OUT08=int8`.
  *

@@ -7,8 +7,10 @@
 
 import type { Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
+import { checkTensor } from "../../shared/tensor/check.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
+import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
 import type { Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
 import { encodeConditioning } from "./conditioning.ts";
@@ -47,6 +49,15 @@ export interface SampleRequest {
   readonly waves?: number;
   /** Names this run to the experts, which divide their time fairly between jobs. @default a random name */
   readonly job?: string;
+  /** As in `SessionConfig`. */
+  readonly fence?: number;
+  /** As in `SessionConfig`. */
+  readonly wireDtypes?: Partial<WireDtypes>;
+  /**
+   * A step of an earlier run of the same request: this one goes on after it, to the same bits, for schedulers keep nothing
+   * between steps and noise follows from the initial latents alone. @default the run starts at its beginning
+   */
+  readonly from?: Pick<SampleStep, "stepIndex" | "latents">;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,6 +84,7 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
       `A batch of ${batch} images needs as many prompts: current count is ${request.promptIds.length}`,
     );
   }
+  const done = request.from === undefined ? 0 : checkedStart(request, request.from) + 1;
   const halves = usesGuidance(guidanceScale) ? 2 : 1;
   const waveRows = splitIntoWaves(batch, halves, request.waves ?? 1);
   const rows = usesGuidance(guidanceScale)
@@ -88,10 +100,13 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
   });
   const waves = await openWaves(experts, waveRows, conditioning, {
     ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
+    ...(request.fence !== undefined && { fence: request.fence }),
+    ...(request.wireDtypes && { wireDtypes: request.wireDtypes }),
   }, signal);
   try {
-    let latents = lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);
-    for (const [stepIndex, timestep] of timesteps.entries()) {
+    let latents = request.from?.latents ??
+      lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);
+    for (const [stepIndex, timestep] of [...timesteps.entries()].slice(done)) {
       const input = duplicateForGuidance(
         scheduler.scaleModelInput(latents, stepIndex),
         guidanceScale,
@@ -125,6 +140,21 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
   } finally {
     await closeWaves(waves);
   }
+}
+
+/** @throws {ShapeError} if the step is none of this run, or its latents have another shape */
+function checkedStart(
+  { scheduler: { timesteps }, initialLatents }: SampleRequest,
+  { stepIndex, latents }: Pick<SampleStep, "stepIndex" | "latents">,
+): number {
+  if (timesteps[stepIndex] === undefined) {
+    throw new ShapeError(
+      `A run of ${timesteps.length} steps goes on after one of 0..${timesteps.length - 1}: ` +
+        `current value is ${stepIndex}`,
+    );
+  }
+  checkTensor("latents", latents, "float32", initialLatents.shape);
+  return stepIndex;
 }
 
 /** The unconditional half. */

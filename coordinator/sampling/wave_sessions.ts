@@ -12,7 +12,10 @@ export interface Wave {
 }
 
 /** What all sessions of a run have in common. */
-export type CommonConfig = Pick<SessionConfig, "height" | "width" | "timesteps" | "job">;
+export type CommonConfig = Pick<
+  SessionConfig,
+  "height" | "width" | "timesteps" | "job" | "fence" | "wireDtypes"
+>;
 
 /** All sessions or none: if one expert refuses, those that are open are closed again. */
 export async function openWaves(

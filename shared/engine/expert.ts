@@ -12,6 +12,7 @@
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+import type { WireDtypes } from "../wire/convert_plane.ts";
 import type { ArenaMemory } from "./session_arena.ts";
 
 /** Who an expert is. Everything that must match before two experts can play together, or a replica replace another. */
@@ -115,6 +116,13 @@ export interface SessionConfig {
    * many sessions each has. @default a job of its own
    */
   readonly job?: string;
+  /**
+   * Which of the job's owners asks, counted up whenever the job gets another one. A worker refuses an owner once it has
+   * met a later one of the same job, so that one who was taken for dead can do no harm. @default nobody else owns the job
+   */
+  readonly fence?: number;
+  /** What feature maps are on the way to an expert elsewhere. @default what its connection was opened with */
+  readonly wireDtypes?: Partial<WireDtypes>;
   /** Where an expert of this process keeps the session's feature maps. @default memory of its own */
   readonly memory?: ArenaMemory;
   /** Whether every block's input stays until the next step, for `backward()`: takes more memory. @default false */

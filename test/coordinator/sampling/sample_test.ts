@@ -222,6 +222,44 @@ function methodsOf(scheduler: DdimScheduler) {
   };
 }
 
+Deno.test("a run that goes on after any of its steps gives the same bits", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { experts } = ensemble;
+  const aggregator = await ensemble.openSabw();
+  const whole: Partial<SampleRequest> = {
+    ...{ aggregator, scheduler: new DdimScheduler(4, DEFAULT_SCHEDULER_CONFIG), waves: 2 },
+  };
+  const steps = await Array.fromAsync(sample(request(experts, whole)));
+  for (const from of steps) {
+    const rest = await Array.fromAsync(sample(request(experts, { ...whole, from })));
+    assert.deepEqual(
+      rest.map(({ stepIndex, timestep }) => [stepIndex, timestep]),
+      steps.slice(from.stepIndex + 1).map(({ stepIndex, timestep }) => [stepIndex, timestep]),
+    );
+    for (const { stepIndex, latents } of rest) {
+      assert.ok(bitEqual(latents.data, steps[stepIndex]!.latents.data), `step ${stepIndex}`);
+    }
+  }
+  const [first, second] = steps;
+  assert.ok(!bitEqual(first!.latents.data, second!.latents.data), "steps differ");
+});
+
+Deno.test("sample() refuses to go on after a step that is not of the run", async () => {
+  const experts = [new AffineExpert()];
+  for (const stepIndex of [-1, 2, 0.5]) {
+    const from = { stepIndex, latents: randomTensor([1, 4, 8, 8], 1) };
+    await assert.rejects(run(affineRequest(experts, { from })), {
+      name: "ShapeError",
+      message: `A run of 2 steps goes on after one of 0..1: current value is ${stepIndex}`,
+    });
+  }
+  const from = { stepIndex: 0, latents: randomTensor([1, 4, 8, 4], 1) };
+  await assert.rejects(run(affineRequest(experts, { from })), {
+    name: "ShapeError",
+    message: /^latents must be .*\[1, 4, 8, 8\]/,
+  });
+});
+
 Deno.test("sample() refuses a batch with other counts of prompts", async () => {
   const experts = [new AffineExpert()];
   for (const wrong of [{ promptIds: [] }, { negativePromptIds: [AFFINE_PROMPT, AFFINE_PROMPT] }]) {
