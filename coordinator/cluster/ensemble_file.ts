@@ -64,8 +64,8 @@ const MAX_FILE_BYTES = 2 ** 20;
 const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts"] as const;
 const EXPERT_KEYS = ["name", "model", "lora", "address"] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
-const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
+export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
 
 /**
  * Reads and checks an ensemble file. Whether the paths hold the right weights is for their loaders.

@@ -9,6 +9,7 @@ import { vaeForFamily } from "../../shared/checkpoint/vae_family.ts";
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../../shared/device/backend.ts";
+import { instructionSets } from "../../shared/device/instruction_sets.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
@@ -20,6 +21,7 @@ import type { TransportOptions } from "../cluster/tensor_transport.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
+import { sabwHash } from "../sampling/sabw_folder.ts";
 import { readSabwMetadata, type SabwMetadata, trainedOrder } from "../sampling/sabw_metadata.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
@@ -36,6 +38,8 @@ export interface Ensemble extends AsyncDisposable {
   readonly members: readonly ConnectedExpert[];
   readonly experts: readonly Expert[];
   readonly aggregator: Aggregator;
+  /** SHA-256 over the weights of SABW; `uniform` for plain averaging. */
+  readonly sabwHash: string;
   /** What SABW was trained to aggregate. */
   readonly aggregatedBlocks: AggregatedBlocks;
   readonly vae: Vae;
@@ -44,6 +48,8 @@ export interface Ensemble extends AsyncDisposable {
   /** One per text encoder of an expert. */
   readonly tokenizers: readonly [ClipTokenizer, ...ClipTokenizer[]];
   readonly schedulerConfig: SchedulerConfig;
+  /** What computes VAE and SABW here, as far as bits depend on it. */
+  readonly computedBy: string;
   /** What the user should know before the image is drawn. */
   readonly warnings: readonly string[];
 }
@@ -128,11 +134,15 @@ export async function openEnsemble(
     members,
     experts: members.map(({ expert }) => expert),
     aggregator,
+    sabwHash: plan.sabw.kind === "uniform"
+      ? "uniform"
+      : await sabwHash(plan.sabw.path, description.blocks),
     aggregatedBlocks: trained?.aggregatedBlocks ?? "all",
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
     tokenizers,
     schedulerConfig,
+    computedBy: `${backend.device} ${await instructionSets()}`,
     warnings: [...warnings, ...sabwWarnings],
   };
   const owned = resources.move();

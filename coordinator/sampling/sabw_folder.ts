@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import { modelHash } from "../../shared/checkpoint/model_hash.ts";
 import { readWeightTable } from "../../shared/checkpoint/weight_files.ts";
 import type { ExpertDescription } from "../../shared/engine/expert.ts";
 import { FormatError } from "../../shared/errors.ts";
@@ -49,6 +50,11 @@ export async function readSabwFolder<T>(
     results.push(await use({ block, config, table, where: `SABW "${path}"` }));
   }
   return results;
+}
+
+/** One hash for the weights of all aggregators. */
+export function sabwHash(folder: string, blocks: readonly BlockSpec[]): Promise<string> {
+  return modelHash(blocks.map((_, j) => join(folder, `aggregator_${j}`, "aggregator.safetensors")));
 }
 
 /** A folder for fewer or more blocks belongs to another family of models. */

@@ -39,6 +39,30 @@ export async function writeSafetensors(
 }
 
 /**
+ * The file as `writeSafetensors()` would write it, in memory.
+ *
+ * @throws {FormatError | ShapeError} as `writeSafetensors()`
+ */
+export function encodeSafetensors(
+  tensors: Readonly<Record<string, Tensor>>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array<ArrayBuffer> {
+  const specs = Object.entries(tensors).map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  for (const spec of specs) checkLength(spec, tensors[spec.name]!);
+  const ordered = inFileOrder(specs, "memory");
+  const header = encodeHeader(ordered, metadata, "memory");
+  const data = ordered.map(({ name }) => bytesOf(tensors[name]!));
+  const total = data.reduce((sum, { byteLength }) => sum + byteLength, header.byteLength);
+  const bytes = new Uint8Array(total);
+  let offset = 0;
+  for (const part of [header, ...data]) {
+    bytes.set(part, offset);
+    offset += part.byteLength;
+  }
+  return bytes;
+}
+
+/**
  * Like `writeSafetensors`, for files larger than memory: each tensor's data is asked for when it is its turn, in
  * pieces that make it up.
  *

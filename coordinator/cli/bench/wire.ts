@@ -11,7 +11,7 @@ import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { initialLatents } from "../../sampling/initial_latents.ts";
 import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
-import { promptRows } from "../prompt_rows.ts";
+import { promptRows } from "../../sampling/prompt_rows.ts";
 import { planeOption } from "../transport_flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import type { ImageSize } from "./model_options.ts";

@@ -27,6 +27,8 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
   [["sample", "x", "--init-latents", "a", "--batch", "2"], /--batch and --init-latents contradict/],
   [["sample", "x", "--save-maps", "m"], /--save-maps needs trained aggregators \(--sabw FOLDER\)/],
+  [["sample", "x", "--resume"], /--resume needs --checkpoint FILE/],
+  [["sample", "x", "--resume", "--checkpoint", "c", "--save-maps", "m"], /contradict each other/],
   [["train", "--out", "x"], /required option '--data <path>' not specified/],
   [
     ["train", "--data", "d", "--out", "x", "--heads", "3"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type PromptFlags, promptRows } from "../../../coordinator/cli/prompt_rows.ts";
+import { type PromptFlags, promptRows } from "../../../coordinator/sampling/prompt_rows.ts";
 import { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { zooPath } from "../../support/zoo.ts";

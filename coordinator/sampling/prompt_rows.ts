@@ -1,10 +1,10 @@
-/** From the prompts of a command line to rows for the text encoders. @module */
+/** From the prompts as users write them to rows for the text encoders. @module */
 
 import { firstText } from "../../shared/engine/choose_text.ts";
 import { padChunks, type PromptChunk } from "../../shared/prompt/chunks.ts";
 import { type PromptSyntax, readPrompt } from "../../shared/prompt/read_prompt.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
-import { usesGuidance } from "../sampling/guidance.ts";
+import { usesGuidance } from "./guidance.ts";
 
 export interface PromptFlags {
   readonly negative: string;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { outputPaths } from "../../../coordinator/cli/output_paths.ts";
+import { outputPaths } from "../../../coordinator/jobs/output_paths.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 
 Deno.test("outputPaths() takes a .png for the file itself, and numbers several", async () => {

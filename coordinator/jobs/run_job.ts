@@ -1,0 +1,94 @@
+/**
+ * One job from its description to images in memory, step by step: from its beginning or from a checkpoint, with a
+ * checkpoint after each step where one is wanted.
+ *
+ * @module
+ */
+
+import { TuttiError } from "../../shared/errors.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
+import type { SegmentReport } from "../sampling/ensemble_forward.ts";
+import { sample } from "../sampling/sample.ts";
+import type { CheckpointStore } from "./checkpoint_store.ts";
+import type { ImageFacts } from "./image_metadata.ts";
+import type { JobSpec } from "./job_spec.ts";
+import { prepareJob, type PrepareOptions } from "./prepare_job.ts";
+import { checkSameRun, type StepCheckpoint } from "./step_checkpoint.ts";
+
+export interface JobRun extends PrepareOptions {
+  readonly ensemble: Ensemble;
+  readonly spec: JobSpec;
+  /** Goes on after this step. @default from the beginning */
+  readonly from?: StepCheckpoint;
+  /** Gets each step; failing to keep one ends the run. */
+  readonly checkpoints?: Pick<CheckpointStore, "save">;
+  /** Names the job to the workers. @default a random name */
+  readonly job?: string;
+  /** As in `SessionConfig`. */
+  readonly fence?: number;
+  /** Told how many steps are done: once before the first, then after each, when its checkpoint is kept. */
+  readonly onStep?: (stepsDone: number) => void | Promise<void>;
+  readonly onSegment?: (report: SegmentReport) => void;
+  /** Ends the run after the step that is being computed, unless it is the last one. */
+  readonly draining?: AbortSignal;
+  readonly signal?: AbortSignal;
+}
+
+/** A batch that has been drawn. */
+export interface DrawnImages {
+  /** f32 `[B, 3, H, W]` */
+  readonly images: F32Tensor;
+  /** After the last step, as the U-Net has them, f32 `[B, 4, h, w]`. */
+  readonly latents: F32Tensor;
+  /** One per image. */
+  readonly facts: readonly ImageFacts[];
+  readonly timesteps: readonly number[];
+  readonly samplingMs: number;
+}
+
+/**
+ * @throws {TuttiError} FAILED_PRECONDITION if `from` is of another run, UNAVAILABLE with `state: "draining"` if it was
+ * ended by `draining`, and what sampling throws
+ */
+export async function runJob(run: JobRun): Promise<DrawnImages> {
+  const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, signal } = run;
+  const prepared = prepareJob(ensemble, spec, run);
+  const { request, conditions, aggregatedBlocks, size } = prepared;
+  if (from) checkSameRun(from, { spec, conditions });
+  await onStep?.(from ? from.stepIndex + 1 : 0);
+  const start = performance.now();
+  let latents = from?.latents ?? request.initialLatents;
+  const steps = sample({
+    ...request,
+    ...(from && { from }),
+    ...(job !== undefined && { job }),
+    ...(fence !== undefined && { fence }),
+    ...(onSegment && { onSegment }),
+    ...(signal && { signal }),
+  });
+  for await (const { stepIndex, latents: after } of steps) {
+    latents = after;
+    await checkpoints?.save({ spec, stepIndex, latents, conditions });
+    await onStep?.(stepIndex + 1);
+    if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
+  }
+  const samplingMs = performance.now() - start;
+  return {
+    images: await ensemble.vae.decode(latents),
+    latents,
+    facts: spec.seeds.map((seed) => ({
+      ...{ prompt: spec.prompt, negativePrompt: spec.negative, promptSyntax: spec.promptSyntax },
+      ...{ clipSkip: spec.clipSkip, steps: spec.steps, guidanceScale: spec.guidance, seed },
+      ...{ aggregatedBlocks, ...size },
+    })),
+    timesteps: request.scheduler.timesteps,
+    samplingMs,
+  };
+}
+
+function drained(stepIndex: number): TuttiError {
+  return new TuttiError("UNAVAILABLE", `The coordinator is draining: it stopped after a step`, {
+    details: { state: "draining", stepIndex: String(stepIndex) },
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * A run after one of its steps: what it needs to go on, here or on another coordinator, and what must be the same there
+ * for the bits to be the same. As bytes it is one safetensors file that holds the latents.
+ *
+ * @module
+ */
+
+import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { readSafetensors } from "../../shared/safetensors/read_bytes.ts";
+import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
+import { show } from "../../shared/show.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
+import type { RunConditions } from "./prepare_job.ts";
+
+export interface StepCheckpoint {
+  readonly spec: JobSpec;
+  /** Of the step that ended. */
+  readonly stepIndex: number;
+  /** After that step, f32 `[B, 4, H, W]`. */
+  readonly latents: F32Tensor;
+  readonly conditions: RunConditions;
+}
+
+const FORMAT_VERSION = 1;
+const RECORD = "tutti.checkpoint", LATENTS = "latents";
+
+export function encodeCheckpoint(
+  { spec, stepIndex, latents, conditions }: StepCheckpoint,
+): Uint8Array<ArrayBuffer> {
+  const record = { version: FORMAT_VERSION, stepIndex, spec: jobSpecToJson(spec), conditions };
+  return encodeSafetensors({ [LATENTS]: latents }, { [RECORD]: JSON.stringify(record) });
+}
+
+/**
+ * @param where for errors: the file's path
+ * @throws {FormatError} if the bytes are no checkpoint, or damaged
+ */
+export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, where: string): StepCheckpoint {
+  const { tensors, metadata } = readSafetensors(bytes, where);
+  const record = parseRecord(metadata[RECORD], where);
+  const { version, stepIndex, conditions } = record;
+  const latents = tensors.get(LATENTS);
+  const spec = jobSpecFromJson(record.spec, `Checkpoint ${show(where)}: "spec"`);
+  const isRead = version === FORMAT_VERSION && isStepOf(spec, stepIndex) &&
+    latents?.dtype === "float32" && latents.shape.length === 4 && isConditions(conditions);
+  if (!isRead) {
+    throw new FormatError(
+      `Checkpoint ${
+        show(where)
+      } must have version ${FORMAT_VERSION}, "stepIndex" below ${spec.steps}, ` +
+        `"conditions", and f32 latents [B, 4, H, W]: current version is ${show(version)}, ` +
+        `stepIndex ${show(stepIndex)}, latents ${latents ? `[${latents.shape}]` : "absent"}`,
+    );
+  }
+  return { spec, stepIndex, latents: latents as F32Tensor, conditions };
+}
+
+/**
+ * Holds a run that wants to go on against the one that the checkpoint is of.
+ *
+ * @throws {TuttiError} FAILED_PRECONDITION naming the first setting or condition that differs
+ */
+export function checkSameRun(
+  checkpoint: StepCheckpoint,
+  run: Pick<StepCheckpoint, "spec" | "conditions">,
+): void {
+  const [before, now] = [jobSpecToJson(checkpoint.spec), jobSpecToJson(run.spec)];
+  for (const field of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    requireSame(field, JSON.stringify(before[field]), JSON.stringify(now[field]));
+  }
+  const fields = [...Object.keys(checkpoint.conditions), ...Object.keys(run.conditions)];
+  for (const field of new Set(fields)) {
+    requireSame(field, checkpoint.conditions[field], run.conditions[field]);
+  }
+}
+
+function requireSame(field: string, before = "none", now = "none"): void {
+  if (before === now) return;
+  throw new TuttiError(
+    "FAILED_PRECONDITION",
+    `The checkpoint is of another run: ${field} must be ${show(before)}: ` +
+      `current value is ${show(now)}. Run with the same models and settings, or start anew`,
+    { details: { field, checkpoint: before, current: now } },
+  );
+}
+
+function parseRecord(text: string | undefined, where: string): Record<string, unknown> {
+  try {
+    const record = JSON.parse(text ?? "");
+    if (typeof record === "object" && record !== null) return record;
+  } catch {
+    // Said below.
+  }
+  throw new FormatError(
+    `Checkpoint ${show(where)} must have metadata "${RECORD}" with a JSON object: it has ${
+      text === undefined ? "none" : show(text)
+    }`,
+  );
+}
+
+function isStepOf({ steps }: JobSpec, value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && 0 <= value && value < steps;
+}
+
+function isConditions(value: unknown): value is RunConditions {
+  return typeof value === "object" && value !== null &&
+    Object.values(value).every((entry) => typeof entry === "string");
+}

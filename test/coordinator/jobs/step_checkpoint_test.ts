@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { FileCheckpoint } from "../../../coordinator/jobs/checkpoint_store.ts";
+import {
+  checkSameRun,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type StepCheckpoint,
+} from "../../../coordinator/jobs/step_checkpoint.ts";
+import { encodeSafetensors } from "../../../shared/safetensors/writer.ts";
+import { randomTensor } from "../../support/expert_inputs.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
+import { JOB } from "./small_job.ts";
+
+const CHECKPOINT: StepCheckpoint = {
+  spec: JOB,
+  stepIndex: 1,
+  latents: randomTensor([1, 4, 8, 8], 3),
+  conditions: { "experts[0].modelHash": "ab", vaeHash: "cd" },
+};
+
+Deno.test("a checkpoint comes back from its bytes bit for bit", () => {
+  assert.deepEqual(decodeCheckpoint(encodeCheckpoint(CHECKPOINT), "c"), CHECKPOINT);
+});
+
+Deno.test("decodeCheckpoint() refuses what is cut, changed, or something else", () => {
+  const bytes = encodeCheckpoint(CHECKPOINT);
+  for (let length = 0; length < bytes.length; length += 37) {
+    assert.throws(() => decodeCheckpoint(bytes.slice(0, length), "c"), { name: "FormatError" });
+  }
+  const other = (record: unknown, latents = CHECKPOINT.latents) =>
+    encodeSafetensors({ latents }, { "tutti.checkpoint": JSON.stringify(record) });
+  const record = JSON.parse(
+    /\{\\"version.*?\}\}/.exec(new TextDecoder().decode(bytes))![0].replaceAll('\\"', '"'),
+  );
+  assert.deepEqual(decodeCheckpoint(other(record), "c"), CHECKPOINT, "unchanged it is read");
+  const cases: readonly (readonly [Uint8Array<ArrayBuffer>, RegExp])[] = [
+    [encodeSafetensors({ latents: CHECKPOINT.latents }), /must have metadata "tutti.checkpoint"/],
+    [other({ ...record, version: 2 }), /must have version 1.*current version is 2/],
+    [other({ ...record, stepIndex: 4 }), /"stepIndex" below 4.*stepIndex 4/],
+    [other({ ...record, conditions: { a: 1 } }), /"conditions"/],
+    [other({ ...record, spec: { ...record.spec, steps: 0 } }), /"spec": "steps" must be /],
+    [other(record, randomTensor([4, 8, 8], 1)), /latents \[4,8,8\]/],
+  ];
+  for (const [wrong, message] of cases) {
+    assert.throws(() => decodeCheckpoint(wrong, "c"), { name: "FormatError", message });
+  }
+});
+
+Deno.test("checkSameRun() names the first setting or condition that differs", () => {
+  const { spec, conditions } = CHECKPOINT;
+  checkSameRun(CHECKPOINT, { spec, conditions });
+  const cases = [
+    [{ spec: { ...spec, steps: 5 }, conditions }, "steps", "4", "5"],
+    [{ spec: { ...spec, seeds: [8n] }, conditions }, "seeds", '["7"]', '["8"]'],
+    [{ spec: { ...spec, waves: 2 }, conditions }, "waves", "none", "2"],
+    [{ spec, conditions: { ...conditions, vaeHash: "ef" } }, "vaeHash", "cd", "ef"],
+    [{ spec, conditions: { vaeHash: "cd" } }, "experts[0].modelHash", "ab", "none"],
+  ] as const;
+  for (const [run, field, checkpoint, current] of cases) {
+    assert.throws(() => checkSameRun(CHECKPOINT, run), {
+      code: "FAILED_PRECONDITION",
+      details: { field, checkpoint, current },
+      message: /^The checkpoint is of another run: .* must be .*: current value is /,
+    });
+  }
+});
+
+Deno.test("a checkpoint file is replaced as a whole, and leaves nothing when it is removed", async () => {
+  await using folder = await tempFolder();
+  const file = new FileCheckpoint(folder.join("deep", "run.ckpt"));
+  assert.equal(await file.load(), undefined);
+  await file.save(CHECKPOINT);
+  await file.save({ ...CHECKPOINT, stepIndex: 2 });
+  assert.equal((await file.load())!.stepIndex, 2);
+  // As a process leaves it that is killed while it saves.
+  await Deno.writeTextFile(`${file.path}.1234.tmp`, "half");
+  await file.remove();
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder.join("deep"))), []);
+});
+
+Deno.test("a file that is no checkpoint is refused by name", async () => {
+  await using folder = await tempFolder();
+  const path = folder.join("run.ckpt");
+  await Deno.writeTextFile(path, "no checkpoint at all");
+  await assert.rejects(new FileCheckpoint(path).load(), {
+    name: "FormatError",
+    message: /run\.ckpt/,
+  });
+  await assert.rejects(new FileCheckpoint(folder.path).load(), { message: /must be readable/ });
+});
