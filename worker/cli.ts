@@ -22,7 +22,7 @@ import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parsePlaneList, PLANE_KINDS, type PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "./listen_address.ts";
-import { type RunningWorker, startWorkerServer } from "./rpc/server.ts";
+import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
 
 interface WorkerFlags extends DeviceFlags {
   readonly model: string;
@@ -32,6 +32,8 @@ interface WorkerFlags extends DeviceFlags {
   readonly lanes: number;
   readonly threads?: number;
   readonly maxSessions: number;
+  readonly maxSessionsPerJob?: number;
+  readonly maxWaiting: number;
   readonly sessionBytes: number;
   readonly arenaBytes: number;
   readonly idleLimit: number;
@@ -40,6 +42,7 @@ interface WorkerFlags extends DeviceFlags {
   readonly lora: readonly LoraChoice[];
   readonly planes: readonly PlaneKind[];
   readonly planePort: number;
+  readonly drainLimit: number;
   readonly stopWithStdin: boolean;
   readonly json: boolean;
 }
@@ -55,7 +58,8 @@ export function workerCommand(): Command {
   return new Command("worker")
     .summary("serve one expert")
     .description(
-      "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM.",
+      "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM: then it takes no new " +
+        "sessions, ends when those it has are done or have moved to another replica, and at once at a second signal.",
     )
     .requiredOption("--model <path>", "diffusers folder, or single .safetensors file")
     .option("--name <name>", "name to show (default: that of the folder or file)")
@@ -79,6 +83,17 @@ export function workerCommand(): Command {
       "sessions at a time",
       wholeNumber("--max-sessions"),
       DEFAULT_LIMITS.maxSessions,
+    )
+    .option(
+      "--max-sessions-per-job <n>",
+      "sessions of one job at a time (default: --max-sessions)",
+      wholeNumber("--max-sessions-per-job"),
+    )
+    .option(
+      "--max-waiting <n>",
+      "sessions that may wait to be opened; jobs with the fewest open ones come first",
+      wholeNumber("--max-waiting", 0),
+      DEFAULT_LIMITS.maxWaiting,
     )
     .option(
       "--session-bytes <bytes>",
@@ -127,6 +142,12 @@ export function workerCommand(): Command {
       0,
     )
     .option(
+      "--drain-limit <seconds>",
+      "after the first signal, most time for open sessions; what runs then is cut off",
+      wholeNumber("--drain-limit", 0),
+      DRAIN_LIMIT_MS / 1000,
+    )
+    .option(
       "--stop-with-stdin",
       "stop when standard input closes: with the process that started this one",
       false,
@@ -158,7 +179,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
   });
   // Whoever waits first reports it.
   opening.catch(() => {});
-  const stopped = stopSignal(flags.stopWithStdin);
+  const end = watchForEnd(flags.stopWithStdin);
   try {
     await using worker = await startWorkerServer({
       expert: opening,
@@ -170,17 +191,22 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       configJson: await unetConfigJson(flags.config ?? model),
       limits: {
         maxSessions: flags.maxSessions,
+        maxSessionsPerJob: flags.maxSessionsPerJob ?? flags.maxSessions,
+        maxWaiting: flags.maxWaiting,
         sessionBytes: flags.sessionBytes,
         arenaBytes: flags.arenaBytes,
         idleLimitSeconds: flags.idleLimit,
       },
     });
-    if (await Promise.race([worker.ready.then(() => true), stopped.promise.then(() => false)])) {
+    const asked = Promise.race([end.drain, end.stop]);
+    if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
       printLine(readyLine(worker, (await opening).description, flags.json));
-      await stopped.promise;
+      await asked;
+      // Whoever started this process may go while it drains.
+      await Promise.race([worker.drain(flags.drainLimit * 1000), end.stop]);
     }
   } finally {
-    stopped.dispose();
+    end.dispose();
     const expert = await opening.catch(() => undefined);
     await expert?.close();
   }
@@ -203,29 +229,40 @@ function readyLine(
     } on ${device} in ${precision}. Ctrl-C stops it`;
 }
 
-/**
- * Settles at the first SIGINT or SIGTERM, and with `withStdin` also at the end of standard input; the second signal ends
- * the process as usual. Whoever closes standard input and sends a signal, too, asks for one orderly end.
- */
-function stopSignal(withStdin: boolean): { readonly promise: Promise<void>; dispose(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
+/** How a worker is told to end. */
+interface EndWatch {
+  /** Settles at the first SIGINT or SIGTERM. The second ends the process as usual. */
+  readonly drain: Promise<void>;
+  /** Settles when standard input closes, if that counts. */
+  readonly stop: Promise<void>;
+  dispose(): void;
+}
+
+/** Whoever closes standard input and sends a signal, too, asks for one orderly end. */
+function watchForEnd(withStdin: boolean): EndWatch {
+  const drain = Promise.withResolvers<void>();
+  const stop = Promise.withResolvers<void>();
   const signals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
   // A read that waits would keep the process alive after it has stopped.
   const reading = new AbortController();
-  const dispose = () => {
-    signals.forEach((name) => Deno.removeSignalListener(name, onSignal));
-    reading.abort();
-  };
+  const unlisten = () => signals.forEach((name) => Deno.removeSignalListener(name, onSignal));
   const onSignal = () => {
-    dispose();
-    resolve();
+    unlisten();
+    drain.resolve();
   };
   signals.forEach((name) => Deno.addSignalListener(name, onSignal));
   if (withStdin) {
     Deno.stdin.readable.pipeTo(new WritableStream(), { signal: reading.signal })
-      .then(resolve, resolve);
+      .then(stop.resolve, stop.resolve);
   }
-  return { promise, dispose };
+  return {
+    drain: drain.promise,
+    stop: stop.promise,
+    dispose: () => {
+      unlisten();
+      reading.abort();
+    },
+  };
 }
 
 /** Collects a flag that may be given several times. */

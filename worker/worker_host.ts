@@ -1,5 +1,5 @@
 /**
- * What the calls of one worker share: the expert, who is admitted, how busy it is, and whether it is stopping.
+ * What the calls of one worker share: the expert, who is admitted, how busy it is, and whether it drains or stops.
  *
  * @module
  */
@@ -10,9 +10,11 @@ import type { Versions, WorkerDescription } from "../shared/wire/convert_descrip
 import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts";
 import type { WorkerLimits } from "../shared/wire/limits.ts";
 import { PROTOCOL, TUTTI_VERSION } from "../shared/wire/version.ts";
+import { retryAfter } from "./admission/refusal.ts";
+import { SessionAdmission } from "./admission/session_admission.ts";
+import { SessionRegistry } from "./admission/session_registry.ts";
 import { LoadMeter } from "./load_meter.ts";
 import type { PlaneHost } from "./plane/plane_host.ts";
-import { SessionRegistry } from "./session_registry.ts";
 
 export interface WorkerHostOptions {
   readonly limits: WorkerLimits;
@@ -24,18 +26,23 @@ export interface WorkerHostOptions {
 export class WorkerHost {
   readonly limits: WorkerLimits;
   readonly sessions: SessionRegistry;
+  readonly admission: SessionAdmission;
   readonly load: LoadMeter;
   readonly planes: PlaneHost;
   readonly #configJson: string;
   readonly #startedAt = performance.now();
+  readonly #drain = new AbortController();
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #expert: Expert | undefined;
+  /** When draining ends at the latest, ms as of `performance.now()`. */
+  #drainEnd = Infinity;
 
   constructor({ limits, lanes, configJson, planes }: WorkerHostOptions) {
     this.limits = limits;
     this.planes = planes;
     this.sessions = new SessionRegistry(limits);
+    this.admission = new SessionAdmission(this.sessions, limits);
     this.load = new LoadMeter(lanes, limits.maxCalls);
     this.#configJson = configJson;
   }
@@ -45,8 +52,14 @@ export class WorkerHost {
     return this.#stop.signal;
   }
 
+  /** Fires when the worker begins to drain. */
+  get draining(): AbortSignal {
+    return this.#drain.signal;
+  }
+
   get state(): WorkerState {
     if (this.#stop.signal.aborted) return "stopping";
+    if (this.#drain.signal.aborted) return "draining";
     return this.#expert ? "serving" : "loading";
   }
 
@@ -63,8 +76,31 @@ export class WorkerHost {
     this.#expert = expert;
   }
 
+  /** From now on no session is opened. */
+  beginDrain(limitMs: number): void {
+    this.#drainEnd = performance.now() + limitMs;
+    this.#drain.abort();
+    this.admission.close(this.drainingError());
+  }
+
   beginStop(): void {
     this.#stop.abort();
+    this.admission.close(stoppingError());
+  }
+
+  /** What a new session hears of a worker that drains, and with `handover` an open one that is to go on elsewhere. */
+  drainingError({ handover = false } = {}): TuttiError {
+    const text = handover
+      ? "The worker is draining: the session must go on at another replica"
+      : "The worker is draining: it takes no new sessions";
+    return new WorkerError("UNAVAILABLE", text, {
+      details: {
+        state: "draining",
+        ...(handover && { handover: "true" }),
+        // By then this process is gone, and there may be another one at its address.
+        ...retryAfter(this.#drainEnd - performance.now()),
+      },
+    });
   }
 
   /** Remembers work until it ends, so that `idle()` can wait for it. */
@@ -101,6 +137,7 @@ export class WorkerHost {
       queueDepth: this.load.queueDepth,
       sessions: this.sessions.size,
       maxSessions: this.limits.maxSessions,
+      waitingSessions: this.admission.waiting,
       arenaBytesUsed: this.sessions.usedBytes,
       arenaBytesLeft: this.sessions.leftBytes,
       residentBytes: Deno.memoryUsage().rss,

@@ -7,7 +7,7 @@ import { stopDetachedWorker } from "../cluster/detached_worker.ts";
 import { listRecords } from "../cluster/worker_records.ts";
 
 const EXAMPLES = `
-Workers finish the calls that run, then end.
+Workers let the images that run finish, for 25 seconds at most, then end.
 
 Examples:
   tutti down castles.toml

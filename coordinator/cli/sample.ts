@@ -34,8 +34,10 @@ import {
   type TransportFlags,
   transportOptions,
 } from "./transport_flags.ts";
+import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
-export interface SampleFlags extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags {
+export interface SampleFlags
+  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, WaitFlags {
   readonly force: boolean;
   readonly out: string;
   readonly initLatents?: string;
@@ -96,6 +98,7 @@ export function sampleCommand(): Command {
     .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
     .addOption(precisionOption("workers that this command starts compute"))
     .addOption(planeOption())
+    .addOption(waitOption())
     .option(
       "--checkpoint <file>",
       "keep each step in this file until the images are there, so that a run that was killed can go on",
@@ -154,6 +157,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     ...(noise && { noise }),
     ...(from && { from }),
     ...(checkpoints && { checkpoints }),
+    patience: patienceOf(flags, note, signal),
     onSegment: (report: SegmentReport) => {
       stats.add(report);
       if (flags.saveMaps !== undefined) maps.add(report);

@@ -24,8 +24,8 @@ export interface DetachedOptions extends SpawnOptions {
 const POLL_MS = 50;
 /** Full-size checkpoints take long to hash the first time. */
 const READY_TIMEOUT_MS = 300_000;
-/** A worker that stops finishes its running calls first. */
-const STOP_TIMEOUT_MS = 10_000;
+/** A worker that stops finishes its sessions first: its own limit is 25 s. */
+const STOP_TIMEOUT_MS = 30_000;
 
 /**
  * Starts a worker and waits until it serves.

@@ -72,7 +72,8 @@ export class RemoteSession implements ExpertSession {
     throwIfAborted(signal);
     options.checkSize("The open command", config.encoderHiddenStates.data.byteLength);
     const session = new RemoteSession(options, config);
-    const context = { doing: "opening a session", deadlineMs: SMALL_WORK_DEADLINE_MS };
+    const deadlineMs = SMALL_WORK_DEADLINE_MS + (config.waitMs ?? 0);
+    const context = { doing: "opening a session", deadlineMs };
     const { description: { modelHash }, transport } = options;
     try {
       await session.#exchange.run({ context, signal }, async (stop) => {

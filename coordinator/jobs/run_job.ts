@@ -7,6 +7,7 @@
 
 import { TuttiError } from "../../shared/errors.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import type { Patience } from "../cluster/admission_retry.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { sample } from "../sampling/sample.ts";
@@ -27,6 +28,8 @@ export interface JobRun extends PrepareOptions {
   readonly job?: string;
   /** As in `SessionConfig`. */
   readonly fence?: number;
+  /** How long to wait for room on workers that are full. @default not at all */
+  readonly patience?: Patience;
   /** Told how many steps are done: once before the first, then after each, when its checkpoint is kept. */
   readonly onStep?: (stepsDone: number) => void | Promise<void>;
   readonly onSegment?: (report: SegmentReport) => void;
@@ -52,7 +55,8 @@ export interface DrawnImages {
  * ended by `draining`, and what sampling throws
  */
 export async function runJob(run: JobRun): Promise<DrawnImages> {
-  const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, signal } = run;
+  const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, patience, signal } =
+    run;
   const prepared = prepareJob(ensemble, spec, run);
   const { request, conditions, aggregatedBlocks, size } = prepared;
   if (from) checkSameRun(from, { spec, conditions });
@@ -64,6 +68,7 @@ export async function runJob(run: JobRun): Promise<DrawnImages> {
     ...(from && { from }),
     ...(job !== undefined && { job }),
     ...(fence !== undefined && { fence }),
+    ...(patience && { patience }),
     ...(onSegment && { onSegment }),
     ...(signal && { signal }),
   });

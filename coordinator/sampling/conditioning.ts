@@ -9,6 +9,7 @@ import type { AddedCond, Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
 import { f32, type F32Tensor, repeatRows, sliceRows } from "../../shared/tensor/tensor.ts";
+import { Patience } from "../cluster/admission_retry.ts";
 import type { AggregationConditioning } from "./aggregation.ts";
 import { encodePrompts, type PromptEmbeds, type PromptEmbedsOptions } from "./prompt_embeds.ts";
 import type { PromptRow } from "./text_states.ts";
@@ -16,6 +17,8 @@ import type { PromptRow } from "./text_states.ts";
 export interface ConditioningOptions extends Partial<PromptEmbedsOptions> {
   /** Of the images in pixels; SDXL is conditioned on it. */
   readonly imageSize?: { readonly height: number; readonly width: number };
+  /** How long to wait where a worker takes no more calls. @default not at all */
+  readonly patience?: Patience;
 }
 
 /** What one expert's session is opened with. */
@@ -40,14 +43,18 @@ export async function encodeConditioning(
   experts: readonly Expert[],
   rows: readonly PromptRow[],
   timesteps: readonly number[],
-  { clipSkip = 1, imageSize, ...options }: ConditioningOptions = {},
+  { clipSkip = 1, imageSize, patience = new Patience({ waitMs: 0 }), ...options }:
+    ConditioningOptions = {},
 ): Promise<Conditioning> {
-  const conditionings = await Promise.all(experts.map(async (expert) => {
+  const ask = async (expert: Expert) => {
     const embeds = await encodePrompts(expert, rows, { clipSkip, ...options });
     const addedCond = addedCondOf(embeds, rows.length, imageSize);
     const temb = await expert.embedTimesteps(timesteps, options.signal, addedCond);
     return { encoderHiddenStates: embeds.promptEmbeds, temb, ...(addedCond && { addedCond }) };
-  }));
+  };
+  const conditionings = await Promise.all(
+    experts.map((expert) => patience.untilAdmitted(() => ask(expert))),
+  );
   const encoderHiddenStates = mean(conditionings.map((c) => c.encoderHiddenStates));
   const temb = mean(conditionings.map((c) => c.temb));
   const differsByRow = conditionings[0]?.addedCond !== undefined;

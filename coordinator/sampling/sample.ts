@@ -11,6 +11,7 @@ import { checkTensor } from "../../shared/tensor/check.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
+import { Patience } from "../cluster/admission_retry.ts";
 import type { Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
 import { encodeConditioning } from "./conditioning.ts";
@@ -58,6 +59,8 @@ export interface SampleRequest {
    * between steps and noise follows from the initial latents alone. @default the run starts at its beginning
    */
   readonly from?: Pick<SampleStep, "stepIndex" | "latents">;
+  /** How long to wait for room on workers that are full. @default not at all */
+  readonly patience?: Patience;
   readonly onSegment?: (report: SegmentReport) => void;
   readonly signal?: AbortSignal;
 }
@@ -91,18 +94,20 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     ? [...request.negativePromptIds, ...request.promptIds]
     : request.promptIds;
   const { timesteps } = scheduler;
+  const { patience = new Patience({ waitMs: 0, signal }) } = request;
   const conditioning = await encodeConditioning(experts, rows, timesteps, {
     ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
     ...(request.imageSize && { imageSize: request.imageSize }),
     ...(request.secondPadId !== undefined && { secondPadId: request.secondPadId }),
     ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
     ...(signal && { signal }),
+    patience,
   });
   const waves = await openWaves(experts, waveRows, conditioning, {
     ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
     ...(request.fence !== undefined && { fence: request.fence }),
     ...(request.wireDtypes && { wireDtypes: request.wireDtypes }),
-  }, signal);
+  }, { patience, signal });
   try {
     let latents = request.from?.latents ??
       lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);

@@ -127,6 +127,15 @@ export interface SessionConfig {
   readonly memory?: ArenaMemory;
   /** Whether every block's input stays until the next step, for `backward()`: takes more memory. @default false */
   readonly keepInputs?: boolean;
+  /** Of an expert elsewhere: how long the session may wait for room there, ms; 0 is refused at once. @default 0 */
+  readonly waitMs?: number;
+  /**
+   * Of an expert elsewhere: whether its client can go on with another replica. A worker that drains sends it there at the
+   * end of a step. @default false
+   */
+  readonly canMove?: boolean;
+  /** Of an expert elsewhere: sessions of the job there, this one included; room is set aside for all. @default 1 */
+  readonly jobSessions?: number;
 }
 
 /** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */

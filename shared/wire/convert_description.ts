@@ -176,5 +176,8 @@ function limitsFromFields(fields: Fields): WorkerLimits {
     arenaBytes: fields.whole("arenaBytes", 1),
     idleLimitSeconds: fields.number("idleLimitSeconds"),
     maxCalls: fields.whole("maxCalls", 1),
+    maxWaiting: fields.whole("maxWaiting", 0),
+    // Of an older worker, which knows no such limit: as many as there may be.
+    maxSessionsPerJob: fields.whole("maxSessionsPerJob", 0) || fields.whole("maxSessions", 1),
   };
 }

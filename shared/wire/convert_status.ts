@@ -9,7 +9,7 @@ import { optionalPlane, planeToMessage } from "./convert_plane.ts";
 import { Fields, type Message } from "./fields.ts";
 import type { PlaneKind } from "./plane/plane_kind.ts";
 
-export type WorkerState = "loading" | "serving" | "stopping";
+export type WorkerState = "loading" | "serving" | "draining" | "stopping";
 
 export interface WorkerStatus {
   readonly state: WorkerState;
@@ -24,6 +24,8 @@ export interface WorkerStatus {
   readonly queueDepth: number;
   readonly sessions: number;
   readonly maxSessions: number;
+  /** Sessions that wait to be opened. */
+  readonly waitingSessions: number;
   readonly arenaBytesUsed: number;
   readonly arenaBytesLeft: number;
   /** Resident memory of the process. */
@@ -52,6 +54,7 @@ export interface SessionSummary {
 const STATES: Readonly<Record<WorkerState, string>> = {
   loading: "WORKER_STATE_LOADING",
   serving: "WORKER_STATE_SERVING",
+  draining: "WORKER_STATE_DRAINING",
   stopping: "WORKER_STATE_STOPPING",
 };
 
@@ -80,6 +83,7 @@ export function statusFromMessage(message: unknown): WorkerStatus {
     queueDepth: fields.whole("queueDepth", 0),
     sessions: fields.whole("sessions", 0),
     maxSessions: fields.whole("maxSessions", 0),
+    waitingSessions: fields.whole("waitingSessions", 0),
     arenaBytesUsed: fields.whole("arenaBytesUsed", 0),
     arenaBytesLeft: fields.whole("arenaBytesLeft", 0),
     residentBytes: fields.whole("residentBytes", 0),

@@ -64,6 +64,10 @@ export interface WorkerLimits {
   readonly idleLimitSeconds: number;
   /** Most single calls (not sessions) that may compute or wait for a lane at a time. */
   readonly maxCalls: number;
+  /** Most sessions that may wait to be opened. */
+  readonly maxWaiting: number;
+  /** Most open sessions of one job. */
+  readonly maxSessionsPerJob: number;
 }
 
 export const DEFAULT_LIMITS: WorkerLimits = {
@@ -87,4 +91,8 @@ export const DEFAULT_LIMITS: WorkerLimits = {
   idleLimitSeconds: 300,
   // Each may hold one message of input: a bound on memory.
   maxCalls: 32,
+  // Each holds its text states, half a megabyte for an image with guidance: a bound on memory, and on the wait of the last.
+  maxWaiting: 64,
+  // All of them: whoever waits comes first as soon as a session of a greedy job ends.
+  maxSessionsPerJob: 16,
 };

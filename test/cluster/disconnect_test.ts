@@ -37,7 +37,11 @@ testTutti(
   "a coordinator survives the goodbye of a worker, and says that it lost it",
   async (home) => {
     const worker = home.start(
-      ["worker", "--model", zooPath("round"), "--listen", "127.0.0.1:0", "--threads", "1"],
+      [
+        ...["worker", "--model", zooPath("round"), "--listen", "127.0.0.1:0", "--threads", "1"],
+        // There is no other worker: given time, the run would go on for it.
+        ...["--drain-limit", "0"],
+      ],
     );
     const [, address = ""] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+)/m);
     const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];

@@ -37,7 +37,11 @@ async function ended(child: Deno.ChildProcess) {
 }
 
 Deno.test("tutti worker --json says when it is ready, serves, and stops at SIGTERM with exit code 0", async () => {
-  const child = tuttiWorker("--model", goldenExpert("a"), "--listen", "127.0.0.1:0", "--json");
+  const child = tuttiWorker(
+    ...["--model", goldenExpert("a"), "--listen", "127.0.0.1:0", "--json"],
+    // Its client is slow to end its session.
+    ...["--drain-limit", "1"],
+  );
   const { event, address, modelHash, name } = JSON.parse(await firstLine(child));
   assert.deepEqual([event, name], ["ready", "expert-a"]);
   assert.match(address, /^127\.0\.0\.1:[1-9]\d*$/);

@@ -33,6 +33,9 @@ const STOP_GRACE_MS = 10_000;
 /** Time that connections get to close after that, ms: their last bytes leave, watchers of health do not hold us up. */
 const DISCONNECT_GRACE_MS = 500;
 
+/** Time that a draining worker gives its sessions, ms: with what follows it ends before a supervisor kills after 30 s. */
+export const DRAIN_LIMIT_MS = 25_000;
+
 /** Calls on one connection beside sessions and single calls: health, status, reflection. */
 const SPARE_STREAMS = 32;
 
@@ -62,6 +65,11 @@ export interface RunningWorker extends AsyncDisposable {
   readonly address: string;
   /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
   readonly ready: Promise<void>;
+  /**
+   * Refuses new sessions and lets open ones go on: to another replica at their next step where their client has one, else
+   * to their end. Stops when none is left, or after the limit, which cuts off what still runs. Never rejects.
+   */
+  drain(limitMs?: number): Promise<void>;
   /** Refuses new work, lets running calls finish, closes the port. Never rejects; repeating it waits for the same end. */
   stop(): Promise<void>;
 }
@@ -104,12 +112,23 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   ready.catch(() => {});
 
   let stopped: Promise<void> | undefined;
-  const stop = () => stopped ??= stopServer(server, host, health, options.stopGraceMs);
+  const stop = (graceMs = options.stopGraceMs) =>
+    stopped ??= stopServer(server, host, health, graceMs);
+  const drain = async (limitMs = DRAIN_LIMIT_MS) => {
+    const end = performance.now() + limitMs;
+    setHealth(health, "NOT_SERVING");
+    host.beginDrain(limitMs);
+    await Promise.race([withinMs(limitMs, host.sessions.empty()), aborted(host.stopping)]);
+    await stop(
+      Math.max(0, Math.min(options.stopGraceMs ?? STOP_GRACE_MS, end - performance.now())),
+    );
+  };
   return {
     address: formatAddress({ host: address.host, port }),
     ready,
-    stop,
-    [Symbol.asyncDispose]: stop,
+    drain,
+    stop: () => stop(),
+    [Symbol.asyncDispose]: () => stop(),
   };
 }
 
@@ -118,7 +137,8 @@ function buildServer(host: WorkerHost, health: HealthImplementation): Server {
   const server = new Server({
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
-    "grpc.max_concurrent_streams": limits.maxSessions + limits.maxCalls + SPARE_STREAMS,
+    "grpc.max_concurrent_streams": limits.maxSessions + limits.maxWaiting + limits.maxCalls +
+      SPARE_STREAMS,
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     // Channelz stays on: without it grpc-js 1.14.7 forgets its connections, and a forced shutdown leaves them open.
@@ -166,6 +186,11 @@ async function stopServer(
   // Whoever was cut off just now still gives its session back.
   await withinMs(DISCONNECT_GRACE_MS, Promise.all([closed, host.idle()]));
   await host.planes.close();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
 }
 
 async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * The worker's side of a session: one open, then a plane and ranges of blocks, then close, each answered before the next
- * is read. However the stream ends (close, cancel, lost connection, idle limit, a stopping worker), the
+ * is read. However the stream ends (close, cancel, lost connection, idle limit, a draining or stopping worker), the
  * session behind it is closed and its bytes are given back before anyone is told.
  *
  * @module
@@ -23,9 +23,9 @@ import {
 import type { Message } from "../../shared/wire/fields.ts";
 import { errorToMessage, errorToStatus } from "../../shared/wire/status.ts";
 import type { OfferedPlanes } from "../plane/plane_host.ts";
+import type { SessionTicket } from "../admission/session_ticket.ts";
 import { PlaneTraffic } from "../plane/plane_traffic.ts";
 import { sessionBytes } from "../session_bytes.ts";
-import type { SessionTicket } from "../session_registry.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
@@ -36,6 +36,8 @@ type BackwardCommand = Extract<SessionCommand, { kind: "backward" }>;
 interface OpenSession {
   readonly session: ExpertSession;
   readonly keepInputs: boolean;
+  /** Whether its client can go on with another worker. */
+  readonly canMove: boolean;
   readonly ticket: SessionTicket;
   readonly planes: OfferedPlanes;
   readonly traffic: PlaneTraffic;
@@ -107,52 +109,52 @@ class SessionStream {
   }
 
   async #openSession(open: OpenCommand): Promise<OpenSession> {
-    const { expert, limits, sessions, load } = this.#host;
+    const { expert, limits, admission, load } = this.#host;
     checkModelHash(expert.description, open.modelHash);
     checkOpen(expert.description, limits, open);
     const encoderHiddenStates = open.encoderHiddenStates();
     checkTextStates(expert.description, limits, encoderHiddenStates, open.batch);
-    const { batch, height, width, timesteps, keepInputs = false } = open;
+    const { batch, height, width, timesteps, keepInputs = false, canMove = false } = open;
     const tokens = encoderHiddenStates.shape[1] ?? 0;
     const addedCond = open.addedCond();
     // With added conditioning the time embeddings of a step differ between rows.
     const embeddings = timesteps.length * (addedCond ? batch : 1);
     const size = { batch, height, width, tokens, timesteps: embeddings, keepInputs };
     const arenaBytes = sessionBytes(expert.description, size);
-    const ticket = sessions.admit({
+    const ticket = await admission.admit({
       ...size,
       timesteps: timesteps.length,
       peer: this.#peer,
+      job: open.job ?? this.#peer,
+      jobSessions: open.jobSessions ?? 1,
       arenaBytes,
+    }, { waitMs: open.waitMs ?? 0, signal: this.#stream.gone });
+    using held = new DisposableStack();
+    held.defer(() => ticket.release());
+    const planes = held.use(
+      await this.#host.planes.offer({
+        planes: open.transport.planes,
+        peerHost: hostOf(this.#peer),
+        arenaBytes: arenaLayout(expert.description.blocks, size).bytes,
+      }),
+    );
+    const { memory } = planes;
+    const config = {
+      ...{ batch, height, width, timesteps, encoderHiddenStates, keepInputs },
+      ...(addedCond && { addedCond }),
+      ...(open.job !== undefined && { job: open.job }),
+      ...(memory && { memory }),
+    };
+    const session = await load.sessionCommand(() => expert.openSession(config, this.#stream.gone));
+    const { wireDtypes } = open.transport;
+    const lastBlock = expert.description.blocks.at(-1)!.id;
+    const traffic = new PlaneTraffic(this.#stream, {
+      dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
+      idleLimitSeconds: limits.idleLimitSeconds,
     });
-    const planes = await this.#host.planes.offer({
-      planes: open.transport.planes,
-      peerHost: hostOf(this.#peer),
-      arenaBytes: arenaLayout(expert.description.blocks, size).bytes,
-    });
-    try {
-      const { memory } = planes;
-      const config = {
-        ...{ batch, height, width, timesteps, encoderHiddenStates, keepInputs },
-        ...(addedCond && { addedCond }),
-        ...(open.job !== undefined && { job: open.job }),
-        ...(memory && { memory }),
-      };
-      const session = await load.sessionCommand(() =>
-        expert.openSession(config, this.#stream.gone)
-      );
-      const { wireDtypes } = open.transport;
-      const lastBlock = expert.description.blocks.at(-1)!.id;
-      const traffic = new PlaneTraffic(this.#stream, {
-        dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
-        idleLimitSeconds: limits.idleLimitSeconds,
-      });
-      return { session, keepInputs, ticket, planes, traffic };
-    } catch (error) {
-      planes[Symbol.dispose]();
-      ticket.release();
-      throw error;
-    }
+    // From now on the session's end gives them back.
+    held.move();
+    return { session, keepInputs, canMove, ticket, planes, traffic };
   }
 
   /** Answers a command after the first. Errors become answers: the session lives on. */
@@ -180,8 +182,9 @@ class SessionStream {
           return "next";
       }
     } catch (error) {
-      if (this.#stream.gone.aborted) throw error;
-      await this.#stream.send({ error: errorToMessage(TuttiError.from(error)) });
+      const typed = TuttiError.from(error);
+      if (this.#stream.gone.aborted || typed.details.handover === "true") throw typed;
+      await this.#stream.send({ error: errorToMessage(typed) });
       return "next";
     }
   }
@@ -197,11 +200,26 @@ class SessionStream {
     await this.#timed(open, range.stepIndex, async () => {
       const hiddenStates = input.hiddenStates ??
         await traffic.receive("hidden_states", input.head, () => session.inputBuffer(range));
+      this.#handOver(open, range.first);
       const result: ForwardResult = await this.#host.load.sessionCommand(() =>
         session.forward({ ...range, hiddenStates }, this.#stream.gone)
       );
       await traffic.answer(range.last, result);
     });
+  }
+
+  /**
+   * Between two steps a session has nothing that its client could not send anew, so this is where one ends that can go
+   * on elsewhere. Its input was received all the same: a client whose tensor nobody reads would take the plane for lost.
+   *
+   * @throws {WorkerError} UNAVAILABLE with `handover`, which ends the stream, if the worker drains and a step begins
+   */
+  #handOver({ canMove }: OpenSession, first: string): void {
+    const { draining, expert } = this.#host;
+    const beginsStep = first === expert.description.blocks[0]!.id;
+    if (draining.aborted && canMove && beginsStep) {
+      throw this.#host.drainingError({ handover: true });
+    }
   }
 
   async #backward(open: OpenSession, { range, gradOutput: head }: BackwardCommand): Promise<void> {

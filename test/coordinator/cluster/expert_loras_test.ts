@@ -105,6 +105,7 @@ Deno.test("descriptionFromMessage() refuses LoRAs that make no sense, naming the
       ...{ maxMessageBytes: 1, maxBatch: 1, maxLatentHeight: 1, maxLatentWidth: 1, maxTokens: 1 },
       ...{ maxTimesteps: 1, maxSessions: 1, sessionBytes: 1, arenaBytes: 1, maxCalls: 1 },
       idleLimitSeconds: 1,
+      ...{ maxWaiting: 1, maxSessionsPerJob: 1 },
     },
   };
   const good = { name: "ink", hash: "0".repeat(64), weight: -2.5 };

@@ -34,6 +34,9 @@ Deno.test("an open command comes through unchanged, with what its client wants o
     encoderHiddenStates: randomTensor([2, 3, 4], 1),
     job: "picture 7",
     keepInputs: true,
+    waitMs: 1500,
+    canMove: true,
+    jobSessions: 2,
   };
   const transport = {
     planes: ["shm", "grpc"],
@@ -56,7 +59,8 @@ Deno.test("a client that knows no planes gets none, and f32", () => {
     wireDtypes: { all: "f32", blocks: new Map() },
   });
   assert.equal(read.open.job, undefined);
-  assert.equal(read.open.keepInputs, false);
+  const { keepInputs, waitMs, canMove, jobSessions } = read.open;
+  assert.deepEqual([keepInputs, waitMs, canMove, jobSessions], [false, 0, false, 1]);
 });
 
 Deno.test("a feature map comes in its message, or is announced", () => {

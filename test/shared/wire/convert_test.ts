@@ -65,6 +65,7 @@ Deno.test("status and sessions come through unchanged", () => {
     queueDepth: 2,
     sessions: 5,
     maxSessions: 6,
+    waitingSessions: 1,
     arenaBytesUsed: 7,
     arenaBytesLeft: 2 ** 40,
     residentBytes: 2 ** 33,

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
-import { DEFAULT_LIMITS } from "../../shared/wire/limits.ts";
-import { SessionRegistry } from "../../worker/session_registry.ts";
+import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
+import { SessionRegistry } from "../../../worker/admission/session_registry.ts";
 
-const LIMITS = { ...DEFAULT_LIMITS, maxSessions: 3, sessionBytes: 60, arenaBytes: 100 };
-const REQUEST = { peer: "p", batch: 2, height: 8, width: 8, tokens: 77, timesteps: 50 };
+const LIMITS = {
+  ...DEFAULT_LIMITS,
+  maxSessions: 3,
+  maxSessionsPerJob: 3,
+  sessionBytes: 60,
+  arenaBytes: 100,
+};
+const REQUEST = { peer: "p", job: "j", batch: 2, height: 8, width: 8, tokens: 77, timesteps: 50 };
 
 Deno.test("SessionRegistry keeps count of bytes and gives them back once", () => {
   const registry = new SessionRegistry(LIMITS);
@@ -54,4 +60,30 @@ Deno.test("SessionRegistry tells age and idleness by its clock", () => {
   ticket.commandEnded();
   now += 500;
   assert.deepEqual(seconds(), [7, 5.5, 0.5]);
+});
+
+Deno.test("SessionTicket expects the steps that are left to take as long as those before", () => {
+  let now = 0;
+  const ticket = new SessionRegistry(LIMITS, () => now).admit({ ...REQUEST, arenaBytes: 1 });
+  now = 100;
+  assert.equal(ticket.remainingMs, 49 * 100, "50 steps, the first of which takes 100 ms at least");
+  ticket.commandBegan(10);
+  now = 2000;
+  assert.equal(ticket.remainingMs, 40 * 200);
+  ticket.commandBegan(49);
+  now = 4900;
+  assert.equal(ticket.remainingMs, 100);
+});
+
+Deno.test("SessionRegistry.empty() settles with the last session", async () => {
+  const registry = new SessionRegistry(LIMITS);
+  await registry.empty();
+  const tickets = [1, 2].map(() => registry.admit({ ...REQUEST, arenaBytes: 1 }));
+  let isEmpty = false;
+  const empty = registry.empty().then(() => isEmpty = true);
+  tickets[0]!.release();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(isEmpty, false);
+  tickets[1]!.release();
+  await empty;
 });
