@@ -22,9 +22,14 @@ import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parsePlaneList, PLANE_KINDS, type PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "./listen_address.ts";
+import {
+  addRegistrationOptions,
+  openRegistration,
+  type RegistrationFlags,
+} from "./registration_flags.ts";
 import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
 
-interface WorkerFlags extends DeviceFlags {
+interface WorkerFlags extends DeviceFlags, RegistrationFlags {
   readonly model: string;
   readonly name?: string;
   readonly listen: string;
@@ -52,10 +57,11 @@ Examples:
   tutti worker --model models/dreamy
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
-  tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8`;
+  tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
+  tutti worker --model models/dreamy --listen 0.0.0.0:7070 --insecure --nats nats://nats:4222 --advertise gpu-1:7070`;
 
 export function workerCommand(): Command {
-  return new Command("worker")
+  const command = new Command("worker")
     .summary("serve one expert")
     .description(
       "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM: then it takes no new " +
@@ -155,10 +161,12 @@ export function workerCommand(): Command {
     .option("--json", "print one line of JSON when ready", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: WorkerFlags) => runWorker(flags));
+  return addRegistrationOptions(command);
 }
 
 async function runWorker(flags: WorkerFlags): Promise<void> {
   parseListenAddress(flags.listen, flags.insecure);
+  await using registration = await openRegistration(flags);
   const { model, precision, name } = flags;
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
   if (explanation !== undefined) stderrTerminal().write(`${explanation}\n`);
@@ -200,7 +208,9 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     });
     const asked = Promise.race([end.drain, end.stop]);
     if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
-      printLine(readyLine(worker, (await opening).description, flags.json));
+      const { description } = await opening;
+      await registration?.start(worker, description);
+      printLine(readyLine(worker, description, flags.json));
       await asked;
       // Whoever started this process may go while it drains.
       await Promise.race([worker.drain(flags.drainLimit * 1000), end.stop]);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { UsageError } from "../shared/errors.ts";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../shared/wire/address.ts";
 
@@ -23,4 +24,32 @@ export function parseListenAddress(listen: string, insecure: boolean): Address {
     );
   }
   return address;
+}
+
+/**
+ * The address that a worker tells others.
+ *
+ * @param listening where it listens
+ * @param advertise what the user says instead; port 0 stands for the port that was taken
+ * @throws {UsageError} if the address is none that others could use
+ */
+export function advertisedAddress(listening: string, advertise: string | undefined): string {
+  const own = parseAddress(listening, { anyPort: true });
+  if (advertise === undefined) {
+    if (!isWildcard(own)) return listening;
+    throw new UsageError(
+      `--nats needs --advertise HOST:PORT: this worker listens on all addresses (${listening}), and ` +
+        "nobody can connect to that. Name the one at which coordinators reach it",
+    );
+  }
+  const { host, port } = parseAddress(advertise, { anyPort: true });
+  if (!isWildcard({ host })) return formatAddress({ host, port: port || own.port });
+  throw new UsageError(
+    `--advertise must be an address at which coordinators reach this worker: current value is "${advertise}"`,
+  );
+}
+
+/** `0.0.0.0`, `::` and other spellings of "all addresses". */
+function isWildcard({ host }: Pick<Address, "host">): boolean {
+  return isIP(host) !== 0 && /^[0.:]+$/.test(host);
 }

@@ -4,16 +4,11 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
+import { stateFolder } from "../../shared/state_folder.ts";
 import { delay } from "./delay.ts";
 import { recordedLoras } from "./expert_loras.ts";
 import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
-import {
-  isWorkerProcess,
-  removeRecord,
-  stateFolder,
-  type WorkerRecord,
-  writeRecord,
-} from "./worker_records.ts";
+import { isWorkerProcess, removeRecord, type WorkerRecord, writeRecord } from "./worker_records.ts";
 
 export interface DetachedOptions extends SpawnOptions {
   /** HOST:PORT; port 0 takes a free one. */

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { TuttiError } from "../../shared/errors.ts";
+import { stateFolder } from "../../shared/state_folder.ts";
 import type { EnsembleExpert } from "./ensemble_file.ts";
 import { otherLoras, recordedLoras } from "./expert_loras.ts";
 
@@ -23,20 +23,6 @@ export interface WorkerRecord {
   readonly ensemble: string;
   readonly startedAt: string;
   readonly log: string;
-}
-
-/** Where records and logs live: `$XDG_STATE_HOME/tutti`, else `~/.local/state/tutti`. */
-export function stateFolder(): string {
-  const state = Deno.env.get("XDG_STATE_HOME");
-  if (state) return join(state, "tutti");
-  const home = Deno.env.get("HOME");
-  if (!home) {
-    throw new TuttiError(
-      "FAILED_PRECONDITION",
-      "HOME or XDG_STATE_HOME must be set: running workers are recorded there",
-    );
-  }
-  return join(home, ".local", "state", "tutti");
 }
 
 const recordFolder = () => join(stateFolder(), "workers");

@@ -5,7 +5,7 @@ import { cacheFolder } from "../../shared/checkpoint/model_hash.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { findTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
-import { stateFolder } from "../cluster/worker_records.ts";
+import { stateFolder } from "../../shared/state_folder.ts";
 import { absent, failed, type Finding, ok } from "./finding.ts";
 
 /** Records and logs of workers that `up` starts. */

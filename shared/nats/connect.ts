@@ -14,7 +14,7 @@ import {
   type NatsConnection,
   type TlsOptions,
 } from "nats";
-import { throwIfAborted, type TuttiError, UsageError } from "../errors.ts";
+import { throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
 import { natsError } from "./nats_errors.ts";
 import type { NatsFlags } from "./nats_flags.ts";
@@ -50,9 +50,10 @@ export async function natsOptions(
   { nats, natsCreds }: NatsFlags,
   name: string,
 ): Promise<NatsOptions | undefined> {
-  if (nats === undefined) return undefined;
+  // An empty TUTTI_NATS switches it off.
+  if (nats === undefined || nats === "") return undefined;
   const list = parseServerList(nats);
-  if (natsCreds === undefined) return { list, name };
+  if (natsCreds === undefined || natsCreds === "") return { list, name };
   const creds = await readFile(natsCreds).catch((cause) => {
     throw new UsageError(`--nats-creds must be a file: "${natsCreds}" cannot be read`, { cause });
   });
@@ -94,10 +95,7 @@ export class Nats implements AsyncDisposable {
       ...((tls || list.isTls) && { tls: tls ?? {} }),
     };
     try {
-      const connection = await connect(settings);
-      // It stood before whoever waits for it gave up.
-      if (signal?.aborted) await connection.close();
-      throwIfAborted(signal);
+      const connection = await unlessAborted(connect(settings), signal);
       return new Nats(connection, servers, backOff);
     } catch (error) {
       throw natsError(error, { doing: "connecting", servers });
@@ -166,5 +164,24 @@ class BackOff {
     const awayMs = performance.now() - this.#since;
     const wait = Math.min(RECONNECT_MAX_MS, Math.max(RECONNECT_MIN_MS, awayMs / 4));
     return wait * this.#spread;
+  }
+}
+
+/** Whoever gives up does not wait for the attempt to end; a connection that comes late is closed. */
+async function unlessAborted(
+  connecting: Promise<NatsConnection>,
+  signal: AbortSignal | undefined,
+): Promise<NatsConnection> {
+  if (!signal) return await connecting;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => {
+    connecting.then((connection) => connection.close(), () => {});
+    reject(new TuttiError("CANCELLED", "The operation was cancelled"));
+  };
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([connecting, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

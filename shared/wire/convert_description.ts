@@ -6,7 +6,7 @@
  */
 
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
-import type { ExpertDescription, TextDescription } from "../engine/expert.ts";
+import type { ExpertDescription, NumericsFingerprint, TextDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
 import { Fields, type Message } from "./fields.ts";
@@ -58,7 +58,6 @@ export function versionsFromDescription(message: unknown): Versions {
 
 export function descriptionFromMessage(message: unknown): WorkerDescription {
   const fields = new Fields(message, "DescribeResponse");
-  const fingerprint = fields.message("fingerprint");
   return {
     versions: versionsFromFields(fields.message("versions")),
     configJson: fields.text("configJson"),
@@ -76,15 +75,19 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       blocks: blocksFromFields(fields),
       texts: fields.list("textEncoders", MAX_TEXT_ENCODERS).map(textFromMessage),
       pooledPromptDim: fields.whole("pooledPromptDim", 0),
-      fingerprint: {
-        runtime: fingerprint.text("runtime"),
-        device: fingerprint.text("device"),
-        precision: fingerprint.text("precision"),
-        isa: fingerprint.text("isa"),
-        threads: fingerprint.whole("threads", 0),
-        graphHash: fingerprint.text("graphHash"),
-      },
+      fingerprint: fingerprintFromFields(fields.message("fingerprint")),
     },
+  };
+}
+
+export function fingerprintFromFields(fields: Fields): NumericsFingerprint {
+  return {
+    runtime: fields.text("runtime"),
+    device: fields.text("device"),
+    precision: fields.text("precision"),
+    isa: fields.text("isa"),
+    threads: fields.whole("threads", 0),
+    graphHash: fields.text("graphHash"),
   };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { TuttiError } from "../errors.ts";
+import { show } from "../show.ts";
 
 /** A decoded or to-be-encoded protobuf message; only `shared/wire` looks inside. */
 export type Message = Readonly<Record<string, unknown>>;
@@ -38,7 +39,7 @@ export class Fields {
 
   /** @throws {TuttiError} INVALID_ARGUMENT naming the field */
   fail(field: string, expected: string, value: unknown = this.get(field)): never {
-    const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : String(value);
+    const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : show(value);
     throw new TuttiError(
       "INVALID_ARGUMENT",
       `${this.path(field)} must be ${expected}: current value is ${shown}`,

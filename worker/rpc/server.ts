@@ -11,6 +11,7 @@ import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
+import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
 import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
@@ -65,6 +66,8 @@ export interface RunningWorker extends AsyncDisposable {
   readonly address: string;
   /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
   readonly ready: Promise<void>;
+  /** What GetStatus answers. */
+  status(): WorkerStatus;
   /**
    * Refuses new sessions and lets open ones go on: to another replica at their next step where their client has one, else
    * to their end. Stops when none is left, or after the limit, which cuts off what still runs. Never rejects.
@@ -126,6 +129,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   return {
     address: formatAddress({ host: address.host, port }),
     ready,
+    status: () => host.status(),
     drain,
     stop: () => stop(),
     [Symbol.asyncDispose]: () => stop(),

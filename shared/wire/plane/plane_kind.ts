@@ -15,6 +15,10 @@ export type PlaneKind = typeof PLANE_KINDS[number];
 /** `auto` tries all; a kind takes that one or fails. */
 export type PlaneChoice = "auto" | PlaneKind;
 
+export function isPlaneKind(value: unknown): value is PlaneKind {
+  return PLANE_KINDS.some((kind) => kind === value);
+}
+
 export function wantedPlanes(choice: PlaneChoice): readonly PlaneKind[] {
   return choice === "auto" ? PLANE_KINDS : [choice];
 }

@@ -4,10 +4,10 @@ import {
   isWorkerProcess,
   listRecords,
   removeRecord,
-  stateFolder,
   type WorkerRecord,
   writeRecord,
 } from "../../../coordinator/cluster/worker_records.ts";
+import { stateFolder } from "../../../shared/state_folder.ts";
 import { eventually } from "../../support/serve_expert.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 
