@@ -1,7 +1,7 @@
 /** Inputs for one U-Net call of any expert: random, of the spread that real ones have. @module */
 
 import { SD15_VAE } from "../../shared/checkpoint/known_configs.ts";
-import type { ExpertDescription, SessionConfig } from "../../shared/engine/expert.ts";
+import type { CommonSessionConfig, ExpertDescription } from "../../shared/engine/expert.ts";
 import { TIME_IDS } from "../../shared/engine/time_inputs.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { vaeFactor } from "../../shared/models/config/vae_config.ts";
@@ -17,7 +17,7 @@ export interface CallSize {
 }
 
 export interface CallInputs {
-  readonly session: SessionConfig;
+  readonly session: CommonSessionConfig;
   readonly latents: F32Tensor;
 }
 

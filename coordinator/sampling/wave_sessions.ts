@@ -4,6 +4,7 @@ import type { Expert, ExpertSession, SessionConfig } from "../../shared/engine/e
 import { sliceRows } from "../../shared/tensor/tensor.ts";
 import type { Patience } from "../cluster/admission_retry.ts";
 import type { Conditioning, ExpertConditioning } from "./conditioning.ts";
+import { closeSessions } from "./open_sessions.ts";
 import type { WaveRows } from "./waves.ts";
 
 /** Rows of the batch with a session for them on every expert, in the experts' order. */
@@ -65,7 +66,7 @@ export async function openWaves(
       }
     } catch (error) {
       isRefused = true;
-      await closeAll([...sessions.values()]);
+      await closeSessions([...sessions.values()]);
       throw error;
     }
     return sessions;
@@ -101,9 +102,5 @@ function rowsOf(
 
 /** The sessions' own failures do not count: whatever they are, nothing is left open here. */
 export async function closeWaves(waves: readonly Wave[]): Promise<void> {
-  await closeAll(waves.flatMap(({ sessions }) => sessions));
-}
-
-async function closeAll(sessions: readonly ExpertSession[]): Promise<void> {
-  await Promise.allSettled(sessions.map((session) => session.close()));
+  await closeSessions(waves.flatMap(({ sessions }) => sessions));
 }

@@ -8,17 +8,23 @@ import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import type { BlockId } from "../../shared/models/blocks.ts";
+import { embedRows } from "../../shared/engine/step_tembs.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
-import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
+import { type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
+import { Patience } from "../cluster/admission_retry.ts";
 import type { AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
 import type { Segment } from "../sampling/aggregation_plan.ts";
 import { addedCondOf } from "../sampling/conditioning.ts";
-import { ensembleForward, type SegmentReport } from "../sampling/ensemble_forward.ts";
+import {
+  type EnsembleForward,
+  ensembleForward,
+  type SegmentReport,
+} from "../sampling/ensemble_forward.ts";
+import { closeSessions, openSessions } from "../sampling/open_sessions.ts";
 import type { PromptEmbeds } from "../sampling/prompt_embeds.ts";
 import { type DifferentiableAggregator, ensembleBackward } from "./ensemble_backward.ts";
 import { noiseLoss } from "./noise_loss.ts";
-import { StatelessSession } from "./stateless_session.ts";
-import { TapedExpert } from "./taped_expert.ts";
+import { SessionExpert } from "./session_expert.ts";
 import { tapedForward } from "./taped_forward.ts";
 
 /** Rows that go through the experts together. */
@@ -52,27 +58,18 @@ export interface PassOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What conditions one expert, a row per row of the batch. */
-interface ExpertRows {
-  readonly temb: F32Tensor;
-  readonly encoderHiddenStates: F32Tensor;
-}
-
 /** @returns the mean of squares of each row (Eq. 12 is the mean over rows) */
 export async function batchLosses(
   ensemble: ForwardEnsemble,
   batch: NoisyBatch,
-  { onSegment, signal }: PassOptions = {},
+  options: PassOptions = {},
 ): Promise<number[]> {
-  const rows = await conditionRows(ensemble.experts, batch, signal);
-  const noise = await ensembleForward({
-    ...forwardOf(ensemble, batch, rows),
-    ...(onSegment && { onSegment }),
-    ...(signal && { signal }),
+  return await withSessions(ensemble, batch, { ...options, keepInputs: false }, async (pass) => {
+    const noise = await ensembleForward(pass);
+    return batch.timesteps.map((_, b) =>
+      noiseLoss(sliceRows(noise, b, b + 1), sliceRows(batch.target, b, b + 1)).loss
+    );
   });
-  return batch.timesteps.map((_, b) =>
-    noiseLoss(sliceRows(noise, b, b + 1), sliceRows(batch.target, b, b + 1)).loss
-  );
 }
 
 export interface BatchGradients {
@@ -86,69 +83,65 @@ export interface BatchGradients {
 export async function batchGradients(
   ensemble: TrainableEnsemble,
   batch: NoisyBatch,
-  { onSegment, signal }: PassOptions = {},
+  options: PassOptions = {},
 ): Promise<BatchGradients> {
-  const { experts, aggregator } = ensemble;
-  const rows = await conditionRows(experts, batch, signal);
-  const pass = forwardOf(ensemble, batch, rows);
-  const { noise, tape } = await tapedForward({
-    ...pass,
-    ...(onSegment && { onSegment }),
-    ...(signal && { signal }),
-  });
-  const { loss, gradNoise } = noiseLoss(noise, batch.target);
-  if (!Number.isFinite(loss)) {
-    const block = ensemble.plan.at(-1)!.last;
-    throw new TuttiError("DATA_LOSS", `Loss must be finite: current value is ${loss}`, {
-      details: { block },
+  return await withSessions(ensemble, batch, { ...options, keepInputs: true }, async (pass) => {
+    const { noise, tape } = await tapedForward(pass);
+    const { loss, gradNoise } = noiseLoss(noise, batch.target);
+    if (!Number.isFinite(loss)) {
+      const block = ensemble.plan.at(-1)!.last;
+      throw new TuttiError("DATA_LOSS", `Loss must be finite: current value is ${loss}`, {
+        details: { block },
+      });
+    }
+    const { sessions, conditioning, stepIndex, signal } = pass;
+    const { gradParameters } = await ensembleBackward({
+      experts: sessions.map((session) => new SessionExpert(session, stepIndex)),
+      aggregator: ensemble.aggregator,
+      blocks: ensemble.experts[0]!.description.blocks.map(({ id }) => id),
+      ...{ conditioning, tape, gradNoise },
+      ...(signal && { signal }),
     });
-  }
-  const { gradParameters } = await ensembleBackward({
-    experts: experts.map((expert, i) => new TapedExpert({ expert, ...rows[i]!, tape })),
-    aggregator,
-    conditioning: pass.conditioning,
-    blocks: experts[0]!.description.blocks.map(({ id }) => id),
-    tape,
-    gradNoise,
-    ...(signal && { signal }),
+    return { loss, gradParameters };
   });
-  return { loss, gradParameters };
 }
 
-function forwardOf(
+/** A worker may be full of other clients' images for a while, ms: a run of hours waits. */
+const ROOM_WAIT_MS = 600_000;
+
+/** A session per expert, of one step with a timestep per row; all are closed when the work has ended. */
+async function withSessions<T>(
   { experts, aggregator, plan }: ForwardEnsemble,
-  { latents }: NoisyBatch,
-  rows: readonly ExpertRows[],
-) {
-  const [, , height, width] = latents.shape as [number, number, number, number];
-  const sessions = experts.map((expert, i) =>
-    new StatelessSession({ expert, ...rows[i]!, height, width })
+  { latents, timesteps, embeds, imageSize }: NoisyBatch,
+  { keepInputs, onSegment, signal }: PassOptions & { readonly keepInputs: boolean },
+  work: (pass: EnsembleForward) => Promise<T>,
+): Promise<T> {
+  const [batch = 0, , height = 0, width = 0] = latents.shape;
+  const addedConds = embeds.map((own) => addedCondOf(own, batch, imageSize));
+  const tembs = await Promise.all(
+    experts.map((expert, i) => embedRows(expert, timesteps, addedConds[i], signal)),
   );
-  const conditioning: AggregationConditioning = {
-    temb: mean(rows.map(({ temb }) => temb)),
-    encoderHiddenStates: mean(rows.map(({ encoderHiddenStates }) => encoderHiddenStates)),
-  };
-  return { sessions, plan, aggregator, conditioning, stepIndex: 0, latentModelInput: latents };
-}
-
-function conditionRows(
-  experts: readonly Expert[],
-  { timesteps, embeds, imageSize }: NoisyBatch,
-  signal: AbortSignal | undefined,
-): Promise<ExpertRows[]> {
-  return Promise.all(experts.map(async (expert, i) => {
-    const addedCond = addedCondOf(embeds[i]!, timesteps.length, imageSize);
-    const all = await expert.embedTimesteps(timesteps, signal, addedCond);
-    return {
-      temb: addedCond ? ownRows(all, timesteps.length) : all,
-      encoderHiddenStates: embeds[i]!.promptEmbeds,
+  const patience = new Patience({ waitMs: ROOM_WAIT_MS, signal });
+  const opening = () =>
+    openSessions(experts.map((expert, i) =>
+      expert.openSession({
+        ...{ batch, height, width, timesteps: [timesteps], keepInputs },
+        encoderHiddenStates: embeds[i]!.promptEmbeds,
+        ...(addedConds[i] && { addedCond: addedConds[i] }),
+      }, signal)
+    ));
+  const sessions = await patience.untilAdmitted(opening);
+  try {
+    const conditioning: AggregationConditioning = {
+      temb: mean(tembs),
+      encoderHiddenStates: mean(embeds.map(({ promptEmbeds }) => promptEmbeds)),
     };
-  }));
-}
-
-/** Of all rows at all timesteps, each row at its own. */
-function ownRows(temb: F32Tensor, count: number): F32Tensor {
-  return concatRows(
-    Array.from({ length: count }, (_, b) => sliceRows(temb, b * count + b, b * count + b + 1)),
-  );
+    return await work({
+      ...{ sessions, plan, aggregator, conditioning, stepIndex: 0, latentModelInput: latents },
+      ...(onSegment && { onSegment }),
+      ...(signal && { signal }),
+    });
+  } finally {
+    await closeSessions(sessions);
+  }
 }

@@ -97,6 +97,9 @@ export interface TextEncoding {
   readonly pooled: F32Tensor;
 }
 
+/** Of one step: one for all rows, or one for each. */
+export type StepTimesteps = number | readonly number[];
+
 /** Where a session's inputs that never change come from. */
 export interface SessionConfig {
   /** B */
@@ -107,8 +110,8 @@ export interface SessionConfig {
   readonly width: number;
   /** f32 `[B, L, D]`; from this expert's own text encoder. */
   readonly encoderHiddenStates: F32Tensor;
-  /** Every timestep that will be asked for, in order; forwards name them by index. */
-  readonly timesteps: readonly number[];
+  /** Of every step that will be asked for, in order; forwards name them by index. */
+  readonly timesteps: readonly StepTimesteps[];
   /** SDXL needs it, other families refuse it. */
   readonly addedCond?: AddedCond;
   /**
@@ -136,6 +139,11 @@ export interface SessionConfig {
   readonly canMove?: boolean;
   /** Of an expert elsewhere: sessions of the job there, this one included; room is set aside for all. @default 1 */
   readonly jobSessions?: number;
+}
+
+/** Of a batch whose rows have every timestep in common, as in sampling. */
+export interface CommonSessionConfig extends SessionConfig {
+  readonly timesteps: readonly number[];
 }
 
 /** Runs blocks `first..last` (ids, inclusive) on `hiddenStates`. */

@@ -8,7 +8,7 @@
 import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
 import type { BlockId } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
-import { type F32Tensor, repeatRows, sliceRows } from "../tensor/tensor.ts";
+import type { F32Tensor } from "../tensor/tensor.ts";
 import { differentiable } from "./backward.ts";
 import { noInputsKept } from "./backward_order.ts";
 import type {
@@ -22,13 +22,14 @@ import type {
   StatelessForward,
 } from "./expert.ts";
 import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
+import { embedSteps } from "./step_tembs.ts";
 import { WayBack } from "./way_back.ts";
 
 export class LocalSession implements ExpertSession {
   readonly #expert: Expert;
   readonly #config: SessionConfig;
-  /** Dt-wide rows: one per timestep, or with added conditioning one per timestep and row of the batch. */
-  readonly #tembs: F32Tensor;
+  /** f32 `[B, Dt]` of a step. */
+  readonly #tembOf: (stepIndex: number) => F32Tensor;
   readonly #arena: SessionArena;
   readonly #job: string;
   /** Of a session that keeps inputs. */
@@ -39,10 +40,14 @@ export class LocalSession implements ExpertSession {
   #running = false;
   #closed = false;
 
-  private constructor(expert: Expert, config: SessionConfig, tembs: F32Tensor) {
+  private constructor(
+    expert: Expert,
+    config: SessionConfig,
+    tembOf: (stepIndex: number) => F32Tensor,
+  ) {
     this.#expert = expert;
     this.#config = config;
-    this.#tembs = tembs;
+    this.#tembOf = tembOf;
     this.#job = config.job ?? crypto.randomUUID();
     this.#arena = new SessionArena(
       arenaLayout(expert.description.blocks, config),
@@ -60,7 +65,7 @@ export class LocalSession implements ExpertSession {
 
   /** @throws {ShapeError} if the config does not fit the expert, UNIMPLEMENTED if gradients are wanted that it has not */
   static async open(expert: Expert, config: SessionConfig): Promise<LocalSession> {
-    const { batch, height, width, encoderHiddenStates, timesteps } = config;
+    const { batch, height, width, encoderHiddenStates } = config;
     for (const [name, value] of Object.entries({ batch, height, width })) {
       if (!Number.isSafeInteger(value) || value < 1) {
         throw new ShapeError(`${name} must be a whole number >= 1: current value is ${value}`);
@@ -69,8 +74,7 @@ export class LocalSession implements ExpertSession {
     const tokens = Math.max(1, encoderHiddenStates.shape[1] ?? 0);
     const shape = [batch, tokens, expert.description.crossAttentionDim];
     checkTensor("encoder_hidden_states", encoderHiddenStates, "float32", shape);
-    const tembs = await expert.embedTimesteps(timesteps, undefined, config.addedCond);
-    return new LocalSession(expert, config, tembs);
+    return new LocalSession(expert, config, await embedSteps(expert, config));
   }
 
   forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
@@ -212,13 +216,6 @@ export class LocalSession implements ExpertSession {
       );
     }
     return { first: from, last: to };
-  }
-
-  /** f32 `[B, Dt]` */
-  #tembOf(stepIndex: number): F32Tensor {
-    const { batch, addedCond } = this.#config;
-    if (addedCond) return sliceRows(this.#tembs, stepIndex * batch, (stepIndex + 1) * batch);
-    return repeatRows(sliceRows(this.#tembs, stepIndex, stepIndex + 1), batch);
   }
 
   /** Within a range a block writes where the next one reads. */

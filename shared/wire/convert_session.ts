@@ -5,7 +5,14 @@
  * @module
  */
 
-import type { AddedCond, ForwardRange, SessionBackward, SessionConfig } from "../engine/expert.ts";
+import type {
+  AddedCond,
+  ForwardRange,
+  SessionBackward,
+  SessionConfig,
+  StepTimesteps,
+} from "../engine/expert.ts";
+import { isCommon, rowTimesteps } from "../engine/step_tembs.ts";
 import { TuttiError } from "../errors.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
 import {
@@ -77,7 +84,7 @@ export function openToMessage(
       batch: uint32("batch", config.batch),
       height: uint32("height", config.height),
       width: uint32("width", config.width),
-      timesteps: config.timesteps,
+      ...timestepsToMessage(config),
       job: config.job ?? "",
       keepInputs: config.keepInputs ?? false,
       waitMs: uint32("wait_ms", config.waitMs ?? 0),
@@ -88,6 +95,11 @@ export function openToMessage(
       ...transportToMessage(transport),
     },
   };
+}
+
+function timestepsToMessage({ batch, timesteps }: SessionConfig): Message {
+  if (timesteps.every(isCommon)) return { timesteps };
+  return { rowTimesteps: timesteps.flatMap((step) => rowTimesteps(step, batch)) };
 }
 
 export function usePlaneToMessage(use: PlaneUse): Message {
@@ -156,12 +168,13 @@ function rangeFromFields(fields: Fields): RangeCommand {
 
 function openFromFields(fields: Fields): OpenCommand {
   const job = fields.text("job");
+  const batch = fields.whole("batch", 1);
   return {
     modelHash: fields.name("modelHash"),
-    batch: fields.whole("batch", 1),
+    batch,
     height: fields.whole("height", 1),
     width: fields.whole("width", 1),
-    timesteps: fields.numbers("timesteps", MAX_LIST),
+    timesteps: timestepsFromFields(fields, batch),
     ...(job !== "" && { job }),
     keepInputs: fields.flag("keepInputs"),
     waitMs: fields.whole("waitMs", 0),
@@ -171,6 +184,20 @@ function openFromFields(fields: Fields): OpenCommand {
     encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
     addedCond: () => addedCondFromFields(fields),
   };
+}
+
+function timestepsFromFields(fields: Fields, batch: number): StepTimesteps[] {
+  const timesteps = fields.numbers("timesteps", MAX_LIST);
+  const rows = fields.numbers("rowTimesteps", MAX_LIST);
+  if (rows.length === 0) return timesteps;
+  if (timesteps.length > 0) fields.fail("rowTimesteps", "empty where timesteps are set", "set");
+  if (rows.length % batch !== 0) {
+    fields.fail("rowTimesteps", `${batch} entries for each step`, `${rows.length} entries`);
+  }
+  return Array.from(
+    { length: rows.length / batch },
+    (_, step) => rows.slice(step * batch, (step + 1) * batch),
+  );
 }
 
 // Events

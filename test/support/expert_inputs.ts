@@ -5,7 +5,12 @@
  */
 
 import { firstText } from "../../shared/engine/choose_text.ts";
-import type { Expert, ExpertDescription, SessionConfig } from "../../shared/engine/expert.ts";
+import type {
+  CommonSessionConfig,
+  Expert,
+  ExpertDescription,
+  SessionConfig,
+} from "../../shared/engine/expert.ts";
 import { f32, type F32Tensor, i64, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
 
 /** Values in -1..1 from a linear congruence (the constants of Numerical Recipes). */
@@ -29,7 +34,7 @@ export function promptIds(description: ExpertDescription): Tensor<"int64"> {
 }
 
 /** A guidance batch of one image, three steps. */
-export async function sessionConfig(expert: Expert, size = 8): Promise<SessionConfig> {
+export async function sessionConfig(expert: Expert, size = 8): Promise<CommonSessionConfig> {
   const { lastHiddenState } = await expert.encodeText(promptIds(expert.description));
   return {
     batch: 2,

@@ -40,7 +40,7 @@ export function checkOpen(
   atMost("batch", open.batch, limits.maxBatch);
   atMost("height", open.height, limits.maxLatentHeight);
   atMost("width", open.width, limits.maxLatentWidth);
-  checkTimesteps(limits, open.timesteps);
+  checkTimesteps(limits, open.timesteps.flat());
   const { block, bytes } = widestOutput(expert, { ...open, tokens: 0, timesteps: 0 });
   // Feature maps on a plane are not part of a message.
   if (open.transport.planes.length === 0) checkResultFits(limits, block, bytes);

@@ -10,6 +10,7 @@ import type { handleBidiStreamingCall } from "@grpc/grpc-js";
 import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
 import { arenaLayout } from "../../shared/engine/session_arena.ts";
 import { noInputsKept } from "../../shared/engine/backward_order.ts";
+import { isCommon } from "../../shared/engine/step_tembs.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
@@ -117,8 +118,8 @@ class SessionStream {
     const { batch, height, width, timesteps, keepInputs = false, canMove = false } = open;
     const tokens = encoderHiddenStates.shape[1] ?? 0;
     const addedCond = open.addedCond();
-    // With added conditioning the time embeddings of a step differ between rows.
-    const embeddings = timesteps.length * (addedCond ? batch : 1);
+    const rowsDiffer = addedCond !== undefined || !timesteps.every(isCommon);
+    const embeddings = timesteps.length * (rowsDiffer ? batch : 1);
     const size = { batch, height, width, tokens, timesteps: embeddings, keepInputs };
     const arenaBytes = sessionBytes(expert.description, size);
     const ticket = await admission.admit({

@@ -8,7 +8,7 @@ import { f32, type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.t
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { ensembleBackward, type EnsembleGradients } from "../../training/ensemble_backward.ts";
 import { noiseLoss } from "../../training/noise_loss.ts";
-import { TapedExpert } from "../../training/taped_expert.ts";
+import { SessionExpert } from "../../training/session_expert.ts";
 import { tapedForward } from "../../training/taped_forward.ts";
 import { TrainableSabw } from "../../training/trainable_sabw.ts";
 import { compare, type Comparison, type Skipped } from "../check.ts";
@@ -72,7 +72,8 @@ async function lossAndGradients(
     const conditioning = { temb: mean(tembs), encoderHiddenStates: mean(texts) };
     const sessions = await Promise.all(experts.map((expert, i) => {
       const encoderHiddenStates = texts[i]!;
-      return expert.openSession({ batch, height, width, encoderHiddenStates, timesteps });
+      const config = { batch, height, width, encoderHiddenStates, timesteps, keepInputs: true };
+      return expert.openSession(config);
     }));
     const { noise, tape } = await tapedForward({
       sessions,
@@ -82,18 +83,16 @@ async function lossAndGradients(
       stepIndex: 0,
       latentModelInput: x,
     });
-    await Promise.all(sessions.map((session) => session.close()));
     const { loss, gradNoise } = noiseLoss(noise, await golden.f32("target"));
     const gradients = await ensembleBackward({
-      experts: experts.map((expert, i) =>
-        new TapedExpert({ expert, temb: tembs[i]!, encoderHiddenStates: texts[i]!, tape })
-      ),
+      experts: sessions.map((session) => new SessionExpert(session, 0)),
       aggregator,
       conditioning,
       blocks: description.blocks.map(({ id }) => id),
       tape,
       gradNoise,
     });
+    await Promise.all(sessions.map((session) => session.close()));
     return { loss, gradients };
   } finally {
     await aggregator.close();

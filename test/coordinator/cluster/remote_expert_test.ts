@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
-import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
+import type { CommonSessionConfig, Expert } from "../../../shared/engine/expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { concatRows, type F32Tensor, i64, sliceRows } from "../../../shared/tensor/tensor.ts";
@@ -27,7 +27,10 @@ function assertSameBits(actual: F32Tensor, expected: F32Tensor, name = "") {
 }
 
 /** Outputs of all blocks in two steps of a session, the second in ranges of four blocks. */
-async function walkSession(expert: Expert, config: SessionConfig): Promise<Map<string, F32Tensor>> {
+async function walkSession(
+  expert: Expert,
+  config: CommonSessionConfig,
+): Promise<Map<string, F32Tensor>> {
   const ids = expert.description.blocks.map((block) => block.id);
   const outputs = new Map<string, F32Tensor>();
   const session = keepResults(await expert.openSession(config));
@@ -49,7 +52,7 @@ async function walkSession(expert: Expert, config: SessionConfig): Promise<Map<s
 /** Outputs of all blocks in the first step, each by a call of its own. */
 async function walkStateless(
   expert: Expert,
-  config: SessionConfig,
+  config: CommonSessionConfig,
 ): Promise<Map<string, F32Tensor>> {
   const { batch, height, width, encoderHiddenStates } = config;
   const row = sliceRows(await expert.embedTimesteps(config.timesteps), 0, 1);

@@ -12,12 +12,13 @@ import {
   type RangeGradients,
 } from "../../../coordinator/training/ensemble_backward.ts";
 import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
-import { TapedExpert } from "../../../coordinator/training/taped_expert.ts";
+import { TapedExpert } from "../../support/taped_expert.ts";
 import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
 import type { ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
+import { embedRows, rowTimesteps } from "../../../shared/engine/step_tembs.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { f32, type F32Tensor, repeatRows, sliceRows } from "../../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { PLANE_KINDS } from "../../../shared/wire/plane/plane_kind.ts";
 import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
@@ -68,8 +69,8 @@ async function walk(
 ): Promise<Walk> {
   const { encoderHiddenStates, timesteps, batch } = config;
   const { blocks } = expert.description;
-  const row = sliceRows(await expert.embedTimesteps(timesteps), STEP, STEP + 1);
-  const conditioning = { temb: repeatRows(row, batch), encoderHiddenStates };
+  const temb = await embedRows(expert, rowTimesteps(timesteps[STEP]!, batch));
+  const conditioning = { temb, encoderHiddenStates };
   const session: ExpertSession = await expert.openSession({
     ...config,
     keepInputs: by === "sessions",
@@ -113,9 +114,10 @@ function assertSameBits(actual: Walk, expected: Walk, what: string, names = [...
 async function assertSessionsAgree(
   expert: DifferentiableExpert,
   plans: readonly AggregatedBlocks[],
+  changes: Partial<SessionConfig> = {},
 ): Promise<void> {
   await using served = await serveExpert(expert);
-  const config = await sessionConfig(expert, SIZE);
+  const config = { ...await sessionConfig(expert, SIZE), ...changes };
   for (const plan of plans) {
     const calls = await walk(expert, config, plan, "calls");
     const local = await walk(expert, config, plan, "sessions");
@@ -143,6 +145,24 @@ Deno.test("sessions of a real U-Net differentiate at the inputs of their own ste
   const expert = await openGoldenExpert();
   try {
     await assertSessionsAgree(expert, PLANS);
+  } finally {
+    await expert.close();
+  }
+});
+
+Deno.test("rows at timesteps of their own have the gradients of single calls, too", async () => {
+  const expert = await openGoldenExpert();
+  try {
+    const rows = { timesteps: [[901, 640], [20, 501]] };
+    await assertSessionsAgree(expert, ["all"], rows);
+    const config = { ...await sessionConfig(expert, SIZE), ...rows };
+    const apart = await walk(expert, config, "all", "sessions");
+    const alike = await walk(expert, { ...config, timesteps: [1, 20] }, "all", "sessions");
+    const first = (tensor: F32Tensor) => sliceRows(tensor, 0, 1).data;
+    const second = (tensor: F32Tensor) => sliceRows(tensor, 1, 2).data;
+    const [one, other] = [apart.get("latents")!, alike.get("latents")!];
+    assert.ok(bitEqual(first(one), first(other)));
+    assert.ok(!bitEqual(second(one), second(other)));
   } finally {
     await expert.close();
   }

@@ -4,6 +4,7 @@ import { batchGradients } from "../../../coordinator/training/batch_pass.ts";
 import { train, type TrainRequest, type TrainStep } from "../../../coordinator/training/train.ts";
 import type { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import { LocalSession } from "../../../shared/engine/local_session.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { bytesOf, f32 } from "../../../shared/tensor/tensor.ts";
 import { openSmallTraining } from "./small_training.ts";
@@ -98,7 +99,7 @@ Deno.test("a value that is not finite stops training with the block's name and l
     encodeText: (...args) => b.encodeText(...args),
     embedTimesteps: (...args) => b.embedTimesteps(...args),
     forwardBlock: (...args) => b.forwardBlock(...args),
-    openSession: (...args) => b.openSession(...args),
+    openSession: (config) => LocalSession.open(broken, config),
     close: () => b.close(),
     backwardBlock: (call, signal) => {
       // The third micro-batch is in the second step.

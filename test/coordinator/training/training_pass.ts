@@ -15,7 +15,7 @@ import {
 } from "../../../coordinator/training/ensemble_backward.ts";
 import { noiseLoss } from "../../../coordinator/training/noise_loss.ts";
 import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
-import { TapedExpert } from "../../../coordinator/training/taped_expert.ts";
+import { TapedExpert } from "../../support/taped_expert.ts";
 import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";

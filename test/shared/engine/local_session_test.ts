@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type {
+  CommonSessionConfig,
   Expert,
   ExpertSession,
   ForwardRange,
-  SessionConfig,
 } from "../../../shared/engine/expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
@@ -17,7 +17,7 @@ import { keepResults } from "../../support/keep_results.ts";
 
 interface Opened {
   readonly expert: Expert;
-  readonly config: SessionConfig;
+  readonly config: CommonSessionConfig;
   readonly session: ExpertSession;
   readonly latents: F32Tensor;
   /** A range of step 0, from the latents unless `hiddenStates` are given. */

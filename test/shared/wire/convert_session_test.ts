@@ -51,6 +51,21 @@ Deno.test("an open command comes through unchanged, with what its client wants o
   assert.equal(addedCond(), undefined);
 });
 
+Deno.test("timesteps that differ between rows come through unchanged, whole ones once for each row", () => {
+  const config = {
+    ...{ batch: 2, height: 8, width: 9, encoderHiddenStates: randomTensor([2, 3, 4], 1) },
+    timesteps: [[999, 0.5], 7, [1, 1]],
+  };
+  const transport = { planes: [], wireDtypes: { all: "f32", blocks: new Map() } } as const;
+  const read = command(openToMessage(config, "hash", transport));
+  assert.ok(read.kind === "open");
+  assert.deepEqual(read.open.timesteps, [[999, 0.5], [7, 7], [1, 1]]);
+  const few = { ...config, timesteps: [[999]] };
+  assert.throws(() => openToMessage(few, "hash", transport), {
+    message: /one for all rows or one for each of 2: current count is 1/,
+  });
+});
+
 Deno.test("a client that knows no planes gets none, and f32", () => {
   const read = command({ open: { modelHash: "h", batch: 1, height: 1, width: 1, timesteps: [1] } });
   assert.ok(read.kind === "open");

@@ -152,6 +152,13 @@ Deno.test("session: refuses to open with wrong sizes, naming the field", async (
     [{ timesteps: [] }, /timesteps must not be empty/],
     [{ timesteps: [1, 2, 3, 4, 5, 6] }, /timesteps must be at most 5/],
     [{ timesteps: [NaN] }, /OpenSession\.timesteps must be a list of finite numbers/],
+    [
+      { timesteps: [], rowTimesteps: [1, 2, 3] },
+      /row_timesteps must be 2 entries for each step.*3/,
+    ],
+    [{ timesteps: [], rowTimesteps: [1, 2, 3, 4, 5, 6] }, /timesteps must be at most 5/],
+    [{ timesteps: [], rowTimesteps: [1, NaN] }, /row_timesteps must be a list of finite numbers/],
+    [{ rowTimesteps: [1, 2] }, /row_timesteps must be empty where timesteps are set/],
     [{ batch: 3 }, /encoder_hidden_states must be float32 \[3, L, 6\]: .* \[2, 7, 6\]/],
     [{ encoderHiddenStates: null }, /OpenSession\.encoder_hidden_states must be set/],
     [{ encoderHiddenStates: states([2, 7, 5]) }, /must be float32 \[2, L, 6\]/],

@@ -16,7 +16,7 @@ import {
   Gradients,
   type RangeGradients,
   type TapeEntry,
-} from "./ensemble_backward.ts";
+} from "../../coordinator/training/ensemble_backward.ts";
 
 export interface TapedExpertOptions {
   readonly expert: DifferentiableExpert;
