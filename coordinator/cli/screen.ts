@@ -15,6 +15,7 @@ import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { prepareData } from "../training/prepare_data.ts";
+import { readRecords } from "../training/dataset/records.ts";
 import { headroom, screen, type ScreenResult } from "../training/screen.ts";
 import {
   cacheOption,
@@ -91,6 +92,8 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
   if (plan.experts.length < 2) throw new UsageError("Screening compares two experts or more");
+  // Before any expert is opened: a path that is wrong costs no time.
+  const records = await readRecords(flags.data);
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
@@ -99,7 +102,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {
-    ...{ data: flags.data, seed: flags.seed, cache: flags.cache ?? trainingCache() },
+    ...{ data: records, seed: flags.seed, cache: flags.cache ?? trainingCache() },
     ...{ most: flags.images, signal },
     ...(flags.size !== undefined && { size: flags.size }),
     ...(flags.latents !== undefined && { latents: flags.latents }),

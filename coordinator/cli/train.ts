@@ -14,6 +14,7 @@ import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
+import { type DataRecords, readRecords } from "../training/dataset/records.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
   runTraining,
@@ -28,8 +29,8 @@ import { trainingCache } from "./training_cache.ts";
 import { PlaneFallbacks, transportOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
-Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, or a folder with a.png and a.txt. Images
-are PNG; the shorter side is resized (bilinear with antialiasing), a square is cut out at random.
+Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, a folder with such a file captions.jsonl,
+or a folder with a.png and a.txt. Images are PNG, JPEG or WebP; the shorter side is resized (bilinear with antialiasing), a square is cut out at random.
 
 The folder of --out gets sabw/ (for \`tutti sample --sabw\`), checkpoints/, loss.svg and report.json. Latents and text
 states are kept in the cache folder, so the next run starts at once.
@@ -63,6 +64,8 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
+  // Before any expert is opened: a path that is wrong costs no time.
+  const records = await readRecords(flags.data);
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
@@ -71,7 +74,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   });
   for (const warning of ensemble.warnings) warn(warning);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
-  await using prepared = await prepare(ensemble, flags, { compute, signal });
+  await using prepared = await prepare(ensemble, records, flags, { compute, signal });
   const summary = dataSummary(prepared);
   for (const warning of summary.warnings) warn(warning);
   if (flags.json) printJson({ event: "data", ...summary.json });
@@ -106,13 +109,14 @@ type Computing = Pick<Parameters<typeof prepareTraining>[2], "compute"> & {
 
 async function prepare(
   ensemble: Ensemble,
+  data: DataRecords,
   flags: TrainFlags,
   computing: Computing,
 ): Promise<PreparedTraining> {
   let progress: Progress | undefined;
   try {
     return await prepareTraining(ensemble, {
-      ...{ data: flags.data, out: flags.out, steps: flags.steps, batch: flags.batch },
+      ...{ data, out: flags.out, steps: flags.steps, batch: flags.batch },
       microBatch: Math.min(flags.batch, flags.microBatch ?? flags.batch),
       adamw: { ...ADAMW_DEFAULTS, learningRate: flags.lr, weightDecay: flags.weightDecay },
       ...{ dropText: flags.dropText, seed: flags.seed, aggregatedBlocks: flags.aggregate },

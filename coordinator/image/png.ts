@@ -60,6 +60,13 @@ export function encodePng({ width, height, rgb, text }: PngImage): Uint8Array {
   ]);
 }
 
+/** Width and height; reads no more than the header. @throws {FormatError} as `decodePng()` does, of the header */
+export function pngSize(bytes: Uint8Array): Pick<PngImage, "width" | "height"> {
+  const [first] = readChunks(bytes);
+  const { width, height } = readHeader(first ? [first] : []);
+  return { width, height };
+}
+
 /**
  * Reads a PNG file of 8 bits a channel: gray, RGB or palette, with or without alpha (which is
  * dropped, not blended). Of several texts under one keyword the last counts.

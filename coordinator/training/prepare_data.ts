@@ -6,14 +6,13 @@ import { encodePrompt } from "../../shared/tokenizer/prompt.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { alphasCumprod } from "../sampling/schedulers/noise_schedule.ts";
 import { areSamplesUsable, type Examples, prepareExamples } from "./dataset/examples.ts";
-import { readRecords } from "./dataset/records.ts";
+import type { DataRecords } from "./dataset/records.ts";
 import { TensorCache } from "./dataset/tensor_cache.ts";
 import { TextCache } from "./dataset/text_cache.ts";
 import { NoisyRows } from "./noisy_rows.ts";
 
 export interface DataSettings {
-  /** A file of JSON lines, or a folder. */
-  readonly data: string;
+  readonly data: DataRecords;
   /** Of the crops. */
   readonly seed: bigint;
   /** Height and width in pixels. @default what the experts were trained at */
@@ -52,8 +51,7 @@ export async function prepareData(
   if (size % vae.factor !== 0) {
     throw new UsageError(`--size must be a multiple of ${vae.factor}: current value is ${size}`);
   }
-  const read = await readRecords(data);
-  const records = read.records.slice(0, most);
+  const records = data.records.slice(0, most);
   const cache = new TensorCache(settings.cache);
   const { maxLength } = firstText(description);
   const prepared = await prepareExamples(records, {
@@ -76,6 +74,6 @@ export async function prepareData(
     latentShape: [description.latentChannels, size / vae.factor, size / vae.factor],
     size,
   });
-  const skipped = [...read.skipped, ...prepared.skipped];
+  const skipped = [...data.skipped, ...prepared.skipped];
   return { ...prepared, skipped, rows, size, latents };
 }

@@ -110,6 +110,14 @@ testTutti(
   },
 );
 
+testTutti("data that is not there is told before any worker starts", async (home) => {
+  for (const command of [["train", "--out", "run"], ["screen"]]) {
+    const { stderr } = await home.expect(4, [...command, "--data", "/nonexistent"]);
+    assert.match(stderr, /Training data "\/nonexistent" must exist/);
+    assert.doesNotMatch(stderr, /worker|Device/i);
+  }
+});
+
 testTutti("tutti screen tells headroom and each expert's loss", async (home) => {
   await writeEnsemble(home, "pair.toml", ["round", "square"]);
   await home.expect(0, ["zoo", "shapes", "shapes", "--count", "4"]);

@@ -11,7 +11,7 @@ import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
 import type { Vae } from "../../sampling/vae.ts";
-import { cropImage, decodeImage, drawCrop } from "./image_file.ts";
+import { cropImage, decodeImage, drawCrop, imageSize } from "./image_file.ts";
 import type { DataRecord, SkippedFile } from "./records.ts";
 import type { TensorCache } from "./tensor_cache.ts";
 
@@ -104,18 +104,19 @@ async function prepareImage(
 }> {
   const bytes = await Deno.readFile(path);
   const fileHash = createHash("sha256").update(bytes).digest("hex");
-  const image = decodeImage(bytes);
-  const crop = drawCrop(image, size, seed, fileHash);
+  const crop = drawCrop(await imageSize(bytes), size, seed, fileHash);
   const key = ["latents", vaeHash, fileHash, crop.size, crop.top, crop.left];
-  const get = async (pixels: () => Promise<F32Tensor>) => {
+  const get = async (read: () => Promise<Uint8Array> | Uint8Array) => {
     // One image a call: the bits must not depend on what else was missing.
-    const compute = async () => ({ ...await vae.encode(await pixels()) });
+    const compute = async () => ({
+      ...await vae.encode(cropImage(await decodeImage(await read()), crop)),
+    });
     const { mean, logvar } = await cache.get(key, ["mean", "logvar"], compute);
     return { mean: mean!, logvar: logvar! };
   };
-  await get(() => Promise.resolve(cropImage(image, crop)));
-  const latents = () => get(async () => cropImage(decodeImage(await Deno.readFile(path)), crop));
-  return { latents, key };
+  // An image whose latents are in the cache is not decoded again.
+  await get(() => bytes);
+  return { latents: () => get(() => Deno.readFile(path)), key };
 }
 
 /** Bounds of the log variance, diffusers'. */

@@ -2,27 +2,41 @@
 
 import { FormatError } from "../../../shared/errors.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
-import { decodePng } from "../../image/png.ts";
+import { decodePhoto, photoKind, photoSize } from "../../image/photo.ts";
+import { decodePng, pngSize } from "../../image/png.ts";
 import { resize, type RgbImage } from "../../image/resize.ts";
 import { SeededDraws } from "../seeded_draws.ts";
 
 /** First bytes of files that people have but that are not read. */
 const OTHER_FORMATS: readonly (readonly [string, readonly number[]])[] = [
-  ["JPEG", [0xff, 0xd8, 0xff]],
-  ["WebP", [0x52, 0x49, 0x46, 0x46]],
   ["GIF", [0x47, 0x49, 0x46]],
   ["BMP", [0x42, 0x4d]],
 ];
 
-/** @throws {FormatError} if the file is no PNG that can be read */
-export function decodeImage(bytes: Uint8Array): RgbImage {
-  const other = OTHER_FORMATS.find(([, start]) => start.every((byte, i) => bytes[i] === byte));
-  if (other) {
-    throw new FormatError(
-      `Image must be PNG: it is ${other[0]}; "magick mogrify -format png *" converts a folder`,
-    );
-  }
+/** As `decodeImage()`, of the header alone. */
+export async function imageSize(bytes: Uint8Array): Promise<Pick<RgbImage, "width" | "height">> {
+  const kind = photoKind(bytes);
+  if (kind) return await photoSize(bytes, kind);
+  refuseOthers(bytes);
+  return pngSize(bytes);
+}
+
+/** @throws {FormatError} if the file is no PNG, JPEG or WebP that can be read */
+export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
+  const kind = photoKind(bytes);
+  if (kind) return await decodePhoto(bytes, kind);
+  refuseOthers(bytes);
   return decodePng(bytes);
+}
+
+function refuseOthers(bytes: Uint8Array): void {
+  const other = OTHER_FORMATS.find(([, start]) => start.every((byte, i) => bytes[i] === byte));
+  if (!other) return;
+  throw new FormatError(
+    `Image must be PNG, JPEG or WebP: it is ${
+      other[0]
+    }; "magick mogrify -format png *" converts a folder`,
+  );
 }
 
 /** Where a square is cut out of an image. */
@@ -47,7 +61,12 @@ export function shorterSide(
 }
 
 /** Drawn from the seed and the image's bytes: one crop per image and run, so that its latents are computed once. */
-export function drawCrop(image: RgbImage, size: number, seed: bigint, fileHash: string): Crop {
+export function drawCrop(
+  image: Pick<RgbImage, "width" | "height">,
+  size: number,
+  seed: bigint,
+  fileHash: string,
+): Crop {
   const { width, height } = shorterSide(image, size);
   const draws = new SeededDraws(seed, ["crop", fileHash]);
   return { size, top: draws.below(height - size + 1), left: draws.below(width - size + 1) };

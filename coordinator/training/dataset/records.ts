@@ -1,6 +1,6 @@
 /**
- * Which images there are and what they show: a file of JSON lines `{"image_file": ..., "text": ...}`, as the paper's code reads, or a
- * folder where `name.txt` says what `name.png` shows.
+ * Which images there are and what they show: a file of JSON lines `{"image_file": ..., "text": ...}`, as the paper's code reads; a folder
+ * with such a file, `captions.jsonl`; or a folder where `name.txt` says what `name.png` shows.
  *
  * @module
  */
@@ -27,6 +27,9 @@ export interface DataRecords {
   readonly skipped: readonly SkippedFile[];
 }
 
+/** In a folder, what says all; `tutti zoo shapes` writes it. */
+const CAPTIONS = "captions.jsonl";
+
 const IMAGE_ENDINGS = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"];
 
 /**
@@ -47,6 +50,7 @@ export async function readRecords(path: string): Promise<DataRecords> {
 
 async function readFolder(folder: string): Promise<DataRecords> {
   const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+  if (names.includes(CAPTIONS)) return await readLines(join(folder, CAPTIONS));
   const captions = new Set(names.filter((name) => name.endsWith(".txt")));
   const records: DataRecord[] = [];
   const skipped: SkippedFile[] = [];

@@ -83,7 +83,7 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
   const reasons = first.skipped.map(({ reason }) => reason);
   assert.match(reasons[0]!, /^PNG /);
   assert.equal(reasons[1], "it does not exist");
-  assert.match(reasons[2]!, /must be PNG: it is JPEG/);
+  assert.match(reasons[2]!, /^JPEG image cannot be read: /);
 
   const again = await prepareExamples(records, options);
   const latents = await again.examples[0]!.latents();

@@ -41,6 +41,17 @@ Deno.test("readRecords() reads a folder by name, and tells of images without a c
   assert.deepEqual(skipped.map(({ path }) => path), [temp.join("lonely.png")]);
 });
 
+Deno.test("readRecords() takes a folder's captions.jsonl for all that is in it", async () => {
+  await using temp = await tempFolder();
+  const line = { image_file: "1.png", text: "one" };
+  await Deno.writeTextFile(temp.join("captions.jsonl"), JSON.stringify(line));
+  await Deno.writeTextFile(temp.join("lonely.png"), "");
+  assert.deepEqual(await readRecords(temp.path), {
+    records: [{ imagePath: temp.join("1.png"), text: "one" }],
+    skipped: [],
+  });
+});
+
 Deno.test("readRecords() refuses data that is empty or not there", async () => {
   await using temp = await tempFolder();
   await assert.rejects(readRecords(temp.path), { message: /at least one image with its text/ });

@@ -1,0 +1,76 @@
+/**
+ * JPEG and WebP files, read with libvips (the `sharp` package, loaded when the first such file comes): turned as their EXIF
+ * orientation says, in sRGB, without alpha.
+ *
+ * @module
+ */
+
+import { FormatError, TuttiError } from "../../shared/errors.ts";
+import type { RgbImage } from "./resize.ts";
+
+/** As for PNG: beyond what a diffusion model draws. */
+const MAX_PIXELS = 2 ** 26;
+
+/** First bytes; WebP's are those of other RIFF files, too, which libvips then refuses. */
+const SIGNATURES = { JPEG: [0xff, 0xd8, 0xff], WebP: [0x52, 0x49, 0x46, 0x46] } as const;
+
+export type PhotoKind = keyof typeof SIGNATURES;
+
+export function photoKind(bytes: Uint8Array): PhotoKind | undefined {
+  return (Object.keys(SIGNATURES) as PhotoKind[])
+    .find((kind) => SIGNATURES[kind].every((byte, i) => bytes[i] === byte));
+}
+
+/**
+ * Width and height as it is seen; reads the file's header alone.
+ *
+ * @throws {FormatError} if there is no header that can be read, or the image is too large
+ */
+export async function photoSize(
+  bytes: Uint8Array,
+  kind: PhotoKind,
+): Promise<Pick<RgbImage, "width" | "height">> {
+  const sharp = await loadSharp();
+  // The limit is checked here, with a message that names the size.
+  const { autoOrient } = await sharp(bytes, { limitInputPixels: false }).metadata()
+    .catch((cause) => fail(kind, cause));
+  const { width, height } = autoOrient;
+  if (width * height > MAX_PIXELS) {
+    throw new FormatError(
+      `${kind} image must have at most ${MAX_PIXELS} pixels: current size is ${width}x${height}`,
+    );
+  }
+  return { width, height };
+}
+
+/** @throws {FormatError} if the file is damaged, cut off, or too large */
+export async function decodePhoto(bytes: Uint8Array, kind: PhotoKind): Promise<RgbImage> {
+  // Before memory is taken.
+  await photoSize(bytes, kind);
+  const sharp = await loadSharp();
+  const { data, info: { width, height, channels } } = await sharp(bytes, { failOn: "error" })
+    .autoOrient().toColourspace("srgb").removeAlpha().raw()
+    .toBuffer({ resolveWithObject: true }).catch((cause) => fail(kind, cause));
+  if (channels !== 3) {
+    throw new FormatError(`${kind} image must have 3 channels: current count is ${channels}`);
+  }
+  return { width, height, rgb: data };
+}
+
+async function loadSharp() {
+  try {
+    return (await import("sharp")).default;
+  } catch (cause) {
+    throw new TuttiError(
+      "UNIMPLEMENTED",
+      `JPEG and WebP images need the native library of the "sharp" package, which does not load here: ` +
+        `"magick mogrify -format png *" converts a folder`,
+      { cause },
+    );
+  }
+}
+
+function fail(kind: PhotoKind, cause: unknown): never {
+  const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+  throw new FormatError(`${kind} image cannot be read: ${reason}`, { cause });
+}
