@@ -8,7 +8,8 @@
 import { type KV, type Msg, StorageType, type Subscription } from "nats";
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { TuttiError } from "../shared/errors.ts";
-import { JETSTREAM_TIMEOUT_MS, Nats, type NatsOptions } from "../shared/nats/connect.ts";
+import { JETSTREAM_TIMEOUT_MS, Nats } from "../shared/nats/connect.ts";
+import type { NatsOptions } from "../shared/nats/nats_options.ts";
 import { isAway } from "../shared/nats/nats_errors.ts";
 import {
   decodeAnnouncement,

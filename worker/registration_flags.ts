@@ -3,14 +3,13 @@
 import type { Command } from "commander";
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { TuttiError, UsageError } from "../shared/errors.ts";
-import { type NatsOptions, natsOptions } from "../shared/nats/connect.ts";
+import { type NatsOptions, natsOptions } from "../shared/nats/nats_options.ts";
 import { natsCredsOption, type NatsFlags, natsOption } from "../shared/nats/nats_flags.ts";
 import { stateFolder } from "../shared/state_folder.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { isLoopback, parseAddress } from "../shared/wire/address.ts";
 import type { PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { advertisedAddress } from "./listen_address.ts";
-import { Registration } from "./registration.ts";
 import type { RunningWorker } from "./rpc/server.ts";
 import { randomId, takeIdentity, type WorkerIdentity } from "./worker_identity.ts";
 
@@ -64,6 +63,8 @@ export async function openRegistration(
   const note = (text: string) => stderrTerminal().write(`${text}\n`);
   warnOfLoopback(advertised, options, note);
   await using resources = new AsyncDisposableStack();
+  // Workers without NATS need no client.
+  const { Registration } = await import("./registration.ts");
   const registration = await Registration.open(options, { onNotice: note });
   let identity: WorkerIdentity | undefined;
   resources.defer(() => identity?.[Symbol.dispose]());

@@ -2,6 +2,9 @@
 
 import { Command } from "commander";
 import { TuttiError } from "../../shared/errors.ts";
+import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
@@ -13,7 +16,7 @@ import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { listRecords } from "../cluster/worker_records.ts";
 import { listWorkerSessions, readWorkerStatus } from "../cluster/worker_status.ts";
 
-interface PsFlags {
+interface PsFlags extends NatsFlags {
   readonly ensemble?: string;
   readonly workers?: string;
   readonly sessions: boolean;
@@ -22,17 +25,18 @@ interface PsFlags {
 
 /** One worker's answer, or why there is none. */
 type Row =
-  & { readonly address: string }
+  & { readonly address: string; readonly announced?: WorkerAnnouncement }
   & ({ readonly status: WorkerStatus; readonly sessions: readonly SessionSummary[] } | {
     readonly error: TuttiError;
   });
 
 const EXAMPLES = `
-Without flags: the workers that \`tutti up\` started on this machine.
+Without flags: the workers that \`tutti up\` started on this machine; with --nats, those that announce themselves there, too.
 
 Examples:
   tutti ps
   tutti ps --workers gpu-1:7070,gpu-2:7070 --sessions
+  tutti ps --nats nats://nats:4222
   tutti ps --json`;
 
 export function psCommand(): Command {
@@ -41,6 +45,8 @@ export function psCommand(): Command {
     .description("Asks every worker for its model, sessions, load and memory.")
     .option("--ensemble <file>", "the workers that have an address in this ensemble file, too")
     .option("--workers <addresses>", "these workers: HOST:PORT,HOST:PORT")
+    .addOption(natsOption("the workers that announce themselves over NATS, too"))
+    .addOption(natsCredsOption())
     .option("--sessions", "list every session", false)
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
@@ -48,12 +54,20 @@ export function psCommand(): Command {
 }
 
 async function runPs(flags: PsFlags): Promise<void> {
-  const rows = await Promise.all((await addresses(flags)).map(askWorker));
+  const announced = await announcedWorkers(flags);
+  const places = new Set([...await addresses(flags), ...announced.keys()]);
+  const rows = await Promise.all(
+    [...places].map((address) => askWorker(address, announced.get(address))),
+  );
   if (flags.json) {
     for (const row of rows) {
       printJson(
         "error" in row
-          ? { address: row.address, error: row.error.message, code: row.error.code }
+          ? {
+            address: row.address,
+            ...(row.announced && { name: row.announced.name, modelHash: row.announced.modelHash }),
+            ...{ error: row.error.message, code: row.error.code },
+          }
           : { address: row.address, ...row.status, sessionList: row.sessions },
       );
     }
@@ -90,20 +104,36 @@ async function addresses({ ensemble, workers }: PsFlags): Promise<string[]> {
   ];
 }
 
-async function askWorker(address: string): Promise<Row> {
+/** Those that NATS tells of, by address; none where workers are named, or without NATS. */
+async function announcedWorkers(flags: PsFlags): Promise<Map<string, WorkerAnnouncement>> {
+  const nats = flags.workers === undefined ? await natsOptions(flags, "tutti ps") : undefined;
+  if (nats === undefined) return new Map();
+  const { Discovery } = await import("../discovery/discovery.ts");
+  const terminal = stderrTerminal();
+  await using discovery = await Discovery.open(nats, {
+    onNotice: (text) => terminal.write(`${text}\n`),
+  });
+  return new Map(discovery.view.workers().map((worker) => [worker.address, worker]));
+}
+
+async function askWorker(address: string, announced?: WorkerAnnouncement): Promise<Row> {
+  const place = { address, ...(announced && { announced }) };
   try {
     const [status, sessions] = await Promise.all([
       readWorkerStatus(address),
       listWorkerSessions(address),
     ]);
-    return { address, status, sessions };
+    return { ...place, status, sessions };
   } catch (error) {
-    return { address, error: TuttiError.from(error) };
+    return { ...place, error: TuttiError.from(error) };
   }
 }
 
 function statusCells(row: Row): string[] {
-  if ("error" in row) return ["-", "-", row.address, "unreachable"];
+  if ("error" in row) {
+    const { name = "-", modelHash = "-" } = row.announced ?? {};
+    return [name, modelHash.slice(0, 10), row.address, "unreachable"];
+  }
   const { status } = row;
   return [
     status.name,

@@ -9,6 +9,8 @@ import {
   precisionOption,
 } from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -54,6 +56,7 @@ Examples:
   tutti sample "a green heart above a yellow square on a plain black background"
   tutti sample "a castle at dawn" --ensemble castles.toml --steps 30 --seed 7 --batch 4 --out pictures
   tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
+  tutti sample "a castle at dawn" --nats nats://nats:4222 --experts photo,anime --vae models/vae
   tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
@@ -64,7 +67,7 @@ export function sampleCommand(): Command {
   const command = new Command("sample")
     .summary("draw an image with an ensemble")
     .description(
-      "Draws images. Without --ensemble and --workers it starts workers on this machine for the experts that come with Tutti.",
+      "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
     )
     .argument("<prompt>", "what to draw")
     .option("--ensemble <file>", "ensemble file (TOML)")
@@ -72,6 +75,12 @@ export function sampleCommand(): Command {
       "--workers <addresses>",
       "running workers, HOST:PORT,HOST:PORT; their order is the experts' order",
     )
+    .option(
+      "--experts <names>",
+      "models by the names that their workers have: NAME,NAME; with --nats, which finds the workers",
+    )
+    .addOption(natsOption("find workers over NATS"))
+    .addOption(natsCredsOption())
     .option(
       "--sabw <folder>",
       'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
@@ -124,6 +133,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const { signal } = interrupt;
   refuseContradictions(flags);
   const plan = await ensemblePlan(flags);
+  const nats = await natsOptions(flags, "tutti sample");
   if (flags.saveMaps !== undefined && plan.sabw.kind === "uniform") {
     throw new UsageError(
       "--save-maps needs trained aggregators (--sabw FOLDER): plain averaging has no maps",
@@ -141,6 +151,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     precision: flags.precision,
     takesAnySabw: flags.force,
     transport: transportOptions(flags, fallbacks),
+    ...(nats && { nats }),
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);

@@ -9,6 +9,8 @@ import {
 } from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -59,6 +61,8 @@ export function screenCommand(): Command {
     .description("Measures how much the experts of an ensemble can gain from being combined.")
     .option("--ensemble <file>", "ensemble file (TOML)")
     .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
+    .addOption(natsOption("find workers over NATS"))
+    .addOption(natsCredsOption())
     .option("--local", "open the experts in this process instead of in workers", false)
     .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
     .option("--images <n>", "most images that are used", wholeNumber("--images"), 32)
@@ -91,6 +95,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
+  const nats = await natsOptions(flags, "tutti screen");
   if (plan.experts.length < 2) throw new UsageError("Screening compares two experts or more");
   // Before any expert is opened: a path that is wrong costs no time.
   const records = await readRecords(flags.data);
@@ -99,6 +104,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
+    ...(nats && { nats }),
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {

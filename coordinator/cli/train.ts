@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { openBackend } from "../../shared/device/backend.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -64,6 +65,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
+  const nats = await natsOptions(flags, "tutti train");
   // Before any expert is opened: a path that is wrong costs no time.
   const records = await readRecords(flags.data);
   const { device, explanation } = await chooseDevice(flags.device);
@@ -71,6 +73,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
+    ...(nats && { nats }),
   });
   for (const warning of ensemble.warnings) warn(warning);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };

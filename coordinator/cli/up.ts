@@ -7,6 +7,8 @@ import {
   deviceOption,
   precisionOption,
 } from "../../shared/device/device_flags.ts";
+import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
@@ -18,7 +20,7 @@ import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
-interface UpFlags extends DeviceFlags {
+interface UpFlags extends DeviceFlags, NatsFlags {
   readonly threads?: number;
   readonly json: boolean;
 }
@@ -29,6 +31,7 @@ already are left as they are. \`tutti sample --ensemble FILE\` finds them; \`tut
 
 Examples:
   tutti up castles.toml
+  tutti up castles.toml --nats nats://nats:4222
   tutti up                 # the experts that come with Tutti
   tutti ps`;
 
@@ -46,6 +49,8 @@ export function upCommand(): Command {
       "threads per worker (default: cores / workers)",
       wholeNumber("--threads"),
     )
+    .addOption(natsOption("workers announce themselves over NATS"))
+    .addOption(natsCredsOption())
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
     .action((ensemble: string | undefined, flags: UpFlags) =>
@@ -58,6 +63,8 @@ async function runUp(path: string, flags: UpFlags): Promise<void> {
   using interrupt = onInterrupt();
   const terminal = stderrTerminal();
   const ensemble = await loadEnsembleFile(path);
+  // The workers log in themselves; a wrong flag is told once, and here.
+  await natsOptions(flags, "tutti up");
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined && !json) terminal.write(`${explanation}\n`);
   const local = ensemble.experts.filter(isLocal);
@@ -80,6 +87,7 @@ async function runUp(path: string, flags: UpFlags): Promise<void> {
         ...(loras && { loras }),
         signal: interrupt.signal,
       },
+      nats: flags,
       listen: address ? formatAddress(address) : "127.0.0.1:0",
     });
   };

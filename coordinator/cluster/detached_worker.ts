@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
+import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { delay } from "./delay.ts";
 import { recordedLoras } from "./expert_loras.ts";
@@ -14,6 +15,8 @@ export interface DetachedOptions extends SpawnOptions {
   /** HOST:PORT; port 0 takes a free one. */
   readonly listen: string;
   readonly ensemble: string;
+  /** Where it announces itself. */
+  readonly nats?: NatsFlags;
 }
 
 const POLL_MS = 50;
@@ -35,6 +38,12 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
   const child = spawn(Deno.execPath(), [...workerCommand(options), "--listen", options.listen], {
     detached: true,
     stdio: ["ignore", output, output],
+    // Not as arguments: everyone on the machine can read those, and a URL may hold a password.
+    env: {
+      ...Deno.env.toObject(),
+      TUTTI_NATS: options.nats?.nats ?? "",
+      TUTTI_NATS_CREDS: options.nats?.natsCreds ?? "",
+    },
   });
   closeSync(output);
   let exitCode: number | undefined;

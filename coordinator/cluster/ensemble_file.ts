@@ -18,6 +18,10 @@
  * [[experts]]
  * name = "square"
  * address = "gpu-2:7070"  # a worker that runs already
+ *
+ * [[experts]]
+ * name = "pointed"
+ * model_name = "pointed"  # whichever workers serve it, found over NATS; or model_hash = "ab12"
  * ```
  *
  * @module
@@ -29,9 +33,10 @@ import { parse, TomlError } from "smol-toml";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { type Address, parseAddress } from "../../shared/wire/address.ts";
+import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
 import { TomlFields } from "./toml_fields.ts";
 
-/** One expert. At least one of `model` and `address` is there. */
+/** One expert. At least one of `model` and `address` is there, or `choice` alone. */
 export interface EnsembleExpert {
   readonly name: string;
   /** Absolute path of its weights: a diffusers folder or a single file. */
@@ -40,6 +45,8 @@ export interface EnsembleExpert {
   readonly loras?: readonly LoraChoice[];
   /** Where a worker serves it. */
   readonly address?: Address;
+  /** Workers that serve this model are found over NATS. */
+  readonly choice?: ModelChoice;
 }
 
 export type SabwChoice =
@@ -62,7 +69,7 @@ export interface EnsembleFile {
 /** Far more than thousands of experts need. */
 const MAX_FILE_BYTES = 2 ** 20;
 const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts"] as const;
-const EXPERT_KEYS = ["name", "model", "lora", "address"] as const;
+const EXPERT_KEYS = ["name", "model", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
@@ -162,10 +169,12 @@ async function readExperts(fields: TomlFields): Promise<EnsembleExpert[]> {
 async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
   fields.refuseUnknown(EXPERT_KEYS);
   const name = readName(fields);
+  const choice = readModelChoice(fields);
+  if (choice) return { name, choice };
   if (!fields.has("model") && !fields.has("address")) {
     throw new FormatError(
       `${fields.file}: ${fields.where} ("${name}") must have "model" (weights on this machine), ` +
-        `"address" (a running worker) or both`,
+        `"address" (a running worker) or both, or "model_name" (workers are found over NATS)`,
       { details: { file: fields.file, key: fields.where } },
     );
   }

@@ -75,6 +75,8 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker>
   throwIfAborted(options.signal);
   const child = new Deno.Command(Deno.execPath(), {
     args: [...workerCommand(options), "--listen", "127.0.0.1:0", "--stop-with-stdin"],
+    // It serves this command alone: nobody else is to find it.
+    env: { TUTTI_NATS: "" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -3,14 +3,7 @@
 import { TuttiError } from "../../shared/errors.ts";
 import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
-
-/** At least one of both. */
-export interface ModelChoice {
-  /** As `tutti ps` shows it. */
-  readonly name?: string;
-  /** Hexadecimal digits that the hash begins with. */
-  readonly hash?: string;
-}
+import type { ModelChoice } from "../cluster/model_choice.ts";
 
 /** Digits of a hash that people get to see. */
 const SHOWN_DIGITS = 10;

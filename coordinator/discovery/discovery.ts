@@ -5,9 +5,10 @@
  */
 
 import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
-import type { NatsOptions } from "../../shared/nats/connect.ts";
+import type { NatsOptions } from "../../shared/nats/nats_options.ts";
+import type { ModelChoice } from "../cluster/model_choice.ts";
 import type { ReplicaDirectory, ReplicaRecord } from "../cluster/replicas/replica_directory.ts";
-import { chooseModel, formatChoice, type ModelChoice } from "./choose_model.ts";
+import { chooseModel, formatChoice } from "./choose_model.ts";
 import { WorkerWatch, type WorkerWatchOptions } from "./worker_watch.ts";
 import type { WorkerView } from "./worker_view.ts";
 

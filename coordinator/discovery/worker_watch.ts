@@ -8,7 +8,8 @@
 
 import type { JetStreamManager, Msg, Subscription } from "nats";
 import { TuttiError } from "../../shared/errors.ts";
-import { Nats, type NatsOptions } from "../../shared/nats/connect.ts";
+import { Nats } from "../../shared/nats/connect.ts";
+import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { decodeAnnouncement, WORKERS_BUCKET } from "../../shared/nats/worker_announcement.ts";
 import { bucketSubject, isDeletion, keyOf, readBucket } from "./read_bucket.ts";
 import { WorkerView } from "./worker_view.ts";

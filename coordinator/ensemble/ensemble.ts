@@ -16,8 +16,10 @@ import { FormatError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
+import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
 import type { TransportOptions } from "../cluster/tensor_transport.ts";
+import type { Discovery } from "../discovery/discovery.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
@@ -65,6 +67,8 @@ export interface OpenEnsembleOptions {
   readonly takesAnySabw?: boolean;
   /** How feature maps travel to workers. */
   readonly transport?: TransportOptions;
+  /** Where the workers of experts that are named by their model are found. */
+  readonly nats?: NatsOptions;
   readonly signal?: AbortSignal;
   /** Told what is happening, for a person who waits. */
   readonly onProgress?: (text: string) => void;
@@ -95,7 +99,9 @@ export async function openEnsemble(
     : await readSchedulerConfig(plan.scheduler);
   const trained = plan.sabw.kind === "trained" ? await readSabwMetadata(plan.sabw.path) : undefined;
   const backend = await openBackend(options.device ?? "cpu");
-  const opened = await openExperts(plan.experts, options);
+  const discovery = await openDiscovery(plan, options);
+  if (discovery) resources.use(discovery);
+  const opened = await openExperts(plan.experts, options, discovery);
   for (const member of opened) resources.use(member);
   const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
@@ -147,6 +153,19 @@ export async function openEnsemble(
   };
   const owned = resources.move();
   return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Only for experts that are found over NATS. */
+async function openDiscovery(
+  { experts }: EnsemblePlan,
+  { nats, signal, onProgress }: OpenEnsembleOptions,
+): Promise<Discovery | undefined> {
+  if (nats === undefined || experts.every(({ choice }) => choice === undefined)) return undefined;
+  // Few runs need it, and it loads a client.
+  const { Discovery } = await import("../discovery/discovery.ts");
+  return await Discovery.open({ ...nats, ...(signal && { signal }) }, {
+    ...(onProgress && { onNotice: onProgress }),
+  });
 }
 
 /** SABW's inputs have the order of its training. */

@@ -7,6 +7,7 @@
 
 import { resolve } from "node:path";
 import { UsageError } from "../../shared/errors.ts";
+import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import {
@@ -19,8 +20,10 @@ import { type ExpertLora, withLoras } from "./lora_flags.ts";
 /** Everything that must be opened to sample. */
 export type EnsemblePlan = Omit<EnsembleFile, "path">;
 
-export interface EnsembleFlags {
+export interface EnsembleFlags extends NatsFlags {
   readonly ensemble?: string;
+  /** Names of models that workers serve, several separated by commas. */
+  readonly experts?: string;
   /** HOST:PORT, several separated by commas. */
   readonly workers?: string;
   /** A folder, or `uniform`. */
@@ -37,12 +40,13 @@ export interface EnsembleFlags {
  * @throws {FormatError} if the ensemble file is wrong
  */
 export async function ensemblePlan(flags: EnsembleFlags): Promise<EnsemblePlan> {
-  if (flags.ensemble !== undefined && flags.workers !== undefined) {
-    throw new UsageError("--ensemble and --workers name the experts twice: give one of them");
+  const given = (["ensemble", "workers", "experts"] as const).filter((flag) => flags[flag]);
+  if (given.length > 1) {
+    throw new UsageError(
+      `--${given[0]} and --${given[1]} name the experts twice: give one of them`,
+    );
   }
-  const plan = flags.workers === undefined
-    ? await loadEnsembleFile(flags.ensemble ?? BUNDLED_ENSEMBLE)
-    : planOfWorkers(flags.workers, flags);
+  const plan = await planOfFlags(flags);
   return {
     ...plan,
     ...(flags.sabw !== undefined && { sabw: sabwChoice(flags.sabw) }),
@@ -52,17 +56,37 @@ export async function ensemblePlan(flags: EnsembleFlags): Promise<EnsemblePlan> 
   };
 }
 
-function planOfWorkers(workers: string, { vae }: EnsembleFlags): EnsemblePlan {
-  if (vae === undefined) {
-    throw new UsageError(
-      "--workers needs --vae: workers serve U-Nets and text encoders only",
-    );
-  }
+async function planOfFlags(flags: EnsembleFlags): Promise<EnsemblePlan> {
+  const { ensemble, workers, experts } = flags;
+  if (workers !== undefined) return planOfWorkers(workers, needVae("--workers", flags));
+  if (experts !== undefined) return planOfModels(experts, needVae("--experts", flags));
+  return await loadEnsembleFile(ensemble ?? BUNDLED_ENSEMBLE);
+}
+
+function needVae(flag: string, { vae }: EnsembleFlags): string {
+  if (vae !== undefined) return vae;
+  throw new UsageError(`${flag} needs --vae: workers serve U-Nets and text encoders only`);
+}
+
+function planOfWorkers(workers: string, vae: string): EnsemblePlan {
   const experts = workers.split(",").map((text): EnsembleExpert => {
     const address = parseAddress(text.trim());
     return { name: formatAddress(address), address };
   });
   return { name: "workers", experts, sabw: { kind: "uniform" }, vae };
+}
+
+function planOfModels(models: string, vae: string): EnsemblePlan {
+  const names = models.split(",").map((text) => text.trim());
+  const twin = names.find((name, i) => names.indexOf(name) < i);
+  if (twin !== undefined || names.includes("")) {
+    const problem = twin ? ` ("${twin}" comes twice)` : "";
+    throw new UsageError(
+      `--experts must be names of models, each once: current value is "${models}"${problem}`,
+    );
+  }
+  const experts = names.map((name): EnsembleExpert => ({ name, choice: { name } }));
+  return { name: "experts", experts, sabw: { kind: "uniform" }, vae };
 }
 
 function sabwChoice(sabw: string): EnsemblePlan["sabw"] {

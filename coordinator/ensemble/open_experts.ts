@@ -14,7 +14,9 @@ import { checkRunningLoras } from "../cluster/expert_loras.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
 import { findRunningWorker } from "../cluster/worker_records.ts";
+import type { Discovery } from "../discovery/discovery.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
+import { openDiscovered } from "./open_discovered.ts";
 
 export interface ConnectedExpert extends AsyncDisposable {
   readonly name: string;
@@ -35,9 +37,10 @@ export interface ConnectedExpert extends AsyncDisposable {
 export async function openExperts(
   experts: readonly EnsembleExpert[],
   options: OpenEnsembleOptions,
+  discovery?: Discovery,
 ): Promise<ConnectedExpert[]> {
   const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / experts.length));
-  const opening = experts.map((expert) => openExpert(expert, threads, options));
+  const opening = experts.map((expert) => openExpert(expert, threads, options, discovery));
   const opened = await Promise.allSettled(opening);
   const refused = opened.find((result) => result.status === "rejected");
   const connected = opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
@@ -52,7 +55,11 @@ async function openExpert(
   entry: EnsembleExpert,
   threads: number,
   options: OpenEnsembleOptions,
+  discovery: Discovery | undefined,
 ): Promise<ConnectedExpert> {
+  if (entry.choice && !options.isLocal) {
+    return await openDiscovered(entry, entry.choice, discovery, options);
+  }
   return options.isLocal
     ? await openInProcess(entry, threads, options)
     : await connectOrStart(entry, threads, options);
@@ -65,7 +72,7 @@ async function openInProcess(
 ): Promise<ConnectedExpert> {
   if (model === undefined) {
     throw new UsageError(
-      `--local needs the weights of every expert on this machine: "${name}" has an address only`,
+      `--local needs the weights of every expert on this machine: "${name}" has none`,
     );
   }
   const expert = await openLocalExpert({

@@ -5,31 +5,19 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import {
   connect,
   type ConnectionOptions,
   credsAuthenticator,
   type JetStreamManager,
   type NatsConnection,
-  type TlsOptions,
 } from "nats";
-import { throwIfAborted, TuttiError, UsageError } from "../errors.ts";
+import { throwIfAborted, TuttiError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
 import { natsError } from "./nats_errors.ts";
-import type { NatsFlags } from "./nats_flags.ts";
-import { formatServerList, parseServerList, type ServerList } from "./server_list.ts";
-
-export interface NatsOptions {
-  readonly list: ServerList;
-  /** Content of a `.creds` file: instead of the URL's login. */
-  readonly creds?: Uint8Array;
-  /** For a server with TLS: files of the authority, and of the client's certificate and key. */
-  readonly tls?: TlsOptions;
-  /** Who connects, for the server's monitoring. */
-  readonly name: string;
-  readonly signal?: AbortSignal;
-}
+import type { NatsOptions } from "./nats_options.ts";
+export { type NatsOptions, natsOptions } from "./nats_options.ts";
+import { formatServerList } from "./server_list.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -40,25 +28,6 @@ const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 2_000;
 /** Answers of JetStream come in milliseconds, ms. */
 export const JETSTREAM_TIMEOUT_MS = 2_000;
-
-/**
- * Reads the flags and the credentials file.
- *
- * @throws {UsageError} if the URL is wrong or the file cannot be read
- */
-export async function natsOptions(
-  { nats, natsCreds }: NatsFlags,
-  name: string,
-): Promise<NatsOptions | undefined> {
-  // An empty TUTTI_NATS switches it off.
-  if (nats === undefined || nats === "") return undefined;
-  const list = parseServerList(nats);
-  if (natsCreds === undefined || natsCreds === "") return { list, name };
-  const creds = await readFile(natsCreds).catch((cause) => {
-    throw new UsageError(`--nats-creds must be a file: "${natsCreds}" cannot be read`, { cause });
-  });
-  return { list, name, creds };
-}
 
 /** A connection that stands or comes back. */
 export class Nats implements AsyncDisposable {

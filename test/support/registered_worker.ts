@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type NatsOptions, natsOptions } from "../../shared/nats/connect.ts";
+import { type NatsOptions, natsOptions } from "../../shared/nats/nats_options.ts";
 import type { WorkerState } from "../../shared/wire/convert_status.ts";
 import type { RegisteredWorker } from "../../worker/registration.ts";
 import { announcement } from "../shared/nats/announcements.ts";

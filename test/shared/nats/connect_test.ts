@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { TuttiError } from "../../../shared/errors.ts";
-import { Nats, natsOptions } from "../../../shared/nats/connect.ts";
+import { Nats } from "../../../shared/nats/connect.ts";
+import { natsOptions } from "../../../shared/nats/nats_options.ts";
 import { NatsServer, testWithNats } from "../../support/nats_server.ts";
 import { eventually } from "../../support/serve_expert.ts";
 

@@ -1,0 +1,120 @@
+/** Workers of real processes that are found over a real NATS server, as README tells. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { WorkerWatch } from "../../coordinator/discovery/worker_watch.ts";
+import {
+  LOGIN,
+  SHARED_PARTS,
+  testWithAnnounced,
+  writeNamedEnsemble,
+} from "../support/announced_workers.ts";
+import { NatsServer, testWithNats } from "../support/nats_server.ts";
+import { natsAt } from "../support/registered_worker.ts";
+import { TuttiHome } from "../support/run_tutti.ts";
+import { eventually } from "../support/serve_expert.ts";
+import { PROMPT } from "../support/zoo.ts";
+
+const EXPERTS = ["round", "square"];
+
+testWithAnnounced("workers are listed, found by name or hash, and gone", EXPERTS, async (
+  { server, home, env, workers, ps },
+  t,
+) => {
+  const listed = await ps();
+  const find = (name: string) => listed.find((line) => line.name === name)!;
+
+  await t.step("ps lists them by name and hash", () => {
+    assert.deepEqual(listed.map(({ name, state }) => [name, state]).sort(), [
+      ["round", "serving"],
+      ["square", "serving"],
+    ]);
+    assert.equal(new Set(listed.map(({ modelHash }) => modelHash)).size, 2);
+  });
+
+  await t.step(
+    "sample by name and by the beginning of a hash draws what addresses draw",
+    async () => {
+      const draw = async (out: string, ...flags: string[]) => {
+        const drawing = ["sample", PROMPT, "--steps", "2", "--seed", "7", "--out", `${out}.png`];
+        await home.expect(0, [...drawing, "--save-latents", out, ...flags], { env });
+        return await Deno.readFile(home.file(out));
+      };
+      const hash = find("round").modelHash.slice(0, 8);
+      const ensemble = await writeNamedEnsemble(home, { round: { hash }, square: {} });
+      const addresses = EXPERTS.map((name) => find(name).address).join(",");
+      assert.deepEqual(
+        await draw("named", "--ensemble", ensemble),
+        await draw("given", "--workers", addresses, ...SHARED_PARTS),
+      );
+    },
+  );
+
+  await t.step("what cannot be found is told with what there is", async () => {
+    const args = ["sample", "x", "--experts", "ronud,square", ...SHARED_PARTS];
+    const { stderr } = await home.expect(1, args, { env });
+    assert.match(
+      stderr,
+      /^error: No worker serves a model with name "ronud" \(did you mean "round"\?\): there are round /m,
+    );
+    const without = await home.expect(2, args);
+    assert.match(without.stderr, /Expert "ronud" is named by its model: --nats must say where/);
+  });
+
+  await t.step("a worker that stops is gone at once, one that is killed within 10 s", async () => {
+    await using watch = await WorkerWatch.open(await natsAt(env.TUTTI_NATS!));
+    const isKnown = (name: string) => watch.view.workers().some((each) => each.name === name);
+    assert.ok(isKnown("round") && isKnown("square"));
+    workers[1]!.kill("SIGTERM");
+    const { stdout, stderr } = await workers[1]!.result;
+    assert.ok(!isKnown("square"));
+    const start = performance.now();
+    workers[0]!.kill("SIGKILL");
+    await eventually(() => !isKnown("round"));
+    const goneMs = performance.now() - start;
+    assert.ok(goneMs < 10_000, `gone after ${goneMs} ms`);
+    assert.deepEqual(await ps(), []);
+    assert.match(
+      stderr,
+      new RegExp(
+        `^Announced to NATS at 127.0.0.1:${server.port} as [0-9a-f]{16}, at 127.0.0.1:\\d+$`,
+        "m",
+      ),
+    );
+    assert.doesNotMatch(stdout + stderr, /SECRET/);
+  });
+});
+
+testWithNats("tutti refuses what cannot be announced or found, and prints no secret", async () => {
+  await using server = await NatsServer.start({ login: LOGIN });
+  const home = await TuttiHome.create();
+  const worker = ["worker", "--model", join(home.path, "no-model")];
+  const refused: readonly [code: number, args: readonly string[], message: RegExp][] = [
+    [
+      2,
+      [...worker, "--nats", server.url, "--listen", "0.0.0.0:0", "--insecure"],
+      /--nats needs --advertise HOST:PORT: this worker listens on all addresses/,
+    ],
+    [2, [...worker, "--advertise", "gpu-1:7070"], /--advertise needs --nats/],
+    [
+      1,
+      [...worker, "--nats", server.urlFor({ ...LOGIN, password: "SECRET" })],
+      /NATS at 127\.0\.0\.1:\d+: connecting failed: the NATS server refuses this login/,
+    ],
+    [
+      2,
+      ["ps", "--nats", "nats://amy:SECRET@host:port"],
+      /--nats must be nats:.*current value is "nats:\/\/\*\*\*@host:port"/,
+    ],
+  ];
+  try {
+    for (const [code, args, message] of refused) {
+      const { stdout, stderr } = await home.expect(code, args);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stdout + stderr, /SECRET/);
+    }
+  } finally {
+    await home.killProcesses();
+    await Deno.remove(home.path, { recursive: true });
+  }
+});
