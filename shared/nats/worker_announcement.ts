@@ -92,7 +92,8 @@ export function decodeAnnouncement(key: string, bytes: Uint8Array): WorkerAnnoun
   try {
     return fromFields(key, new Fields(parse(bytes), "WorkerAnnouncement"));
   } catch (error) {
-    const { message, details } = TuttiError.from(error);
+    if (!(error instanceof TuttiError)) throw error;
+    const { message, details } = error;
     throw new TuttiError(
       "INVALID_ARGUMENT",
       `Entry ${show(key)} of ${WORKERS_BUCKET}: ${message}`,

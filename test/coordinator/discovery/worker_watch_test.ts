@@ -131,11 +131,13 @@ testWithNats(
 testWithNats("who may not follow the workers lists them; who may not read is told so", async () => {
   const allowed = (subscribe: string) =>
     `authorization { users = [{ user: amy, password: pw, permissions: {
-      publish: ">", subscribe: { allow: [${subscribe}] } } }, { user: root, password: pw }] }`;
+      publish: ">", subscribe: { allow: [${subscribe}] } } },
+      { user: bob, password: pw, permissions: { publish: ["$KV.tutti_workers.>", "$JS.API.>"],
+        subscribe: ["$KV.tutti_workers.>", "_INBOX.>"] } }] }`;
   await using server = await NatsServer.start({ config: allowed('"_INBOX.>"') });
   const login = (user: string) => natsAt(server.urlFor({ user, password: "pw" }));
   const { lines, onNotice } = collectLines();
-  await using registration = await Registration.open(await login("root"));
+  await using registration = await Registration.open(await login("bob"));
   registration.start(registeredWorker("w1", "10.0.0.5:7070"));
   await using watch = await WorkerWatch.open(await login("amy"), { onNotice });
   await eventually(() => lines.length > 0);

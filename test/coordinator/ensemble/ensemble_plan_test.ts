@@ -36,11 +36,23 @@ Deno.test("ensemblePlan() keeps the order of --workers", async () => {
   assert.equal(plan.scheduler, undefined);
 });
 
+Deno.test("ensemblePlan() takes names of models, in their order", async () => {
+  const plan = await ensemblePlan({ experts: "photo, anime", vae: "v" });
+  assert.deepEqual(plan.experts, [
+    { name: "photo", choice: { name: "photo" } },
+    { name: "anime", choice: { name: "anime" } },
+  ]);
+});
+
 Deno.test("ensemblePlan() refuses contradictions, gaps and malformed addresses", async () => {
   const shared = { vae: "v", tokenizer: "t" };
   const cases = [
     [{ ensemble: "a.toml", workers: "a:1" }, /--ensemble and --workers/],
+    [{ experts: "a", workers: "a:1" }, /--workers and --experts/],
     [{ workers: "a:1", tokenizer: "t" }, /--workers needs --vae/],
+    [{ experts: "a" }, /--experts needs --vae/],
+    [{ experts: "a,,b", ...shared }, /--experts must be names .*: current value is "a,,b"$/],
+    [{ experts: "a,b,a", ...shared }, /current value is "a,b,a" \("a" comes twice\)/],
     [{ workers: "a:1,,b:2", ...shared }, /Address must be HOST:PORT .*: current value is ""/],
     [{ workers: "", ...shared }, /Address must be HOST:PORT/],
     [{ workers: "a", ...shared }, /the port is missing: a:7070/],
