@@ -122,11 +122,17 @@ async function prepare(
       ...{ data, out: flags.out, steps: flags.steps, batch: flags.batch },
       microBatch: Math.min(flags.batch, flags.microBatch ?? flags.batch),
       adamw: { ...ADAMW_DEFAULTS, learningRate: flags.lr, weightDecay: flags.weightDecay },
-      ...{ dropText: flags.dropText, seed: flags.seed, aggregatedBlocks: flags.aggregate },
+      ...{
+        cooldown: flags.cooldown,
+        dropText: flags.dropText,
+        seed: flags.seed,
+        aggregatedBlocks: flags.aggregate,
+      },
       sabwSize: {
         hiddenSize: flags.hiddenSize,
         numLayers: flags.layers,
         numHeads: flags.heads,
+        ...(flags.temperature !== 1 && { temperature: flags.temperature }),
         ...(flags.without && { without: flags.without }),
       },
       ...(flags.size !== undefined && { size: flags.size }),

@@ -31,12 +31,14 @@ export interface TrainFlags
   readonly batch: number;
   readonly microBatch?: number;
   readonly lr: number;
+  readonly cooldown: number;
   readonly weightDecay: number;
   readonly dropText: number;
   readonly aggregate: AggregatedBlocks;
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
+  readonly temperature: number;
   readonly without?: readonly Ablation[];
   readonly balance: number;
   readonly certainty: number;
@@ -67,6 +69,12 @@ export function addTrainOptions(command: Command): Command {
       wholeNumber("--micro-batch"),
     )
     .option("--lr <rate>", "learning rate", positive("--lr"), ADAMW_DEFAULTS.learningRate)
+    .option(
+      "--cooldown <n>",
+      "updates at the end over which the learning rate falls to 0; none in the paper",
+      wholeNumber("--cooldown", 0),
+      0,
+    )
     .option(
       "--weight-decay <rate>",
       "weight decay",
@@ -105,6 +113,12 @@ export function addTrainOptions(command: Command): Command {
       "attention heads of an aggregator; must divide --hidden-size",
       wholeNumber("--heads"),
       PAPER_SABW_SIZE.numHeads,
+    )
+    .option(
+      "--temperature <t>",
+      "what the experts' scores are divided by before softmax, in training and after: above 1 weights are nearer to equal",
+      positive("--temperature"),
+      1,
     )
     .option(
       "--without <what>",

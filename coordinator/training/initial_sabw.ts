@@ -14,7 +14,10 @@ import { SeededDraws } from "./seeded_draws.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";
 
 /** What a user may choose. The paper's are 128, 2 and 8 (SPEC 1.2). */
-export type SabwSize = Pick<SabwConfig, "hiddenSize" | "numLayers" | "numHeads" | "without">;
+export type SabwSize = Pick<
+  SabwConfig,
+  "hiddenSize" | "numLayers" | "numHeads" | "temperature" | "without"
+>;
 
 export const PAPER_SABW_SIZE: SabwSize = { hiddenSize: 128, numLayers: 2, numHeads: 8 };
 

@@ -16,6 +16,7 @@ import type { Example } from "./dataset/examples.ts";
 import type { SkippedFile } from "./dataset/records.ts";
 import { heldOutRows } from "./held_out.ts";
 import { initialSabw, type SabwSize } from "./initial_sabw.ts";
+import { cooldownSpan } from "./learning_rate.ts";
 import { type DataSettings, prepareData } from "./prepare_data.ts";
 import { findCheckpoint, hasRun, type TrainingRun } from "./run_training.ts";
 import { seededOrder } from "./seeded_draws.ts";
@@ -30,6 +31,7 @@ export interface TrainingSettings extends
     | "steps"
     | "batch"
     | "microBatch"
+    | "cooldown"
     | "dropText"
     | "evaluateEvery"
     | "patience"
@@ -109,6 +111,7 @@ export async function prepareTraining(
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
     ...sabwSize,
     ...settings.penalties,
+    cooldown: cooldownSpan({ steps: rest.steps, cooldown: rest.cooldown ?? 0 }),
   };
   const shared = { ...description, numExperts: experts.length };
   const resumed = isResumed ? await findCheckpoint(out, recipe) : undefined;

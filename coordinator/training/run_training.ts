@@ -21,6 +21,7 @@ import {
 } from "./checkpoint.ts";
 import { average, evaluate } from "./held_out.ts";
 import type { NoisyRow } from "./noisy_rows.ts";
+import type { CooldownSpan } from "./learning_rate.ts";
 import { NO_UPDATES } from "./optimizer.ts";
 import { train, type TrainRequest } from "./train.ts";
 import type { TrainableSabw } from "./trainable_sabw.ts";
@@ -182,7 +183,7 @@ async function removeOldCheckpoints(out: string, keep: number): Promise<void> {
 /**
  * The newest checkpoint of a run.
  *
- * @throws {FormatError} if there is none, or its recipe is another one
+ * @throws {FormatError} if there is none, or its recipe is another one. A cooldown may be another one while neither has begun
  */
 export async function findCheckpoint(
   out: string,
@@ -200,6 +201,10 @@ export async function findCheckpoint(
       JSON.stringify(value)
     );
     if (wanted === current) continue;
+    const isBegun = (span: unknown) =>
+      span !== undefined && checkpoint.optimizer.updates > (span as CooldownSpan).from;
+    const spans = [checkpoint.record.recipe[key], recipe[key]];
+    if (key === "cooldown" && !spans.some(isBegun)) continue;
     throw new FormatError(
       `--resume needs the run's own settings: "${key}" must be ${wanted} as in ${
         basename(path)

@@ -12,6 +12,7 @@ import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { AdamwOptions } from "./adamw.ts";
 import { batchGradients, type PassOptions, type TrainableEnsemble } from "./batch_pass.ts";
 import type { Example } from "./dataset/examples.ts";
+import { learningRateAt } from "./learning_rate.ts";
 import type { NoisyRow, NoisyRows } from "./noisy_rows.ts";
 import { type BlockTensors, NO_UPDATES, type OptimizerState, updateWeights } from "./optimizer.ts";
 import { seededOrder } from "./seeded_draws.ts";
@@ -31,6 +32,8 @@ export interface TrainRequest extends PassOptions {
   /** Probability that a row loses its text. */
   readonly dropText: number;
   readonly adamw: AdamwOptions;
+  /** Updates at the end over which the learning rate falls. @default 0 */
+  readonly cooldown?: number;
   readonly seed: bigint;
   /** Where an earlier run stopped. @default at the beginning */
   readonly from?: OptimizerState;
@@ -49,7 +52,7 @@ export interface TrainStep {
  * that was yielded
  */
 export async function* train(request: TrainRequest): AsyncGenerator<TrainStep, void, void> {
-  const { parameters, batch, adamw, steps } = request;
+  const { parameters, batch, adamw, steps, cooldown = 0 } = request;
   const order = new DataOrder(request.seed, request.examples.length);
   let state = request.from ?? NO_UPDATES;
   while (state.updates < steps) {
@@ -59,7 +62,8 @@ export async function* train(request: TrainRequest): AsyncGenerator<TrainStep, v
     const { loss, gradients } = await accumulate(request, rows).catch((error) => {
       throw namingStep(error, step);
     });
-    state = updateWeights(parameters, gradients, state, adamw);
+    const learningRate = learningRateAt(step, { ...adamw, steps, cooldown });
+    state = updateWeights(parameters, gradients, state, { ...adamw, learningRate });
     yield { step, loss, state };
   }
 }

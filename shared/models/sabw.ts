@@ -70,7 +70,7 @@ export function sabwGraph(
   const logits = lowering === "fused"
     ? transformerLogits(g, weights, h, textInputs(g, config, weights, text), config)
     : layeredLogits(g, config, weights, h);
-  const attentionMap = Softmax(g, perPixel(g, config, logits), 1);
+  const attentionMap = Softmax(g, atTemperature(g, config, perPixel(g, config, logits)), 1);
   g.output("attention_map", attentionMap);
   g.output("aggregated_features", weightedSum(g, attentionMap, features));
   return g.build();
@@ -108,6 +108,11 @@ function perPixel(g: GraphBuilder, config: SabwConfig, logits: Value): Value {
   if (!config.without?.includes("space")) return logits;
   const mean = ReduceMean(g, logits, [2, 3], { keepdims: true });
   return Add(g, Mul(g, logits, g.constant(f32([], [0]), "zero")), mean);
+}
+
+function atTemperature(g: GraphBuilder, { temperature }: SabwConfig, logits: Value): Value {
+  if (temperature === undefined) return logits;
+  return Mul(g, logits, g.constant(f32([], [1 / temperature]), "inverse_temperature"));
 }
 
 /** Of each layer. */

@@ -18,6 +18,8 @@ export interface SabwConfig {
   readonly crossAttentionDim: number;
   readonly timeEmbedDim: number;
   readonly normNumGroups: number;
+  /** What the logits are divided by before softmax: above 0. @default 1 */
+  readonly temperature?: number;
   /** Without `space` all pixels have the same weights. @default it sees all */
   readonly without?: readonly Ablation[];
 }
@@ -25,6 +27,12 @@ export interface SabwConfig {
 /** @throws {FormatError} on a missing or impossible field */
 export function parseSabwConfig(fields: ConfigFields): SabwConfig {
   const without = ABLATIONS.filter((ablation) => !fields.boolean(`sees_${ablation}`, true));
+  const temperature = fields.number("temperature", 1);
+  if (temperature <= 0) {
+    throw new FormatError(
+      `Config "${fields.path}": "temperature" must be above 0: current value is ${temperature}`,
+    );
+  }
   const config: SabwConfig = {
     inChannels: fields.count("in_channels"),
     numExperts: fields.count("num_experts"),
@@ -34,6 +42,7 @@ export function parseSabwConfig(fields: ConfigFields): SabwConfig {
     crossAttentionDim: fields.count("cross_attn_dim"),
     timeEmbedDim: fields.count("temb_channels"),
     normNumGroups: fields.count("norm_num_groups", 32),
+    ...(temperature !== 1 && { temperature }),
     ...(without.length > 0 && { without }),
   };
   for (
@@ -63,6 +72,7 @@ export function sabwConfigJson(config: SabwConfig): Readonly<Record<string, numb
     num_layers: config.numLayers,
     norm_num_groups: config.normNumGroups,
     // The paper's code knows no such keys.
+    ...(config.temperature !== undefined && { temperature: config.temperature }),
     ...Object.fromEntries(config.without?.map((ablation) => [`sees_${ablation}`, false]) ?? []),
   };
 }

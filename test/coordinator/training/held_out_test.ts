@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Aggregator, UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
+import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { AttentionUsage } from "../../../coordinator/training/attention_usage.ts";
 import { evaluate, heldOutRows, pairedDifference } from "../../../coordinator/training/held_out.ts";
@@ -19,23 +19,6 @@ Deno.test("held-out losses of a new SABW are those of averaging, at the same dra
   losses.forEach((loss, i) => assert.ok(Math.abs(untrained[i]! / loss - 1) < 1e-4));
   const again = heldOutRows(rows, small.examples.slice(0, 2), 1n, 2);
   assert.deepEqual(await evaluate(uniform, rows, again, 3), losses);
-});
-
-Deno.test("one expert alone is the control that gives it all weight", async () => {
-  await using small = await openSmallTraining();
-  const { experts, rows } = small;
-  const heldOut = heldOutRows(rows, small.examples.slice(0, 2), 1n, 1);
-  const plan = aggregationPlan(experts[0]!.description.blocks);
-  for (const i of [0, 1]) {
-    const oneHot: Aggregator = {
-      name: "one-hot",
-      aggregate: (_block, features) => Promise.resolve({ aggregatedFeatures: features[i]! }),
-      close: () => Promise.resolve(),
-    };
-    const inside = await evaluate({ experts, aggregator: oneHot, plan }, rows, heldOut, 2);
-    const alone = { experts: [experts[i]!], aggregator: new UniformAggregator(), plan };
-    assert.deepEqual(await evaluate(alone, rows.ofExpert(i), heldOut, 2), inside);
-  }
 });
 
 Deno.test("pairedDifference() is the mean of differences with its 95 % interval", () => {

@@ -69,6 +69,9 @@ Deno.test("a run evaluates, keeps the newest checkpoints and the best SABW, and 
     name: "FormatError",
     message: /"batch" must be 2 as in step-0000001: current value is 3/,
   });
+  const cooldown = (from: number) => ({ ...METADATA.recipe, cooldown: { from, to: 3 } });
+  await assert.rejects(findCheckpoint(out, cooldown(0)), { message: /"cooldown" must be/ });
+  assert.equal((await findCheckpoint(out, cooldown(1))).optimizer.updates, 1);
   const resumed = await findCheckpoint(out, METADATA.recipe);
   const sabwOfCheckpoint = await small.openSabw(resumed.path);
   const rest = await collect(runOf(small, sabwOfCheckpoint, { resumed }));

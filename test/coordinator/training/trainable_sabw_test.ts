@@ -159,6 +159,36 @@ Deno.test("TrainableSabw says which block has no aggregator, and which gradient 
   });
 });
 
+Deno.test("a temperature is kept with the weights and flattens the map: each weight to the power of its inverse", async () => {
+  await using temp = await tempFolder();
+  const maps = await Promise.all([undefined, 4].map(async (temperature) => {
+    const size = { hiddenSize: 8, numLayers: 1, numHeads: 2, ...(temperature && { temperature }) };
+    const aggregators = initialSabw(EXPERTS, size, 3n);
+    for (const { parameters } of aggregators) {
+      const weight = parameters.get("conv_out.weight")!;
+      weight.data.set(randomTensor(weight.shape, 5).data);
+    }
+    const folder = temp.join(String(temperature));
+    const experts = [{ name: "a", modelHash: "a" }, { name: "b", modelHash: "b" }];
+    const metadata = { experts, aggregatedBlocks: "all", recipe: {} } as const;
+    await writeTrainedSabw(folder, { aggregators, metadata });
+    const sabw = await SabwAggregator.open(folder, EXPERTS, CPU);
+    try {
+      return (await sabw.aggregate("IN04", FEATURES, CONDITIONING)).attentionMap!;
+    } finally {
+      await sabw.close();
+    }
+  }));
+  const [plain, flat] = maps as [F32Tensor, F32Tensor];
+  const pixels = 4 * 6;
+  const flattened = plain.data.map((value, k) => {
+    const other = k % (2 * pixels) < pixels ? k + pixels : k - pixels;
+    return value ** 0.25 / (value ** 0.25 + plain.data[other]! ** 0.25);
+  });
+  assertClose("map", flat, f32(plain.shape, flattened), 1e-5);
+  assertFar("weights", flat, plain);
+});
+
 Deno.test("an aggregator without space, timestep or text is blind to it, in training as in sampling", async () => {
   await using temp = await tempFolder();
   const size = { hiddenSize: 8, numLayers: 1, numHeads: 2 };
