@@ -56,6 +56,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "tell how much an ensemble's experts can gain, before training",
     load: async () => (await import("./coordinator/cli/screen.ts")).screenCommand(),
   },
+  compare: {
+    summary: "compare a trained SABW with averaging, each expert, and one expert per block",
+    load: async () => (await import("./coordinator/cli/compare.ts")).compareCommand(),
+  },
   zoo: {
     summary: "make models, and data to train with",
     load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),

@@ -96,6 +96,28 @@ testTutti(
       );
     });
 
+    await t.step(
+      "it is compared with what needs no training, the best of each block too",
+      async () => {
+        const data = ["--data", "shapes", "--images", "2", "--draws-per-image", "1", "--greedy"];
+        const compare = ["compare", "--local", "--ensemble", "pair.toml", ...data];
+        const [result] = await home.json([...compare, "--sabw", "whole/sabw"]);
+        const { comparisons, bestOfBlocks } = result as {
+          comparisons: { name: string; loss: number; difference?: unknown }[];
+          bestOfBlocks: Record<string, string>;
+        };
+        const lossOf = new Map(comparisons.map(({ name, loss }) => [name, loss]));
+        assert.deepEqual([...lossOf.keys()].slice(3), [
+          ...["round alone", "square alone", "best expert of each block"],
+        ]);
+        const greedy = lossOf.get("best expert of each block")!;
+        assert.ok(greedy <= Math.min(lossOf.get("round alone")!, lossOf.get("square alone")!));
+        assert.equal(Object.keys(bestOfBlocks).length, 25);
+        const { stderr } = await home.expect(2, compare);
+        assert.match(stderr, /no trained SABW to compare/);
+      },
+    );
+
     await t.step("other experts are refused by name, unless forced", async () => {
       await writeEnsemble(home, "other.toml", ["round", "pointed"]);
       const others = [...draw, "--sabw", "whole/sabw", "--ensemble", "other.toml"];

@@ -1,0 +1,170 @@
+/** `tutti compare`: a trained SABW against what needs no training, on data that it was not trained with. @module */
+
+import { Command } from "commander";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
+import { UsageError } from "../../shared/errors.ts";
+import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { openEnsemble } from "../ensemble/ensemble.ts";
+import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { aggregationPlan } from "../sampling/aggregation_plan.ts";
+import {
+  type BaselineComparison,
+  compareBaselines,
+  type CompareRequest,
+  evaluationCount,
+} from "../training/compare_baselines.ts";
+import { readRecords } from "../training/dataset/records.ts";
+import { heldOutRows } from "../training/held_out.ts";
+import { prepareData } from "../training/prepare_data.ts";
+import {
+  cacheOption,
+  type DataFlags,
+  latentsOption,
+  seedOption,
+  trainingSizeOption,
+} from "./data_options.ts";
+import { wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { comparisonTable, skippedWarnings, usageTable } from "./train_report.ts";
+import { trainingCache } from "./training_cache.ts";
+import {
+  PlaneFallbacks,
+  planeOption,
+  type TransportFlags,
+  transportOptions,
+  wireDtypeOption,
+} from "./transport_flags.ts";
+
+interface CompareFlags extends EnsembleFlags, DeviceFlags, TransportFlags, DataFlags, NatsFlags {
+  readonly local: boolean;
+  readonly images: number;
+  readonly drawsPerImage: number;
+  readonly batch: number;
+  readonly greedy: boolean;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+All losses are taken at the same draws of timestep and noise, so that they can be compared draw by draw: an interval that does not hold 0
+is a difference. An expert alone is SABW with all weight on it at every block: VAE, scheduler and text path are the same.
+With --greedy there is one control more: the best expert of each block, chosen on these very draws (it takes as many
+measurements as there are blocks, times the experts but one).
+
+Examples:
+  tutti compare --local --data held-out
+  tutti compare --ensemble castles.toml --sabw castles-sabw/sabw --data held-out.jsonl --greedy`;
+
+export function compareCommand(): Command {
+  return new Command("compare")
+    .summary("compare a trained SABW with averaging, each expert, and one expert per block")
+    .description(
+      "Compares a trained SABW with what needs no training, by the loss on held-out data.",
+    )
+    .option("--ensemble <file>", "ensemble file (TOML)")
+    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
+    .addOption(natsOption("find workers over NATS"))
+    .addOption(natsCredsOption())
+    .option("--local", "open the experts in this process instead of in workers", false)
+    .option("--sabw <folder>", "trained aggregators (default: the ensemble's)")
+    .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
+    .option("--images <n>", "most images that are used", wholeNumber("--images"), 64)
+    .option(
+      "--draws-per-image <n>",
+      "draws of timestep and noise for each",
+      wholeNumber("--draws-per-image"),
+      4,
+    )
+    .option("--batch <n>", "draws that are computed together", wholeNumber("--batch"), 8)
+    .option("--greedy", "also compare with the best expert of each block", false)
+    .addOption(seedOption())
+    .addOption(trainingSizeOption())
+    .addOption(latentsOption())
+    .addOption(cacheOption())
+    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
+    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .addOption(deviceOption("what computes VAE and SABW, and experts that this command opens"))
+    .addOption(precisionOption("experts that this command opens compute"))
+    .addOption(planeOption())
+    .addOption(wireDtypeOption())
+    .option("--json", "print one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: CompareFlags) => runCompare(flags));
+}
+
+async function runCompare(flags: CompareFlags): Promise<void> {
+  const terminal = stderrTerminal();
+  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
+  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  const plan = await ensemblePlan(flags);
+  const nats = await natsOptions(flags, "tutti compare");
+  if (plan.sabw.kind === "uniform") {
+    throw new UsageError("There is no trained SABW to compare: --sabw FOLDER names one");
+  }
+  const records = await readRecords(flags.data);
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined) note(explanation);
+  await using ensemble = await openEnsemble(plan, {
+    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
+    transport: transportOptions(flags, new PlaneFallbacks(warn)),
+    ...(nats && { nats }),
+  });
+  for (const warning of ensemble.warnings) warn(warning);
+  const data = await prepareData(ensemble, {
+    ...{ data: records, seed: flags.seed, cache: flags.cache ?? trainingCache() },
+    ...{ most: flags.images, signal },
+    ...(flags.size !== undefined && { size: flags.size }),
+    ...(flags.latents !== undefined && { latents: flags.latents }),
+  });
+  skippedWarnings(data.skipped).forEach(warn);
+  const names = ensemble.members.map(({ name }) => name);
+  const { experts, aggregator: sabw, aggregatedBlocks } = ensemble;
+  const heldOut = heldOutRows(data.rows, data.examples, flags.seed, flags.drawsPerImage);
+  const request = {
+    ...{ experts, names, sabw, rows: data.rows, heldOut, signal, greedy: flags.greedy },
+    plan: aggregationPlan(experts[0]!.description.blocks, aggregatedBlocks),
+    microBatch: flags.batch,
+  };
+  report(await compareWith(request, flags.json), names, heldOut.length, flags);
+}
+
+/** With a bar that ends before the result is printed. */
+async function compareWith(
+  request: Omit<CompareRequest, "onProgress">,
+  isSilent: boolean,
+): Promise<BaselineComparison> {
+  using progress = new Progress({
+    ...{ label: "Comparing", total: evaluationCount(request), terminal: stderrTerminal() },
+    ...{ now: () => performance.now(), isSilent },
+  });
+  return await compareBaselines({ ...request, onProgress: (done) => progress.update(done) });
+}
+
+function report(
+  { comparisons, usage, choices }: BaselineComparison,
+  names: readonly string[],
+  draws: number,
+  { json, seed }: CompareFlags,
+): void {
+  const chosen = choices && [...choices].map(([block, i]) => [block, names[i]!] as const);
+  if (json) {
+    const best = chosen && { bestOfBlocks: Object.fromEntries(chosen) };
+    printJson({ draws, seed: String(seed), comparisons, usage: usage.blocks(), ...best });
+    return;
+  }
+  printLine(`Loss at ${draws} draws:\n${comparisonTable(comparisons)}\n`);
+  if (chosen) {
+    printLine(`Best of each block: ${chosen.map((entry) => entry.join(" ")).join(", ")}\n`);
+  }
+  printLine(`Mean attention per expert:\n${usageTable(usage, names)}`);
+}
