@@ -20,6 +20,7 @@ import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { shapesCommand } from "./zoo_shapes.ts";
+import { sheetCommand } from "./zoo_sheet.ts";
 
 interface RandomFlags {
   readonly family: Family;
@@ -47,9 +48,11 @@ Examples:
   tutti zoo random --family sdxl --depth 1 --seed 7 /tmp/shallow.safetensors`;
 
 export function zooCommand(): Command {
-  return new Command("zoo").summary("make models, and data to train with")
-    .description("Makes models, and data to train with.")
-    .addCommand(randomCommand()).addCommand(shapesCommand());
+  return new Command("zoo").summary("make models, data to train with, and a contact sheet")
+    .description(
+      "Makes models, data to train with, and a contact sheet of what the bundled ones draw.",
+    )
+    .addCommand(randomCommand()).addCommand(shapesCommand()).addCommand(sheetCommand());
 }
 
 function randomCommand(): Command {
