@@ -4,7 +4,7 @@ import type { FuzzTarget } from "../fuzz.ts";
 import { ensembleFiles } from "./ensemble_files.ts";
 import { grpcCalls } from "./grpc_calls.ts";
 import { grpcMessages } from "./grpc_messages.ts";
-import { natsAnnouncements } from "./nats_announcements.ts";
+import { natsPayloads } from "./nats_payloads.ts";
 import { planeFrames } from "./plane_frames.ts";
 import { planeHellos } from "./plane_hellos.ts";
 import { safetensorsFiles } from "./safetensors_files.ts";
@@ -17,11 +17,11 @@ export interface TargetEntry {
 }
 
 export const FUZZ_TARGETS: readonly TargetEntry[] = [
-  { name: "grpc-messages", open: grpcMessages, share: 0.35 },
+  { name: "grpc-messages", open: grpcMessages, share: 0.3 },
   { name: "grpc-calls", open: grpcCalls, share: 0.05 },
   { name: "plane", open: planeFrames, share: 0.15 },
   { name: "plane-hellos", open: planeHellos, share: 0.05 },
   { name: "safetensors", open: safetensorsFiles, share: 0.15 },
-  { name: "ensemble", open: ensembleFiles, share: 0.15 },
-  { name: "nats", open: natsAnnouncements, share: 0.1 },
+  { name: "ensemble", open: ensembleFiles, share: 0.1 },
+  { name: "nats", open: natsPayloads, share: 0.2 },
 ];
