@@ -44,6 +44,8 @@ export interface RegistrationOptions {
 
 /** Wait for a server that does not answer the first time, ms. */
 const FIRST_RETRY_MS = 1_000;
+/** Workers with our id that are told of: whoever makes them up shall not fill logs. */
+const MAX_TWINS = 20;
 /** How often to look whether the worker drains, ms. */
 const STATE_CHECK_MS = 250;
 
@@ -194,7 +196,7 @@ export class Registration implements AsyncDisposable {
   #checkTwin(worker: RegisteredWorker, bytes: Uint8Array): void {
     try {
       const { boot, address } = decodeAnnouncement(worker.id, bytes);
-      if (boot === this.#boot || this.#twins.has(boot)) return;
+      if (boot === this.#boot || this.#twins.has(boot) || this.#twins.size >= MAX_TWINS) return;
       this.#twins.add(boot);
       this.#notice(
         `warning: another worker has the id ${worker.id} of this one: it is at ${address}, this one ` +

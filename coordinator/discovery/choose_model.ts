@@ -1,6 +1,6 @@
 /** Which model an ensemble means by a name or the beginning of a hash, among those that workers serve. @module */
 
-import { TuttiError } from "../../shared/errors.ts";
+import { TuttiError, WorkerError } from "../../shared/errors.ts";
 import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import type { ModelChoice } from "../cluster/model_choice.ts";
@@ -10,7 +10,8 @@ const SHOWN_DIGITS = 10;
 
 /**
  * @returns its hash
- * @throws {TuttiError} NOT_FOUND if no worker serves it, FAILED_PRECONDITION if several models are meant; with the candidates
+ * @throws {WorkerError} NOT_FOUND if no worker serves it
+ * @throws {TuttiError} FAILED_PRECONDITION if several models are meant; with the candidates
  */
 export function chooseModel(workers: readonly WorkerAnnouncement[], choice: ModelChoice): string {
   const meant = workers.filter(({ name, modelHash }) =>
@@ -23,7 +24,7 @@ export function chooseModel(workers: readonly WorkerAnnouncement[], choice: Mode
   if (hash === undefined) {
     const names = [...new Set(workers.map(({ name }) => name))];
     const hint = choice.name === undefined ? "" : didYouMean(choice.name, names);
-    throw new TuttiError(
+    throw new WorkerError(
       "NOT_FOUND",
       `No worker serves a model with ${formatChoice(choice)}${hint}: there are ${listed(workers)}`,
       { details },

@@ -1,5 +1,5 @@
 /**
- * Everything in a key-value bucket, read by plain requests: a list of its keys, then the keys' values. The library reads a
+ * What is in a key-value bucket, read by plain requests: a list of its keys, then the keys' values. The library reads a
  * bucket through a consumer that the server must forget again, and servers have been left with hundreds of those after
  * reconnects (openobserve#13676, nats.deno#688, #691); what asks for none leaves none.
  *
@@ -19,21 +19,33 @@ const MAX_KEYS = 4096;
 /** Requests at a time. */
 const BATCH = 32;
 
-/** Of a bucket that does not exist: nothing. Keys that were deleted are left out. */
-export async function readBucket(
+/** Also of those that were deleted a moment ago; none of a bucket that does not exist. */
+export async function listKeys(jetStream: JetStreamManager, bucket: string): Promise<string[]> {
+  try {
+    const { state } = await jetStream.streams.info(`KV_${bucket}`, {
+      subjects_filter: bucketSubject(bucket),
+    });
+    const subjects = Object.keys(state.subjects ?? {}).slice(0, MAX_KEYS);
+    return subjects.map((subject) => keyOf(bucket, subject));
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}
+
+/** The values of these keys; without those that were deleted or have expired. */
+export async function readEntries(
   jetStream: JetStreamManager,
   bucket: string,
+  keys: readonly string[],
 ): Promise<BucketEntry[]> {
-  const subjects = await listSubjects(jetStream, bucket);
   const entries: BucketEntry[] = [];
-  for (let start = 0; start < subjects.length; start += BATCH) {
-    const batch = subjects.slice(start, start + BATCH);
-    const messages = await Promise.all(
-      batch.map((subject) => lastMessage(jetStream, bucket, subject)),
-    );
+  for (let start = 0; start < keys.length; start += BATCH) {
+    const batch = keys.slice(start, start + BATCH);
+    const messages = await Promise.all(batch.map((key) => lastMessage(jetStream, bucket, key)));
     for (const [index, message] of messages.entries()) {
       if (!message || isDeletion(message)) continue;
-      entries.push({ key: keyOf(bucket, batch[index]!), value: message.data });
+      entries.push({ key: batch[index]!, value: message.data });
     }
   }
   return entries;
@@ -56,26 +68,16 @@ export function isDeletion(
   return operation === "DEL" || operation === "PURGE";
 }
 
-async function listSubjects(jetStream: JetStreamManager, bucket: string): Promise<string[]> {
-  try {
-    const { state } = await jetStream.streams.info(`KV_${bucket}`, {
-      subjects_filter: bucketSubject(bucket),
-    });
-    return Object.keys(state.subjects ?? {}).slice(0, MAX_KEYS);
-  } catch (error) {
-    if (isNotFound(error)) return [];
-    throw error;
-  }
-}
-
 /** `undefined` if it has expired since it was listed. */
 async function lastMessage(
   jetStream: JetStreamManager,
   bucket: string,
-  subject: string,
+  key: string,
 ): Promise<StoredMsg | undefined> {
   try {
-    return await jetStream.streams.getMessage(`KV_${bucket}`, { last_by_subj: subject });
+    return await jetStream.streams.getMessage(`KV_${bucket}`, {
+      last_by_subj: bucketSubject(bucket, key),
+    });
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;

@@ -17,6 +17,13 @@ export interface WorkerViewOptions {
   readonly onNotice?: (text: string) => void;
 }
 
+/** More than there are; so many that somebody makes them up shall not fill the memory. */
+const MAX_WORKERS = 4096;
+/** Starts of one worker, or workers with one id. */
+const MAX_BOOTS = 8;
+/** Pairs of workers with one id that are told of. */
+const MAX_TWINS = 20;
+
 interface Entry {
   readonly announcement: WorkerAnnouncement;
   /** When news of it last came. */
@@ -29,8 +36,8 @@ export class WorkerView {
   readonly #now: () => number;
   readonly #leaseMs: number;
   readonly #notice: (text: string) => void;
-  /** Id and boot: two workers may have one id. */
-  readonly #entries = new Map<string, Entry>();
+  /** By id; several under one id are starts of one worker, or two workers. */
+  readonly #entries = new Map<string, readonly Entry[]>();
   readonly #twins = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #isStale = false;
@@ -43,10 +50,13 @@ export class WorkerView {
 
   /** Those that live, by name and address. */
   workers(): readonly WorkerAnnouncement[] {
-    return [...this.#entries.values()]
-      .filter(({ isGone }) => !isGone)
-      .map(({ announcement }) => announcement)
+    return this.#living().map(({ announcement }) => announcement)
       .sort((a, b) => a.name.localeCompare(b.name) || a.address.localeCompare(b.address));
+  }
+
+  /** Whether news of the worker came since. */
+  hasHeard(id: string, since: number): boolean {
+    return this.#entries.get(id)?.some(({ heardAt }) => heardAt >= since) ?? false;
   }
 
   /** Whether this is the last that was known before the server went away. */
@@ -56,8 +66,8 @@ export class WorkerView {
 
   /** When the first lease runs out, ms as `now()`; Infinity without workers. */
   get nextExpiry(): number {
-    const living = [...this.#entries.values()].filter(({ isGone }) => !isGone);
-    return Math.min(...living.map(({ heardAt }) => heardAt + this.#leaseMs));
+    return this.#leaseMs +
+      this.#living().reduce((min, { heardAt }) => Math.min(min, heardAt), Infinity);
   }
 
   /**
@@ -74,24 +84,26 @@ export class WorkerView {
    */
   heard(announcement: WorkerAnnouncement, { isLive }: { readonly isLive: boolean }): void {
     const { id, boot, address } = announcement;
-    const key = `${id} ${boot}`;
-    const known = this.#entries.get(key);
+    const all = this.#entries.get(id) ?? [];
+    if (all.length === 0 && this.#entries.size >= MAX_WORKERS) return;
+    const known = all.find((entry) => entry.announcement.boot === boot);
+    const others = all.filter((entry) => entry !== known);
     // Started again where it was: the one before cannot be there as well.
-    const before = [...this.#entries].find(([other, entry]) =>
-      other !== key && entry.announcement.id === id && entry.announcement.address === address
-    );
+    const before = others.find((entry) => entry.announcement.address === address);
     const isOld = known ? announcement.count <= known.announcement.count : before !== undefined;
     if (!isLive && isOld) return;
-    if (known) this.#noteTwin(known);
-    if (before) this.#entries.delete(before[0]);
-    this.#entries.set(key, { announcement, heardAt: this.#now(), isGone: false });
+    if (known) this.#noteTwin(known, others);
+    const kept = others.filter((entry) => entry !== before).slice(-MAX_BOOTS);
+    this.#entries.set(id, [...kept, { announcement, heardAt: this.#now(), isGone: false }]);
     const last = known?.isGone === false ? known.announcement : undefined;
     if (last?.address !== address || last.draining !== announcement.draining) this.#changed();
   }
 
   /** The worker has taken its announcement back. */
   left(id: string): void {
-    this.#remove((entry) => entry.announcement.id === id);
+    const entries = this.#entries.get(id) ?? [];
+    this.#entries.delete(id);
+    if (entries.some(({ isGone }) => !isGone)) this.#changed();
   }
 
   /**
@@ -100,13 +112,14 @@ export class WorkerView {
    * @param listed ids that the server still has
    */
   expire(asOf: number, listed: ReadonlySet<string>): void {
-    const isOver = ({ heardAt }: Entry) => heardAt + this.#leaseMs <= asOf;
     let isChanged = false;
-    for (const [key, entry] of this.#entries) {
-      if (!isOver(entry)) continue;
-      isChanged ||= !entry.isGone;
-      entry.isGone = true;
-      if (!listed.has(entry.announcement.id)) this.#entries.delete(key);
+    for (const [id, entries] of this.#entries) {
+      for (const entry of entries) {
+        if (entry.isGone || entry.heardAt + this.#leaseMs > asOf) continue;
+        entry.isGone = true;
+        isChanged = true;
+      }
+      if (!listed.has(id) && entries.every(({ isGone }) => isGone)) this.#entries.delete(id);
     }
     if (isChanged) this.#changed();
   }
@@ -122,23 +135,21 @@ export class WorkerView {
   thaw(): void {
     if (!this.#isStale) return;
     this.#isStale = false;
-    for (const entry of this.#entries.values()) if (!entry.isGone) entry.heardAt = this.#now();
+    for (const entry of this.#living()) entry.heardAt = this.#now();
     this.#changed();
   }
 
-  #remove(isMeant: (entry: Entry) => boolean): void {
-    const meant = [...this.#entries].filter(([, entry]) => isMeant(entry));
-    for (const [key] of meant) this.#entries.delete(key);
-    if (meant.some(([, { isGone }]) => !isGone)) this.#changed();
+  #living(): Entry[] {
+    return [...this.#entries.values()].flat().filter(({ isGone }) => !isGone);
   }
 
   /** A worker that goes on although another one has been heard under its id since. */
-  #noteTwin({ announcement: { id, boot, name, address }, heardAt }: Entry): void {
-    const twin = [...this.#entries.values()].find((entry) =>
-      entry.announcement.id === id && entry.announcement.boot !== boot &&
-      entry.heardAt >= heardAt && !entry.isGone
-    );
-    if (!twin || this.#twins.has(id)) return;
+  #noteTwin(
+    { announcement: { id, name, address }, heardAt }: Entry,
+    others: readonly Entry[],
+  ): void {
+    const twin = others.find((entry) => entry.heardAt >= heardAt && !entry.isGone);
+    if (!twin || this.#twins.has(id) || this.#twins.size >= MAX_TWINS) return;
     this.#twins.add(id);
     const other = twin.announcement;
     this.#notice(

@@ -10,8 +10,12 @@ import type { JetStreamManager, Msg, Subscription } from "nats";
 import { TuttiError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
-import { decodeAnnouncement, WORKERS_BUCKET } from "../../shared/nats/worker_announcement.ts";
-import { bucketSubject, isDeletion, keyOf, readBucket } from "./read_bucket.ts";
+import {
+  decodeAnnouncement,
+  REFRESH_MS,
+  WORKERS_BUCKET,
+} from "../../shared/nats/worker_announcement.ts";
+import { bucketSubject, isDeletion, keyOf, listKeys, readEntries } from "./read_bucket.ts";
 import { WorkerView } from "./worker_view.ts";
 
 export interface WorkerWatchOptions {
@@ -108,13 +112,16 @@ export class WorkerWatch implements AsyncDisposable {
   /** Only a server that answers this is believed that a worker says nothing new. */
   async #readAll(): Promise<void> {
     const asOf = performance.now();
-    const entries = await readBucket(this.#jetStream, WORKERS_BUCKET);
+    const keys = await listKeys(this.#jetStream, WORKERS_BUCKET);
+    // Of those who spoke up just now there is nothing to learn.
+    const silent = keys.filter((key) => !this.view.hasHeard(key, asOf - 2 * REFRESH_MS));
+    const entries = await readEntries(this.#jetStream, WORKERS_BUCKET, silent);
     if (this.view.isStale) {
       this.view.thaw();
       this.#notice(`NATS at ${this.#nats.servers} is back`);
     }
     for (const { key, value } of entries) this.#take(key, value, { isLive: false });
-    this.view.expire(asOf, new Set(entries.map(({ key }) => key)));
+    this.view.expire(asOf, new Set(keys));
   }
 
   #subscribe(): void {

@@ -21,8 +21,8 @@ import { formatServerList } from "./server_list.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A server that answers no ping for two of these is taken for lost, ms. */
-const PING_INTERVAL_MS = 5_000;
+/** A server that leaves two pings in a row without an answer is taken for lost at the third, ms. */
+const PING_INTERVAL_MS = 2_000;
 /** Waits between attempts to reconnect: the first one, and the longest one, ms. */
 const RECONNECT_MIN_MS = 100;
 const RECONNECT_MAX_MS = 2_000;

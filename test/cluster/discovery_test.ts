@@ -52,7 +52,7 @@ testWithAnnounced("workers are listed, found by name or hash, and gone", EXPERTS
 
   await t.step("what cannot be found is told with what there is", async () => {
     const args = ["sample", "x", "--experts", "ronud,square", ...SHARED_PARTS];
-    const { stderr } = await home.expect(1, args, { env });
+    const { stderr } = await home.expect(3, args, { env });
     assert.match(
       stderr,
       /^error: No worker serves a model with name "ronud" \(did you mean "round"\?\): there are round /m,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { WorkerWatch } from "../../../coordinator/discovery/worker_watch.ts";
+import { LEASE_MS } from "../../../shared/nats/worker_announcement.ts";
 import { Registration } from "../../../worker/registration.ts";
 import { NatsServer, testWithNats } from "../../support/nats_server.ts";
 import { collectLines, natsAt, registeredWorker } from "../../support/registered_worker.ts";
@@ -10,16 +11,22 @@ testWithNats(
   async () => {
     await using server = await NatsServer.start();
     const [atWatch, atWorker] = [collectLines(), collectLines()];
-    await using watch = await WorkerWatch.open(await natsAt(server.url), atWatch);
+    await server.stop();
     await using registration = await Registration.open(await natsAt(server.url), atWorker);
     registration.start(registeredWorker("w1", "10.0.0.5:7070"));
+    assert.match(
+      atWorker.lines.shift()!,
+      /connecting failed: no NATS server answers there\. Check/,
+    );
+    await server.restart();
+    await using watch = await WorkerWatch.open(await natsAt(server.url), atWatch);
     const count = () => watch.view.workers()[0]?.count ?? 0;
     await eventually(() => count() > 0);
     for (const emptyStore of [false, true]) {
       await server.kill();
       await eventually(() => watch.view.isStale);
-      // Longer than a lease.
-      await new Promise((resolve) => setTimeout(resolve, 5_500));
+      // Once longer than a lease.
+      if (!emptyStore) await new Promise((resolve) => setTimeout(resolve, LEASE_MS + 500));
       assert.equal(watch.view.workers().length, 1);
       const before = count();
       await server.restart({ emptyStore });

@@ -42,3 +42,17 @@ testWithNats("a hundred reconnects leave no consumer on the server", async () =>
   const { state } = await jetStream.streams.info(`KV_${WORKERS_BUCKET}`);
   assert.equal(state.messages, 1);
 });
+
+testWithNats("connections that are half open are made anew", async () => {
+  await using server = await NatsServer.start();
+  await using proxy = new LinkProxy({ server: { hostname: "127.0.0.1", port: server.port } });
+  const url = `nats://${proxy.address}`;
+  await using watch = await WorkerWatch.open(await natsAt(url));
+  await using registration = await Registration.open(await natsAt(url));
+  registration.start(registeredWorker("w1", "10.0.0.5:7070"));
+  await eventually(() => watch.view.workers().length === 1);
+  const { count } = watch.view.workers()[0]!;
+  proxy.stall();
+  await eventually(() => watch.view.isStale);
+  await eventually(() => !watch.view.isStale && (watch.view.workers()[0]?.count ?? 0) > count);
+});

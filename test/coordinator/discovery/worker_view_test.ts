@@ -111,3 +111,16 @@ Deno.test("WorkerView keeps two workers of one id apart, and names them once", (
     /two workers have the id w1: "photo" at 10\.0\.0\.5:7070 and "anime" at/,
   );
 });
+
+Deno.test("WorkerView keeps what it knows when somebody makes workers up by the thousand", () => {
+  const { view, notices } = viewAt();
+  view.heard(announcement(), LIVE);
+  for (let i = 0; i < 5_000; i++) view.heard(announcement({ id: `made-up-${i}` }), LIVE);
+  assert.equal(view.workers().length, 4096);
+  view.heard(announcement({ count: 2, queueDepth: 7 }), LIVE);
+  assert.equal(view.workers().find(({ id }) => id === "w1")!.queueDepth, 7);
+  view.left("made-up-0");
+  view.heard(announcement({ id: "w2" }), LIVE);
+  assert.ok(view.workers().some(({ id }) => id === "w2"));
+  assert.deepEqual(notices, []);
+});
