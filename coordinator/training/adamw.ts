@@ -51,7 +51,7 @@ export function adamw(
   gradient: F32Tensor,
   { first, second }: Moments,
   update: number,
-  { learningRate, weightDecay, beta1, beta2, epsilon }: AdamwOptions = ADAMW_DEFAULTS,
+  options: AdamwOptions = ADAMW_DEFAULTS,
 ): AdamwUpdate {
   const { shape } = parameter;
   for (const other of [gradient, first, second]) {
@@ -61,18 +61,44 @@ export function adamw(
       );
     }
   }
+  const next = {
+    parameter: f32(shape, parameter.data.slice()),
+    first: f32(shape, first.data.slice()),
+    second: f32(shape, second.data.slice()),
+  };
+  const [values, m, v] = [next.parameter.data, next.first.data, next.second.data];
+  adamwInPlace(
+    { parameter: values, gradient: gradient.data, first: m, second: v },
+    update,
+    options,
+  );
+  return next;
+}
+
+/** Arrays of one length, of which an update writes all but the gradient. */
+export interface AdamwArrays {
+  readonly parameter: Float32Array;
+  readonly gradient: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+}
+
+/** The same update where the old values are; for all parameters of a model at once. */
+export function adamwInPlace(
+  { parameter, gradient, first, second }: AdamwArrays,
+  update: number,
+  { learningRate, weightDecay, beta1, beta2, epsilon }: AdamwOptions = ADAMW_DEFAULTS,
+): void {
   const kept = 1 - learningRate * weightDecay;
   const stepSize = learningRate / (1 - beta1 ** update);
   const rootOfCorrection = Math.sqrt(1 - beta2 ** update);
-  const next = { parameter: f32(shape), first: f32(shape), second: f32(shape) };
-  for (let i = 0; i < gradient.data.length; i++) {
-    const g = gradient.data[i]!;
-    const m = beta1 * first.data[i]! + (1 - beta1) * g;
-    const v = beta2 * second.data[i]! + (1 - beta2) * g * g;
-    next.first.data[i] = m;
-    next.second.data[i] = v;
-    const denominator = Math.sqrt(v) / rootOfCorrection + epsilon;
-    next.parameter.data[i] = kept * parameter.data[i]! - stepSize * m / denominator;
+  for (let i = 0; i < gradient.length; i++) {
+    const g = gradient[i]!;
+    const m = beta1 * first[i]! + (1 - beta1) * g;
+    const v = beta2 * second[i]! + (1 - beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    parameter[i] = kept * parameter[i]! -
+      stepSize * m / (Math.sqrt(v) / rootOfCorrection + epsilon);
   }
-  return next;
 }

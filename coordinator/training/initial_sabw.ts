@@ -8,9 +8,10 @@
 import { toAligned } from "../../shared/lane/aligned_memory.ts";
 import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
 import { sabwParameters } from "../../shared/models/sabw_training.ts";
-import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { SabwExperts } from "../sampling/sabw_folder.ts";
 import { SeededDraws } from "./seeded_draws.ts";
+import { torchDefault } from "./torch_defaults.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";
 
 /** What a user may choose. The paper's are 128, 2 and 8 (SPEC 1.2). */
@@ -40,7 +41,8 @@ export function initialSabw(
     const shapes = sabwParameters(config);
     const parameters = new Map([...shapes].map(([key, shape]) => {
       const draws = new SeededDraws(seed, ["initial", `aggregator_${j}.${key}`]);
-      return [key, toAligned(initialValue(key, shape, shapes, draws)) as F32Tensor];
+      const value = key === "conv_out.weight" ? f32(shape) : torchDefault(key, shapes, draws);
+      return [key, toAligned(value) as F32Tensor];
     }));
     return { block, config, parameters };
   });
@@ -50,24 +52,4 @@ function groupsOf(hiddenSize: number): number {
   let groups = Math.min(MOST_GROUPS, Math.max(1, Math.floor(hiddenSize / CHANNELS_PER_GROUP)));
   while (hiddenSize % groups !== 0) groups--;
   return groups;
-}
-
-/** Norms 1 and 0; other layers uniform within one over the root of their inputs (torch's Linear and Conv2d). */
-function initialValue(
-  key: string,
-  shape: Shape,
-  shapes: ReadonlyMap<string, Shape>,
-  draws: SeededDraws,
-): F32Tensor {
-  const value = f32(shape);
-  const weight = shapes.get(key.replace(/bias$/, "weight"))!;
-  const isNorm = weight.length === 1;
-  if (key === "conv_out.weight") return value;
-  if (isNorm) {
-    if (key.endsWith("weight")) value.data.fill(1);
-    return value;
-  }
-  const bound = 1 / Math.sqrt(elementCount(weight.slice(1)));
-  for (let i = 0; i < value.data.length; i++) value.data[i] = bound * (2 * draws.uniform() - 1);
-  return value;
 }

@@ -26,7 +26,13 @@ export function clipTextGraph(
   name = "text_encoder",
 ): Graph {
   const g = new GraphBuilder(name);
-  const { last, penultimate } = encoderLayers(g, config, weights, config.numLayers);
+  const { last, penultimate } = encoderLayers(
+    g,
+    config,
+    weights,
+    idsInput(g, config),
+    config.numLayers,
+  );
   g.output("penultimate_hidden_state", penultimate);
   g.output("last_hidden_state", finalLayerNorm(g, config, weights, last));
   return g.build();
@@ -45,8 +51,23 @@ export function shortClipTextGraph(
   numLayers: number,
 ): Graph {
   const g = new GraphBuilder(name);
-  g.output("hidden_state", encoderLayers(g, config, weights, numLayers).last);
+  g.output("hidden_state", encoderLayers(g, config, weights, idsInput(g, config), numLayers).last);
   return g.build();
+}
+
+/**
+ * The last hidden state as a part of a graph, f32 `[B, L, D]`.
+ *
+ * @param inputIds int64 `[B, L]`
+ */
+export function clipTextStates(
+  g: GraphBuilder,
+  config: ClipTextConfig,
+  weights: Weights,
+  inputIds: Value,
+): Value {
+  const { last } = encoderLayers(g, config, weights, inputIds, config.numLayers);
+  return finalLayerNorm(g, config, weights, last);
 }
 
 /** The final layer norm alone. Input: `hidden_state` f32 `[B, L, D]`. Output: `last_hidden_state` f32 `[B, L, D]`. */
@@ -70,17 +91,21 @@ function finalLayerNorm(
   return layerNorm(g, weights.scope("text_model", "final_layer_norm"), x, config.layerNormEps);
 }
 
+function idsInput(g: GraphBuilder, { maxLength }: ClipTextConfig): Value {
+  return g.input("input_ids", "int64", ["B", maxLength]);
+}
+
 /** Embeddings and the first `numLayers` layers: their output, and the input of the last one of them. */
 function encoderLayers(
   g: GraphBuilder,
   config: ClipTextConfig,
   weights: Weights,
+  inputIds: Value,
   numLayers: number,
 ): { readonly last: Value; readonly penultimate: Value } {
   const { hiddenSize, maxLength, vocabSize } = config;
   const text = weights.scope("text_model");
   const embeddings = text.scope("embeddings");
-  const inputIds = g.input("input_ids", "int64", ["B", maxLength]);
   const tokens = Gather(
     g,
     embeddings.tensor(g, "token_embedding.weight", [vocabSize, hiddenSize]),

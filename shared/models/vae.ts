@@ -5,6 +5,7 @@
  * @module
  */
 
+import { mulDims } from "../onnx/dim.ts";
 import { type Graph, GraphBuilder, type Value } from "../onnx/graph.ts";
 import { Add, Mul } from "../onnx/ops/elementwise.ts";
 import {
@@ -38,9 +39,23 @@ export function vaeEncoderGraph(
   lowering: Lowering = "fused",
 ): Graph {
   const g = new GraphBuilder("vae_encoder");
+  const image = g.input("image", "float32", ["B", config.inChannels, "H", "W"]);
+  const { mean, logvar } = encodeImage(g, config, weights, image, lowering);
+  g.output("mean", mean);
+  g.output("logvar", logvar);
+  return g.build();
+}
+
+/** The encoder as a part of a graph. */
+export function encodeImage(
+  g: GraphBuilder,
+  config: VaeConfig,
+  weights: Weights,
+  image: Value,
+  lowering: Lowering,
+): { readonly mean: Value; readonly logvar: Value } {
   const { blockOutChannels, layersPerBlock, latentChannels, normNumGroups: groups } = config;
   const encoder = weights.scope("encoder");
-  const image = g.input("image", "float32", ["B", config.inChannels, "H", "W"]);
   let h = conv3x3(g, encoder.scope("conv_in"), image, blockOutChannels[0]!);
   blockOutChannels.forEach((outChannels, level) => {
     const block = encoder.scope("down_blocks", level);
@@ -61,9 +76,7 @@ export function vaeEncoderGraph(
   h = conv3x3(g, encoder.scope("conv_out"), h, 2 * latentChannels);
   const moments = conv1x1(g, weights.scope("quant_conv"), h, 2 * latentChannels);
   const [mean, logvar] = Split(g, moments, 1, 2);
-  g.output("mean", mean!);
-  g.output("logvar", logvar!);
-  return g.build();
+  return { mean: mean!, logvar: logvar! };
 }
 
 /** Input: `latents` f32 `[B, 4, h, w]`, already divided by the scaling factor. Output: `image` f32 `[B, 3, 8h, 8w]`, not clamped. */
@@ -73,10 +86,22 @@ export function vaeDecoderGraph(
   lowering: Lowering = "fused",
 ): Graph {
   const g = new GraphBuilder("vae_decoder");
+  const latents = g.input("latents", "float32", ["B", config.latentChannels, "H", "W"]);
+  g.output("image", decodeLatents(g, config, weights, latents, lowering));
+  return g.build();
+}
+
+/** The decoder as a part of a graph. */
+export function decodeLatents(
+  g: GraphBuilder,
+  config: VaeConfig,
+  weights: Weights,
+  latents: Value,
+  lowering: Lowering,
+): Value {
   const { latentChannels, layersPerBlock, normNumGroups: groups } = config;
   const channels = [...config.blockOutChannels].reverse();
   const decoder = weights.scope("decoder");
-  const latents = g.input("latents", "float32", ["B", latentChannels, "H", "W"]);
   let h = conv1x1(g, weights.scope("post_quant_conv"), latents, latentChannels);
   h = conv3x3(g, decoder.scope("conv_in"), h, channels[0]!);
   h = midBlock(g, decoder.scope("mid_block"), h, groups, lowering);
@@ -90,11 +115,10 @@ export function vaeDecoderGraph(
       });
     }
     if (level === channels.length - 1) return;
-    h = conv3x3(g, block.scope("upsamplers", 0, "conv"), upsample2x(g, h, level), outChannels);
+    h = conv3x3(g, block.scope("upsamplers", 0, "conv"), upsample2x(g, h), outChannels);
   });
   h = silu(g, groupNorm(g, decoder.scope("conv_norm_out"), h, groups, EPSILON));
-  g.output("image", conv3x3(g, decoder.scope("conv_out"), h, config.outChannels));
-  return g.build();
+  return conv3x3(g, decoder.scope("conv_out"), h, config.outChannels);
 }
 
 /** resnet, single-head attention over the pixels, resnet. */
@@ -125,8 +149,9 @@ function midBlock(
 }
 
 /** Nearest-neighbour up-sampling to twice the size. */
-function upsample2x(g: GraphBuilder, x: Value, level: number): Value {
+function upsample2x(g: GraphBuilder, x: Value): Value {
   const size = Slice(g, ShapeOf(g, x), 0, 2, 4);
   const target = Mul(g, size, g.constant(i64([1], [2]), "two"));
-  return ResizeNearest(g, x, target, [`${2 ** (level + 1)}*H`, `${2 ** (level + 1)}*W`]);
+  const twice = (axis: number) => mulDims([2, x.shape[axis]!]);
+  return ResizeNearest(g, x, target, [twice(2), twice(3)]);
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Dim } from "../../onnx/dim.ts";
 import { type Graph, GraphBuilder, type Value } from "../../onnx/graph.ts";
 import { Concat, ResizeNearest } from "../../onnx/ops/movement.ts";
 import type { UNetConfig } from "../config/unet_config.ts";
@@ -25,6 +26,26 @@ export function timeEmbedDim(config: UNetConfig): number {
   return 4 * config.blockOutChannels[0]!;
 }
 
+/** What flows into a block, as far as the block needs it. */
+export interface UNetBlockInputs {
+  /** `[B, C, H, W]` */
+  readonly hiddenStates: Value;
+  /** `[B, Dt]` */
+  readonly temb?: Value;
+  /** `[B, L, D]` */
+  readonly encoderHiddenStates?: Value;
+  /** The skip, `[B, C', H, W]`. */
+  readonly residual?: Value;
+  readonly target?: UpsamplingTarget;
+}
+
+/** What an up-sampling goes to. */
+export interface UpsamplingTarget {
+  /** int64 `[2]` */
+  readonly size: Value;
+  readonly dims: readonly [Dim, Dim];
+}
+
 export function unetBlockGraph(
   block: UNetBlock,
   config: UNetConfig,
@@ -32,18 +53,40 @@ export function unetBlockGraph(
   lowering: Lowering = "fused",
 ): Graph {
   const g = new GraphBuilder(block.id);
+  const inputs: UNetBlockInputs = {
+    hiddenStates: g.input("hidden_states", "float32", ["B", block.inChannels, "H", "W"]),
+    ...(block.resnets.length > 0 && {
+      temb: g.input("temb", "float32", ["B", timeEmbedDim(config)]),
+    }),
+    ...(block.attention && {
+      encoderHiddenStates: g.input("encoder_hidden_states", "float32", [
+        "B",
+        "L",
+        config.crossAttentionDim,
+      ]),
+    }),
+    ...(block.skipFrom && {
+      residual: g.input("residual", "float32", ["B", block.skipChannels, "H", "W"]),
+    }),
+    ...(block.upsampler && {
+      target: { size: g.input("target_size", "int64", [2]), dims: ["TH", "TW"] as const },
+    }),
+  };
+  g.output("output", unetBlock(g, block, config, weights, inputs, lowering));
+  return g.build();
+}
+
+/** A block as a part of a graph. */
+export function unetBlock(
+  g: GraphBuilder,
+  block: UNetBlock,
+  config: UNetConfig,
+  weights: Weights,
+  { hiddenStates, temb, encoderHiddenStates, residual, target }: UNetBlockInputs,
+  lowering: Lowering,
+): Value {
   const { normNumGroups: groups, normEps: epsilon } = config;
-  let h = g.input("hidden_states", "float32", ["B", block.inChannels, "H", "W"]);
-  const temb = block.resnets.length > 0
-    ? g.input("temb", "float32", ["B", timeEmbedDim(config)])
-    : undefined;
-  const context = block.attention
-    ? g.input("encoder_hidden_states", "float32", ["B", "L", config.crossAttentionDim])
-    : undefined;
-  if (block.skipFrom) {
-    const residual = g.input("residual", "float32", ["B", block.skipChannels, "H", "W"]);
-    h = Concat(g, [h, residual], 1);
-  }
+  let h = residual ? Concat(g, [hiddenStates, residual], 1) : hiddenStates;
 
   const outChannels = config.blockOutChannels[block.level]!;
   const resnet = (location: string, x: Value) =>
@@ -53,7 +96,7 @@ export function unetBlockGraph(
   if (block.kind === "conv_in") h = conv3x3(g, weights.scope("conv_in"), h, outChannels);
   if (firstResnet) h = resnet(firstResnet, h);
   if (block.attention) {
-    h = transformer2DModel(g, weights.scope(block.attention), h, context!, {
+    h = transformer2DModel(g, weights.scope(block.attention), h, encoderHiddenStates!, {
       heads: config.numHeads[block.level]!,
       depth: config.transformerLayers[block.level]!,
       groups,
@@ -66,14 +109,12 @@ export function unetBlockGraph(
     h = conv3x3(g, weights.scope(block.downsampler), h, outChannels, { stride: 2 });
   }
   if (block.upsampler) {
-    const targetSize = g.input("target_size", "int64", [2]);
-    h = ResizeNearest(g, h, targetSize, ["TH", "TW"]);
+    h = ResizeNearest(g, h, target!.size, target!.dims);
     h = conv3x3(g, weights.scope(block.upsampler), h, outChannels);
   }
   if (block.isOutput) {
     h = silu(g, groupNorm(g, weights.scope("conv_norm_out"), h, groups, epsilon));
     h = conv3x3(g, weights.scope("conv_out"), h, block.outChannels);
   }
-  g.output("output", h);
-  return g.build();
+  return h;
 }

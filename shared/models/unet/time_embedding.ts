@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Graph, GraphBuilder } from "../../onnx/graph.ts";
+import { type Graph, GraphBuilder, type Value } from "../../onnx/graph.ts";
 import { Add } from "../../onnx/ops/elementwise.ts";
 import { f32, type F32Tensor } from "../../tensor/tensor.ts";
 import type { UNetConfig } from "../config/unet_config.ts";
@@ -47,20 +47,30 @@ export function timestepEmbedding(
  */
 export function timeEmbeddingGraph(config: UNetConfig, weights: Weights): Graph {
   const g = new GraphBuilder("time_embedding");
+  const timeProj = g.input("time_proj", "float32", ["T", config.blockOutChannels[0]!]);
+  const addedCond = config.addition
+    ? g.input("added_cond", "float32", ["T", config.addition.inputDim])
+    : undefined;
+  g.output("temb", timeEmbedding(g, config, weights, timeProj, addedCond));
+  return g.build();
+}
+
+/** The same as a part of a graph. */
+export function timeEmbedding(
+  g: GraphBuilder,
+  config: UNetConfig,
+  weights: Weights,
+  timeProj: Value,
+  addedCond?: Value,
+): Value {
   const width = timeEmbedDim(config);
-  const mlp = (scope: Weights, x: ReturnType<GraphBuilder["input"]>) =>
+  const mlp = (scope: Weights, x: Value) =>
     linear(
       g,
       scope.scope("linear_2"),
       silu(g, linear(g, scope.scope("linear_1"), x, width)),
       width,
     );
-  const timeProj = g.input("time_proj", "float32", ["T", config.blockOutChannels[0]!]);
-  let temb = mlp(weights.scope("time_embedding"), timeProj);
-  if (config.addition) {
-    const addedCond = g.input("added_cond", "float32", ["T", config.addition.inputDim]);
-    temb = Add(g, temb, mlp(weights.scope("add_embedding"), addedCond));
-  }
-  g.output("temb", temb);
-  return g.build();
+  const temb = mlp(weights.scope("time_embedding"), timeProj);
+  return addedCond ? Add(g, temb, mlp(weights.scope("add_embedding"), addedCond)) : temb;
 }

@@ -30,6 +30,13 @@ export const sigmoid: VjpRule = (g, { outputs: [s] }, [dy]) => [
   () => Mul(g, dy, Sub(g, s!, Mul(g, s!, s!))),
 ];
 
+export const exp: VjpRule = (g, { outputs: [y] }, [dy]) => [() => Mul(g, dy, y!)];
+
+/** y' = 1 / (2 y). */
+export const sqrt: VjpRule = (g, { outputs: [y] }, [dy]) => [
+  () => Div(g, Mul(g, dy, scalar(g, 0.5, dy)), y!),
+];
+
 /**
  * y = x Phi(x), with Phi the normal distribution: y' = Phi(x) + x phi(x)
  * = (1 + erf(u) + 2 / sqrt(pi) u exp(-u^2)) / 2 with u = x / sqrt(2).

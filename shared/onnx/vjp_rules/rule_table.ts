@@ -2,7 +2,7 @@
 
 import type { OpName } from "../op_name.ts";
 import { conv } from "./convolution.ts";
-import { add, cast, div, gelu, identity, mul, sigmoid, sub } from "./elementwise.ts";
+import { add, cast, div, exp, gelu, identity, mul, sigmoid, sqrt, sub } from "./elementwise.ts";
 import { gemm, matMul } from "./linalg.ts";
 import { concat, gather, reshape, resizeNearest, slice, split, transpose } from "./movement.ts";
 import { instanceNormalization, layerNormalization, softmax } from "./normalization.ts";
@@ -21,7 +21,7 @@ export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
   ConvTranspose: IN_DERIVATIVES_ONLY,
   Div: div,
   Erf: IN_DERIVATIVES_ONLY,
-  Exp: IN_DERIVATIVES_ONLY,
+  Exp: exp,
   EyeLike: IN_DERIVATIVES_ONLY,
   Gather: gather,
   Gelu: gelu,
@@ -45,7 +45,7 @@ export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
   Slice: slice,
   Softmax: softmax,
   Split: split,
-  Sqrt: IN_DERIVATIVES_ONLY,
+  Sqrt: sqrt,
   Sub: sub,
   Transpose: transpose,
 };

@@ -36,6 +36,23 @@ for (const [name, kernel, options] of FORMS) {
   });
 }
 
+for (const [name, kernel, options] of FORMS) {
+  Deno.test(`Conv ${name} of a known size: gradients of image, weights and bias`, async () => {
+    for (const [height, width] of [[6, 8], [7, 5], [3, 3]] as const) {
+      const graph = graphOf(
+        "float32",
+        { x: [2, 2, height, width], weight: [3, 2, kernel, kernel], bias: [3] },
+        (g, x, weight, bias) => Conv(g, x!, weight!, bias, options),
+      );
+      await checkGradients(graph, {
+        x: randomFloats("float32", [2, 2, height, width], 1),
+        weight: randomFloats("float32", [3, 2, kernel, kernel], 2),
+        bias: randomFloats("float32", [3], 3),
+      }, LINEAR);
+    }
+  });
+}
+
 Deno.test("the gradient of an image under a stride-1 convolution is a convolution, and nothing is computed again", () => {
   const ops = vjpGraph(convGraph(3, { pads: [1, 1, 1, 1] }), { wrt: ["x"] }).nodes
     .map(({ op }) => op);

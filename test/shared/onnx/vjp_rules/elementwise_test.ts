@@ -3,9 +3,11 @@ import {
   Add,
   Cast,
   Div,
+  Exp,
   Gelu,
   Mul,
   Sigmoid,
+  Sqrt,
   Sub,
 } from "../../../../shared/onnx/ops/elementwise.ts";
 import { DTYPES } from "../../../../shared/tensor/dtype.ts";
@@ -48,6 +50,15 @@ Deno.test("Sigmoid: gradient, small and large arguments", async () => {
     const x = randomFloats("float64", [40], 3, { gain });
     await checkGradients(unary(Sigmoid, "float64"), { x });
   }
+});
+
+Deno.test("Exp: gradient", async () => {
+  await checkGradients(unary(Exp, "float64"), { x: randomFloats("float64", [40], 5) });
+});
+
+Deno.test("Sqrt: gradient, away from 0", async () => {
+  const x = randomFloats("float64", [40], 6, { shift: 1.5 });
+  await checkGradients(unary(Sqrt, "float64"), { x });
 });
 
 Deno.test("Gelu: gradient, small and large arguments", async () => {
