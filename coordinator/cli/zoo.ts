@@ -21,6 +21,7 @@ import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { shapesCommand } from "./zoo_shapes.ts";
 import { sheetCommand } from "./zoo_sheet.ts";
+import { trainZooCommand } from "./zoo_train.ts";
 
 interface RandomFlags {
   readonly family: Family;
@@ -52,7 +53,8 @@ export function zooCommand(): Command {
     .description(
       "Makes models, data to train with, and a contact sheet of what the bundled ones draw.",
     )
-    .addCommand(randomCommand()).addCommand(shapesCommand()).addCommand(sheetCommand());
+    .addCommand(trainZooCommand()).addCommand(randomCommand()).addCommand(shapesCommand())
+    .addCommand(sheetCommand());
 }
 
 function randomCommand(): Command {

@@ -1,12 +1,9 @@
 /** `tutti zoo shapes`: pictures of coloured shapes with captions, to train and measure with. @module */
 
 import { Command, Option } from "commander";
-import { join } from "node:path";
-import { throwIfAborted } from "../../shared/errors.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
-import { encodePng } from "../image/png.ts";
-import { SeededDraws } from "../training/seeded_draws.ts";
-import { drawScene, randomScene, type Shape, SHAPE_NAMES } from "../zoo/shapes.ts";
+import { type Shape, SHAPE_NAMES } from "../zoo/shapes.ts";
+import { writeScenes } from "../zoo/write_scenes.ts";
 import { listOf, seed, share, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 
@@ -53,19 +50,10 @@ export function shapesCommand(): Command {
 async function runShapes(folder: string, flags: ShapesFlags): Promise<void> {
   using interrupt = onInterrupt();
   const { count, seed, size, shapes, pairs, textured, json } = flags;
-  await Deno.mkdir(folder, { recursive: true });
-  const lines: string[] = [];
-  for (let i = 0; i < count; i++) {
-    throwIfAborted(interrupt.signal);
-    const draws = new SeededDraws(seed, ["scene", i]);
-    const scene = randomScene(draws, { pairs, textured, ...(shapes && { shapes }) });
-    const name = `${String(i).padStart(6, "0")}.png`;
-    const text = { caption: scene.caption };
-    await Deno.writeFile(join(folder, name), encodePng({ ...drawScene(scene, size), text }));
-    lines.push(JSON.stringify({ image_file: name, text: scene.caption }));
-  }
-  const captions = join(folder, "captions.jsonl");
-  await Deno.writeTextFile(captions, `${lines.join("\n")}\n`);
+  const captions = await writeScenes(folder, {
+    ...{ count, seed, size, pairs, textured, signal: interrupt.signal },
+    ...(shapes && { shapes }),
+  });
   if (json) printJson({ count, seed, size, captions });
   else printLine(`${count} pictures: ${captions}`);
 }

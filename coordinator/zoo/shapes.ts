@@ -174,6 +174,9 @@ function backgroundAt({ texture, ground }: Scene, x: number, y: number): Rgb {
 /** Share of the pixel whose upper left corner is at (x, y) that the shape covers. */
 function coverage(object: SceneObject, x: number, y: number, pixel: number): number {
   const isInside = SHAPES[object.shape];
+  const distance = (value: number, middle: number) => Math.abs(value + pixel / 2 - middle);
+  const reach = object.radius + pixel / 2;
+  if (distance(x, object.x) > reach || distance(y, object.y) > reach) return 0;
   let count = 0;
   for (let i = 0; i < SUBPIXELS; i++) {
     for (let j = 0; j < SUBPIXELS; j++) {
