@@ -71,8 +71,11 @@ export class Discovery implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ms);
     const end = this.view.onChange(resolve);
-    signal?.addEventListener("abort", () => resolve(), { once: true });
+    const onAbort = () => resolve();
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) resolve();
     await promise;
+    signal?.removeEventListener("abort", onAbort);
     clearTimeout(timer);
     end();
   }

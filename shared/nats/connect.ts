@@ -16,7 +16,6 @@ import { throwIfAborted, TuttiError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
 import { natsError } from "./nats_errors.ts";
 import type { NatsOptions } from "./nats_options.ts";
-export { type NatsOptions, natsOptions } from "./nats_options.ts";
 import { formatServerList } from "./server_list.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
