@@ -16,6 +16,7 @@ import { type DeviceFlags, deviceOption, precisionOption } from "../shared/devic
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
+import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
@@ -34,6 +35,7 @@ interface WorkerFlags extends DeviceFlags, RegistrationFlags {
   readonly name?: string;
   readonly listen: string;
   readonly insecure: boolean;
+  readonly http?: string;
   readonly lanes: number;
   readonly threads?: number;
   readonly maxSessions: number;
@@ -57,6 +59,7 @@ Examples:
   tutti worker --model models/dreamy
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
+  tutti worker --model models/dreamy --http 127.0.0.1:7860
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
   tutti worker --model models/dreamy --listen 0.0.0.0:7070 --insecure --nats nats://nats:4222 --advertise gpu-1:7070`;
 
@@ -75,6 +78,10 @@ export function workerCommand(): Command {
       "127.0.0.1:7070",
     )
     .option("--insecure", "listen where other machines can connect, without authentication", false)
+    .option(
+      "--http <host:port>",
+      "serve /live, /ready, /status and /metrics (for Prometheus) there; port 0 takes a free one",
+    )
     .addOption(deviceOption("what computes"))
     .addOption(precisionOption("the expert computes"))
     .option(
@@ -166,6 +173,7 @@ export function workerCommand(): Command {
 
 async function runWorker(flags: WorkerFlags): Promise<void> {
   parseListenAddress(flags.listen, flags.insecure);
+  if (flags.http !== undefined) parseHttpAddress(flags.http, flags.insecure);
   await using registration = await openRegistration(flags);
   const { model, precision, name } = flags;
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
@@ -193,6 +201,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       expert: opening,
       listen: flags.listen,
       insecure: flags.insecure,
+      ...(flags.http !== undefined && { http: flags.http }),
       lanes,
       planes: flags.planes,
       planePort: flags.planePort,
@@ -228,15 +237,17 @@ function unetConfigJson(model: string): Promise<string> {
 }
 
 function readyLine(
-  { address }: RunningWorker,
+  { address, httpAddress: http }: RunningWorker,
   { name, modelHash, loras, fingerprint: { device, precision } }: ExpertDescription,
   json: boolean,
 ): string {
   return json
-    ? JSON.stringify({ event: "ready", address, modelHash, name, loras, device, precision })
+    ? JSON.stringify({ event: "ready", address, http, modelHash, name, loras, device, precision })
     : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${
       loras.map((lora) => ` with LoRA ${lora.name}:${lora.weight}`).join("")
-    } on ${device} in ${precision}. Ctrl-C stops it`;
+    } on ${device} in ${precision}${
+      http === undefined ? "" : `; health and metrics at http://${http}`
+    }. Ctrl-C stops it`;
 }
 
 /** How a worker is told to end. */

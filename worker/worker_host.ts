@@ -14,6 +14,7 @@ import { retryAfter } from "./admission/refusal.ts";
 import { SessionAdmission } from "./admission/session_admission.ts";
 import { SessionRegistry } from "./admission/session_registry.ts";
 import { LoadMeter } from "./load_meter.ts";
+import { WorkerMetrics } from "./metrics/worker_metrics.ts";
 import type { PlaneHost } from "./plane/plane_host.ts";
 
 export interface WorkerHostOptions {
@@ -29,6 +30,10 @@ export class WorkerHost {
   readonly admission: SessionAdmission;
   readonly load: LoadMeter;
   readonly planes: PlaneHost;
+  readonly metrics = new WorkerMetrics({
+    status: () => this.status(),
+    description: () => this.#expert?.description,
+  });
   readonly #configJson: string;
   readonly #startedAt = performance.now();
   readonly #drain = new AbortController();
@@ -141,6 +146,7 @@ export class WorkerHost {
       arenaBytesUsed: this.sessions.usedBytes,
       arenaBytesLeft: this.sessions.leftBytes,
       residentBytes: Deno.memoryUsage().rss,
+      ...this.metrics.totals,
     };
   }
 

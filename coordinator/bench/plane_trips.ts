@@ -37,7 +37,7 @@ export type Numbers = F32Tensor["data"];
 
 /** One end of a plane. */
 export interface Trip {
-  send(sequence: number, source: Numbers): Promise<void>;
+  send(sequence: number, source: Numbers): Promise<unknown>;
   /** @returns the tensor: `target`, or the memory in which it lies already. Valid until the next trip */
   receive(sequence: number, target: Numbers): Promise<Numbers>;
 }

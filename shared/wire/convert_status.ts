@@ -30,6 +30,9 @@ export interface WorkerStatus {
   readonly arenaBytesLeft: number;
   /** Resident memory of the process. */
   readonly residentBytes: number;
+  /** Blocks that sessions have run, and the time in their graphs: rates follow from two readings. */
+  readonly blocksRun: number;
+  readonly computeSeconds: number;
 }
 
 export interface SessionSummary {
@@ -87,6 +90,8 @@ export function statusFromMessage(message: unknown): WorkerStatus {
     arenaBytesUsed: fields.whole("arenaBytesUsed", 0),
     arenaBytesLeft: fields.whole("arenaBytesLeft", 0),
     residentBytes: fields.whole("residentBytes", 0),
+    blocksRun: fields.whole("blocksRun", 0),
+    computeSeconds: fields.number("computeSeconds"),
   };
 }
 

@@ -14,12 +14,22 @@ import { gradientsToMessage, resultToMessage } from "../../shared/wire/convert_s
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { planeLost, type SessionPlane } from "../../shared/wire/plane/session_plane.ts";
 import type { CommandStream } from "../rpc/command_stream.ts";
+import { type Passage, passageOf } from "./passage.ts";
 
 export interface PlaneTrafficOptions {
   /** What a block's output is to be on the way. */
   readonly dtypeOf: (block: string) => WireDtype;
   /** Longest wait for a tensor that was announced, seconds. */
   readonly idleLimitSeconds: number;
+  /** Told of a plane that is given up, and why. */
+  readonly onLost?: (plane: PlaneKind, error: TuttiError) => void;
+}
+
+/** A tensor that has come, and how. */
+export interface Received {
+  /** In the session's memory. */
+  readonly tensor: F32Tensor;
+  readonly passage: Passage;
 }
 
 export class PlaneTraffic {
@@ -47,7 +57,7 @@ export class PlaneTraffic {
   }
 
   /**
-   * A tensor that was announced, in the session's memory.
+   * Takes a tensor that was announced.
    *
    * @param name of the tensor, for errors
    * @param locate where the session wants it
@@ -57,7 +67,8 @@ export class PlaneTraffic {
     name: string,
     head: TensorHead,
     locate: () => F32Tensor | undefined,
-  ): Promise<F32Tensor> {
+  ): Promise<Received> {
+    const began = performance.now();
     const plane = this.#plane;
     if (!plane) {
       throw new TuttiError(
@@ -78,22 +89,34 @@ export class PlaneTraffic {
       if (plane.refuse()) throw error;
       throw this.#lose(plane, error);
     }
-    await this.#whileThere(plane, (signal) => plane.receive(target, head, signal));
-    return target;
+    const codecMs = await this.#whileThere(
+      plane,
+      (signal) => plane.receive(target, head, signal),
+    );
+    return {
+      tensor: target,
+      passage: passageOf(plane.kind, head, performance.now() - began, codecMs),
+    };
   }
 
   /** Tells the client that the range is done, and hands it the result. */
-  async answer(last: string, { hiddenStates, computeMs, queueMs }: ForwardResult): Promise<void> {
+  async answer(
+    last: string,
+    { hiddenStates, computeMs, queueMs }: ForwardResult,
+  ): Promise<Passage> {
+    const began = performance.now();
     const plane = this.#plane;
     if (!plane) {
-      return await this.#stream.send(
-        resultToMessage({ output: { hiddenStates }, computeMs, queueMs }),
-      );
+      await this.#stream.send(resultToMessage({ output: { hiddenStates }, computeMs, queueMs }));
+      const { byteLength: bytes } = hiddenStates.data;
+      const wireMs = performance.now() - began;
+      return { plane: "message", wireDtype: "f32", bytes, codecMs: 0, wireMs };
     }
     const wireDtype = plane.kind === "shm" ? "f32" : this.#options.dtypeOf(last);
     const head = this.#head(hiddenStates, wireDtype);
     await this.#stream.send(resultToMessage({ output: { head }, computeMs, queueMs }));
-    await this.#send(plane, [[hiddenStates, head]]);
+    const codecMs = await this.#send(plane, [[hiddenStates, head]]);
+    return passageOf(plane.kind, head, performance.now() - began, codecMs);
   }
 
   /** Tells the client that a range of the way back is done, and hands it the gradients. */
@@ -125,18 +148,21 @@ export class PlaneTraffic {
     return { shape, wireDtype, sequence: this.#sent++ };
   }
 
+  /** @returns milliseconds that the codec took */
   async #send(
     plane: SessionPlane,
     tensors: readonly (readonly [F32Tensor, TensorHead])[],
-  ): Promise<void> {
+  ): Promise<number> {
+    let codecMs = 0;
     try {
       for (const [tensor, head] of tensors) {
-        await this.#whileThere(plane, (signal) => plane.send(tensor, head, signal));
+        codecMs += await this.#whileThere(plane, (signal) => plane.send(tensor, head, signal));
       }
     } catch (error) {
       // The client has its answer, and notices by itself that the tensor does not come.
       if (plane.kind === "grpc") throw error;
     }
+    return codecMs;
   }
 
   /** A tensor that is refused for another reason has come all the same: the next one has the next number. */
@@ -148,8 +174,8 @@ export class PlaneTraffic {
   /** Gives the plane up if the work on it fails, the client goes, or nothing moves for too long. */
   async #whileThere(
     plane: SessionPlane,
-    work: (signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+    work: (signal: AbortSignal) => Promise<number>,
+  ): Promise<number> {
     const { gone } = this.#stream;
     const { idleLimitSeconds } = this.#options;
     const stop = new AbortController();
@@ -157,7 +183,7 @@ export class PlaneTraffic {
     const timer = setTimeout(abort, idleLimitSeconds * 1000);
     gone.addEventListener("abort", abort);
     try {
-      await work(stop.signal);
+      return await work(stop.signal);
     } catch (error) {
       const isSilent = stop.signal.aborted && !gone.aborted;
       throw this.#lose(plane, isSilent ? silenceError(idleLimitSeconds) : error);
@@ -169,7 +195,9 @@ export class PlaneTraffic {
 
   #lose(plane: SessionPlane, error: unknown): TuttiError {
     this.close();
-    return planeLost(plane.kind, error);
+    const lost = planeLost(plane.kind, error);
+    this.#options.onLost?.(plane.kind, lost);
+    return lost;
   }
 }
 

@@ -79,13 +79,13 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
   };
 
   return {
-    describe: unaryHandler(host, () => descriptionToMessage(host.describe())),
-    getStatus: unaryHandler(host, () => statusToMessage(host.status())),
-    listSessions: unaryHandler(host, () => sessionsToMessage(host.sessions.list())),
-    encodeText: unaryHandler(host, encodeText),
-    embedTimesteps: unaryHandler(host, embedTimesteps),
-    forwardBlock: unaryHandler(host, forwardBlock),
-    backwardBlock: unaryHandler(host, backwardBlock),
+    describe: unaryHandler(host, "Describe", () => descriptionToMessage(host.describe())),
+    getStatus: unaryHandler(host, "GetStatus", () => statusToMessage(host.status())),
+    listSessions: unaryHandler(host, "ListSessions", () => sessionsToMessage(host.sessions.list())),
+    encodeText: unaryHandler(host, "EncodeText", encodeText),
+    embedTimesteps: unaryHandler(host, "EmbedTimesteps", embedTimesteps),
+    forwardBlock: unaryHandler(host, "ForwardBlock", forwardBlock),
+    backwardBlock: unaryHandler(host, "BackwardBlock", backwardBlock),
     session: sessionHandler(host),
   };
 }

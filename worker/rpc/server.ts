@@ -10,7 +10,12 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
-import { formatAddress } from "../../shared/wire/address.ts";
+import {
+  parseHttpAddress,
+  startWatchServer,
+  type WatchServer,
+} from "../../shared/http/watch_server.ts";
+import { type Address, formatAddress } from "../../shared/wire/address.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
 import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
@@ -25,6 +30,7 @@ import { reflectedPackage, WORKER_SERVICE, workerService } from "../../shared/wi
 import { PLANE_KINDS, type PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "../listen_address.ts";
 import { PlaneHost } from "../plane/plane_host.ts";
+import { watchWorker } from "../watch.ts";
 import { WorkerHost } from "../worker_host.ts";
 import { workerHandlers } from "./handlers.ts";
 
@@ -57,6 +63,8 @@ export interface WorkerServerOptions {
   readonly planes?: readonly PlaneKind[];
   /** Port of the tcp plane. @default a free one */
   readonly planePort?: number;
+  /** HOST:PORT of the pages for probes, Prometheus and people; port 0 takes a free one. @default none */
+  readonly http?: string;
   /** Longest wait for running calls in `stop()`, ms. @default 10000 */
   readonly stopGraceMs?: number;
 }
@@ -64,6 +72,8 @@ export interface WorkerServerOptions {
 export interface RunningWorker extends AsyncDisposable {
   /** HOST:PORT with the port that was taken. */
   readonly address: string;
+  /** HOST:PORT of the pages, where there are any. */
+  readonly httpAddress: string | undefined;
   /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
   readonly ready: Promise<void>;
   /** What GetStatus answers. */
@@ -88,6 +98,10 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   // It may fail before anyone looks at `ready`.
   opening.catch(() => {});
   const address = parseListenAddress(options.listen ?? "127.0.0.1:7070", options.insecure ?? false);
+  const { http } = options;
+  const httpAddress = http === undefined
+    ? undefined
+    : parseHttpAddress(http, options.insecure ?? false);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const host = new WorkerHost({
     limits,
@@ -107,6 +121,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const flowWindow = openFlowWindow(server);
   const port = await bind(server, formatAddress(address));
   flowWindow.afterBind();
+  const pages = await openPages(httpAddress, host, server);
 
   const ready = opening.then((expert) => {
     host.serve(expert);
@@ -116,7 +131,8 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
 
   let stopped: Promise<void> | undefined;
   const stop = (graceMs = options.stopGraceMs) =>
-    stopped ??= stopServer(server, host, health, graceMs);
+    stopped ??= stopServer(server, host, health, graceMs)
+      .then(() => pages?.[Symbol.asyncDispose]());
   const drain = async (limitMs = DRAIN_LIMIT_MS) => {
     const end = performance.now() + limitMs;
     setHealth(health, "NOT_SERVING");
@@ -128,12 +144,29 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   };
   return {
     address: formatAddress({ host: address.host, port }),
+    httpAddress: pages?.address,
     ready,
     status: () => host.status(),
     drain,
     stop: () => stop(),
     [Symbol.asyncDispose]: () => stop(),
   };
+}
+
+/** The pages are there as long as the process lives: while it loads and while it stops, too. */
+async function openPages(
+  address: Address | undefined,
+  host: WorkerHost,
+  server: Server,
+): Promise<WatchServer | undefined> {
+  if (!address) return undefined;
+  try {
+    return startWatchServer(address, watchWorker(host));
+  } catch (error) {
+    server.forceShutdown();
+    await host.planes.close();
+    throw error;
+  }
 }
 
 function buildServer(host: WorkerHost, health: HealthImplementation): Server {

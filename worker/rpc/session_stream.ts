@@ -104,7 +104,7 @@ class SessionStream {
         `A session must be opened first: current command is "${command.kind}"`,
       );
     }
-    this.#open = await this.#openSession(command.open);
+    this.#open = await this.#counted("open", () => this.#openSession(command.open));
     const { ticket: { id: sessionId, arenaBytes }, planes: { offers }, keepInputs } = this.#open;
     return openedToMessage({ sessionId, arenaBytes, offers, keepInputs });
   }
@@ -152,6 +152,7 @@ class SessionStream {
     const traffic = new PlaneTraffic(this.#stream, {
       dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
       idleLimitSeconds: limits.idleLimitSeconds,
+      onLost: (plane) => this.#host.metrics.planeFallback(plane, "lost"),
     });
     // From now on the session's end gives them back.
     held.move();
@@ -173,13 +174,13 @@ class SessionStream {
             `This stream has its session, "${open.ticket.id}": open another stream for another one`,
           );
         case "usePlane":
-          await this.#usePlane(open, command.use);
+          await this.#counted("use_plane", () => this.#usePlane(open, command.use));
           return "next";
         case "forward":
-          await this.#forward(open, command);
+          await this.#counted("forward", () => this.#forward(open, command));
           return "next";
         case "backward":
-          await this.#backward(open, command);
+          await this.#counted("backward", () => this.#backward(open, command));
           return "next";
       }
     } catch (error) {
@@ -191,7 +192,9 @@ class SessionStream {
   }
 
   async #usePlane({ planes, traffic, ticket }: OpenSession, use: PlaneUse): Promise<void> {
+    const best = planes.offers[0]?.plane;
     traffic.use(await planes.take(use, this.#stream));
+    if (best && best !== use.plane) this.#host.metrics.planeFallback(best, "not_taken");
     ticket.plane = use.plane;
     await this.#stream.send(planeInUseToMessage(use.plane));
   }
@@ -199,13 +202,18 @@ class SessionStream {
   async #forward(open: OpenSession, { range, input }: ForwardCommand): Promise<void> {
     const { session, traffic } = open;
     await this.#timed(open, range.stepIndex, async () => {
-      const hiddenStates = input.hiddenStates ??
+      const received = input.head &&
         await traffic.receive("hidden_states", input.head, () => session.inputBuffer(range));
+      const hiddenStates = received?.tensor ?? input.hiddenStates!;
       this.#handOver(open, range.first);
       const result: ForwardResult = await this.#host.load.sessionCommand(() =>
         session.forward({ ...range, hiddenStates }, this.#stream.gone)
       );
-      await traffic.answer(range.last, result);
+      const departure = await traffic.answer(range.last, result);
+      const { first, last } = range;
+      const { queueMs, computeMs } = result;
+      const times = { first, last, queueMs, computeMs, arrival: received?.passage, departure };
+      this.#host.metrics.range(times, this.#blockCount(range));
     });
   }
 
@@ -226,7 +234,7 @@ class SessionStream {
   async #backward(open: OpenSession, { range, gradOutput: head }: BackwardCommand): Promise<void> {
     const { session, traffic } = open;
     await this.#timed(open, range.stepIndex, async () => {
-      const gradOutput = await traffic.receive("grad_output", head, () => {
+      const { tensor: gradOutput } = await traffic.receive("grad_output", head, () => {
         if (!session.gradientBuffer) throw noInputsKept();
         return session.gradientBuffer(range);
       });
@@ -235,6 +243,26 @@ class SessionStream {
       );
       await traffic.answerGradients(gradients);
     });
+  }
+
+  /** Tells the metrics how a command ended. */
+  async #counted<T>(command: string, work: () => Promise<T>): Promise<T> {
+    const { metrics } = this.#host;
+    try {
+      const result = await work();
+      metrics.command(command);
+      return result;
+    } catch (error) {
+      metrics.command(command, error);
+      throw error;
+    }
+  }
+
+  /** Of a range that has run. */
+  #blockCount({ first, last }: { readonly first: string; readonly last: string }): number {
+    const { blocks } = this.#host.expert.description;
+    const indexOf = (id: string) => blocks.findIndex((block) => block.id === id);
+    return indexOf(last) - indexOf(first) + 1;
   }
 
   /** Keeps the session's entry in the list while it works at a command. */

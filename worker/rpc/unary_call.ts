@@ -16,17 +16,24 @@ export type AnswerUnary = (
   signal: AbortSignal,
 ) => Message | Promise<Message>;
 
+/** @param method its name in the service, for metrics */
 export function unaryHandler(
   host: WorkerHost,
+  method: string,
   answer: AnswerUnary,
 ): handleUnaryCall<Message, Message> {
   return (call, callback) => {
     const abort = new AbortController();
     call.on("cancelled", () => abort.abort());
     const respond = async () => {
+      const began = performance.now();
+      const { metrics } = host;
       try {
-        callback(null, await answer(call.request, abort.signal));
+        const response = await answer(call.request, abort.signal);
+        metrics.call(method, performance.now() - began);
+        callback(null, response);
       } catch (error) {
+        metrics.call(method, performance.now() - began, error);
         callback(errorToStatus(error));
       }
     };

@@ -46,6 +46,7 @@ const scratchToRead = new WeakMap<Deno.Conn, Uint8Array>();
 /**
  * Sends a tensor. Its numbers must not change until the promise settles. After an error the connection is closed.
  *
+ * @returns milliseconds of it that encoding took
  * @throws {TuttiError} UNAVAILABLE if the other end is gone, CANCELLED, INVALID_ARGUMENT if the frame cannot be
  */
 export function writeTensorFrame(
@@ -53,7 +54,7 @@ export function writeTensorFrame(
   frame: TensorFrame,
   source: Float32Array,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   return closingOnError(conn, signal, () => {
     const header = headerOf(frame, source.length);
     return isDirect(frame, header)
@@ -66,6 +67,7 @@ export function writeTensorFrame(
  * Receives the tensor that must come next, into `target`, of `elements` numbers. They are good once the promise is fulfilled:
  * the checksum comes last. After an error the connection is closed.
  *
+ * @returns milliseconds of it that decoding took
  * @throws {TuttiError} INVALID_ARGUMENT if another frame comes, DATA_LOSS if what comes is not what was sent, UNAVAILABLE
  * if the other end is gone, CANCELLED
  */
@@ -74,7 +76,7 @@ export function readTensorFrame(
   frame: ExpectedFrame,
   target: Float32Array,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   return closingOnError(conn, signal, () => {
     if (target.length !== frame.elements) {
       throw mismatch("INVALID_ARGUMENT", "Elements of the target", frame.elements, target.length);
@@ -102,7 +104,7 @@ async function writeInPlace(
   conn: Deno.Conn,
   header: FrameHeader,
   source: Float32Array,
-): Promise<void> {
+): Promise<number> {
   const ends = scratchOf(scratchToWrite, conn, HEADER_BYTES);
   encodeHeader(header, ends);
   await writeFully(conn, ends.subarray(0, HEADER_BYTES));
@@ -117,13 +119,14 @@ async function writeInPlace(
   }
   encodeTrailer(checksum, ends);
   await writeFully(conn, ends.subarray(0, TRAILER_BYTES));
+  return 0;
 }
 
 async function readInPlace(
   conn: Deno.Conn,
   header: FrameHeader,
   target: Float32Array,
-): Promise<void> {
+): Promise<number> {
   const ends = scratchOf(scratchToRead, conn, HEADER_BYTES).subarray(0, HEADER_BYTES);
   await readFully(conn, ends);
   checkHeader(ends, header);
@@ -138,6 +141,7 @@ async function readInPlace(
   const trailer = ends.subarray(0, TRAILER_BYTES);
   await readFully(conn, trailer);
   checkTrailer(trailer, checksum);
+  return 0;
 }
 
 /** The first piece travels with the header, the last one with the trailer. */
@@ -146,16 +150,19 @@ async function writeInPieces(
   header: FrameHeader,
   { dtype }: TensorFrame,
   source: Float32Array,
-): Promise<void> {
+): Promise<number> {
   const scratch = scratchOf(scratchToWrite, conn, roomFor(dtype, source.length));
   encodeHeader(header, scratch);
+  let codecMs = 0;
   let checksum = 0;
   let used = HEADER_BYTES;
   let start = 0;
   do {
     const numbers = source.subarray(start, start + PIECE_ELEMENTS);
     const piece = scratch.subarray(used, used + encodedBytes(dtype, numbers.length));
+    const began = performance.now();
     encode(dtype, numbers, piece);
+    codecMs += performance.now() - began;
     checksum = crc32(piece, checksum);
     used += piece.length;
     start += PIECE_ELEMENTS;
@@ -166,6 +173,7 @@ async function writeInPieces(
     await writeFully(conn, scratch.subarray(0, used));
     used = 0;
   } while (start < source.length);
+  return codecMs;
 }
 
 async function readInPieces(
@@ -173,8 +181,9 @@ async function readInPieces(
   header: FrameHeader,
   { dtype }: TensorFrame,
   target: Float32Array,
-): Promise<void> {
+): Promise<number> {
   const scratch = scratchOf(scratchToRead, conn, roomFor(dtype, target.length));
+  let codecMs = 0;
   let checksum = 0;
   let start = 0;
   do {
@@ -193,9 +202,12 @@ async function readInPieces(
     const piece = scratch.subarray(begin, end);
     checksum = crc32(piece, checksum);
     if (isLast) checkTrailer(wanted.subarray(end), checksum);
+    const began = performance.now();
     decode(dtype, piece, numbers);
+    codecMs += performance.now() - began;
     start += PIECE_ELEMENTS;
   } while (start < target.length);
+  return codecMs;
 }
 
 /** Bytes of the largest piece and what travels with it. */

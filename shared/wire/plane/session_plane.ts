@@ -23,10 +23,20 @@ export interface Travelling {
 
 export interface SessionPlane {
   readonly kind: PlaneKind;
-  /** Settles when the tensor's memory may change again. @throws {TuttiError} and the plane is of no use any more */
-  send(tensor: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void>;
-  /** Fills `target`. @throws {TuttiError} and the plane is of no use any more */
-  receive(target: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void>;
+  /**
+   * Settles when the tensor's memory may change again.
+   *
+   * @returns milliseconds of it that the codec took
+   * @throws {TuttiError} and the plane is of no use any more
+   */
+  send(tensor: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<number>;
+  /**
+   * Fills `target`.
+   *
+   * @returns milliseconds of it that the codec took
+   * @throws {TuttiError} and the plane is of no use any more
+   */
+  receive(target: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<number>;
   /**
    * To be called instead of `receive()` for a tensor that is announced and not wanted.
    *
@@ -46,12 +56,12 @@ export class SharedMemoryPlane implements SessionPlane {
     this.#region = region;
   }
 
-  send(): Promise<void> {
-    return Promise.resolve();
+  send(): Promise<number> {
+    return Promise.resolve(0);
   }
 
-  receive(): Promise<void> {
-    return Promise.resolve();
+  receive(): Promise<number> {
+    return Promise.resolve(0);
   }
 
   refuse(): boolean {
@@ -74,12 +84,12 @@ export class SocketPlane implements SessionPlane {
     this.#conn = conn;
   }
 
-  send({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void> {
+  send({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<number> {
     const { sequence, wireDtype: dtype } = as;
     return writeTensorFrame(this.#conn, { sequence, dtype }, data, signal);
   }
 
-  receive({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<void> {
+  receive({ data }: F32Tensor, as: Travelling, signal?: AbortSignal): Promise<number> {
     const { sequence, wireDtype: dtype } = as;
     const frame = { sequence, dtype, elements: data.length };
     return readTensorFrame(this.#conn, frame, data, signal);
@@ -113,21 +123,30 @@ export class PiecesPlane implements SessionPlane {
     this.#stream = stream;
   }
 
-  async send({ data }: F32Tensor, { wireDtype }: Travelling): Promise<void> {
+  async send({ data }: F32Tensor, { wireDtype }: Travelling): Promise<number> {
+    let codecMs = 0;
     for (const numbers of piecesOf(data)) {
-      await this.#stream.sendPiece(this.#encode(wireDtype, numbers));
+      const began = performance.now();
+      const piece = this.#encode(wireDtype, numbers);
+      codecMs += performance.now() - began;
+      await this.#stream.sendPiece(piece);
     }
+    return codecMs;
   }
 
-  async receive({ data }: F32Tensor, { wireDtype }: Travelling): Promise<void> {
+  async receive({ data }: F32Tensor, { wireDtype }: Travelling): Promise<number> {
+    let codecMs = 0;
     for (const numbers of piecesOf(data)) {
       const piece = await this.#stream.receivePiece();
       const expected = encodedBytes(wireDtype, numbers.length);
       if (piece.length !== expected) {
         throw mismatch("INVALID_ARGUMENT", "Bytes of a tensor's piece", expected, piece.length);
       }
+      const began = performance.now();
       decode(wireDtype, piece, numbers);
+      codecMs += performance.now() - began;
     }
+    return codecMs;
   }
 
   /** What is sent nevertheless is passed over, piece by piece. */

@@ -31,7 +31,7 @@ export async function planeFrames(): Promise<FuzzTarget> {
   const source = randomTensor([ELEMENTS], 5).data;
 
   /** What the reader has after `write`; the writer's end is closed then. */
-  const transfer = async (frame: number, write: (client: Deno.Conn) => Promise<void>) => {
+  const transfer = async (frame: number, write: (client: Deno.Conn) => Promise<unknown>) => {
     const { client, server } = await connected();
     const target = new Float32Array(ELEMENTS);
     try {

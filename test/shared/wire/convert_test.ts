@@ -69,6 +69,8 @@ Deno.test("status and sessions come through unchanged", () => {
     arenaBytesUsed: 7,
     arenaBytesLeft: 2 ** 40,
     residentBytes: 2 ** 33,
+    blocksRun: 2 ** 34,
+    computeSeconds: 12.5,
   };
   const message = travel("GetStatus", "response", statusToMessage(status));
   assert.deepEqual(statusFromMessage(message), status);

@@ -1,0 +1,23 @@
+/** A worker's pages for probes, Prometheus and people. @module */
+
+import type { NotReady, Watched } from "../shared/http/watch_server.ts";
+import type { WorkerState } from "../shared/wire/convert_status.ts";
+import type { WorkerHost } from "./worker_host.ts";
+
+const REASONS: Readonly<Record<Exclude<WorkerState, "serving">, string>> = {
+  loading: "The worker is still loading its model",
+  draining: "The worker is draining: open sessions go on, new ones are refused",
+  stopping: "The worker is stopping: running commands finish, new ones are refused",
+};
+
+export function watchWorker(host: WorkerHost): Watched {
+  return {
+    notReady: () => reasonOf(host.state),
+    status: () => ({ ...host.status(), sessionList: host.sessions.list() }),
+    metrics: () => host.metrics.text(),
+  };
+}
+
+function reasonOf(state: WorkerState): NotReady | undefined {
+  return state === "serving" ? undefined : { state, reason: REASONS[state] };
+}
