@@ -99,6 +99,8 @@ export class TuttiHome {
       NO_COLOR: "1",
       // `auto` would say on standard error what it chose, and choose otherwise on a machine with a GPU.
       TUTTI_DEVICE: "cpu",
+      // The user's cluster is none of the tests' business.
+      TUTTI_NATS: "",
     };
   }
 
