@@ -24,6 +24,12 @@ import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts
 import type { PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { randomId } from "./worker_identity.ts";
 
+/** What a router wants to know. */
+type Load = Pick<
+  WorkerStatus,
+  "lanes" | "busyLanes" | "queueDepth" | "sessions" | "maxSessions" | "arenaBytesLeft"
+>;
+
 /** What does not change while the worker runs. */
 export interface RegisteredWorker {
   readonly id: string;
@@ -32,7 +38,7 @@ export interface RegisteredWorker {
   readonly planes: readonly PlaneKind[];
   readonly expert: ExpertDescription;
   /** What does. */
-  status(): WorkerStatus;
+  status(): Pick<WorkerStatus, "state" | "versions" | keyof Load>;
 }
 
 export interface RegistrationOptions {

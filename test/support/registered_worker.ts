@@ -23,11 +23,10 @@ export function registeredWorker(
   const self = {
     ...{ id, address, planes: ["tcp"] as const, expert, state: "serving" as WorkerState },
     status: () => ({
-      ...{ state: self.state, name: expert.name, modelHash: expert.modelHash },
+      state: self.state,
       versions: announcement().versions,
-      ...{ uptimeSeconds: 1, lanes: 1, busyLanes: 0, queueDepth: 0, sessions: 0, maxSessions: 16 },
-      waitingSessions: 0,
-      ...{ arenaBytesUsed: 0, arenaBytesLeft: 1, residentBytes: 1 },
+      ...{ lanes: 1, busyLanes: 0, queueDepth: 0, sessions: 0, maxSessions: 16 },
+      arenaBytesLeft: 1,
     }),
   };
   return self;
