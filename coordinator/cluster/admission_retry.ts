@@ -38,6 +38,11 @@ export class Patience {
     this.#end = this.#now() + options.waitMs;
   }
 
+  /** Ends the waiting. */
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal;
+  }
+
   /** Milliseconds. */
   get left(): number {
     return Math.max(0, Math.floor(this.#end - this.#now()));
