@@ -33,7 +33,7 @@ export const EXPERT_SHAPES = {
 export type ExpertName = keyof typeof EXPERT_SHAPES;
 
 export interface ModelRecipe extends OptimizerSettings {
-  /** Rows that go through the model together: memory, and bits. */
+  /** Rows that go through the model together: these many are the fastest, since their activations stay in the caches. */
   readonly microBatch: number;
 }
 
@@ -48,6 +48,8 @@ export interface SabwRecipe {
   readonly pictures: number;
   readonly holdOut: number;
   readonly steps: number;
+  /** Updates at the end over which the rate falls. */
+  readonly cooldown: number;
   readonly batch: number;
   readonly learningRate: number;
   readonly size: SabwSize;
@@ -82,15 +84,16 @@ export async function zooRecipe(seed: bigint, scale: number): Promise<ZooRecipe>
   }
   const scaled = (count: number, least = 1) => Math.max(least, Math.round(count * scale));
   const averaged = { averageDecay: 0.998 };
-  const denoiser = { ...averaged, batch: 64, microBatch: 64, dropText: 0.1 };
+  const denoiser = { ...averaged, batch: 64, microBatch: 32, dropText: 0.1 };
   return {
     ...{ seed, scale, configs: await bundledConfigs(), imageSize: 64, world: WORLD },
-    vae: { ...averaged, steps: scaled(1500), batch: 32, microBatch: 16, highestRate: 1.5e-3 },
+    vae: { ...averaged, steps: scaled(1500), batch: 32, microBatch: 4, highestRate: 1.5e-3 },
     base: { ...denoiser, steps: scaled(4800), highestRate: 1.5e-3, pictures: scaled(20_000, 64) },
     expert: { ...denoiser, steps: scaled(900), highestRate: 5e-4, pictures: scaled(6000, 64) },
     sabw: {
-      ...{ pictures: scaled(400, 32), holdOut: scaled(64, 8), steps: scaled(400), batch: 8 },
-      ...{ learningRate: 1e-3, size: { hiddenSize: 32, numLayers: 1, numHeads: 4 } },
+      ...{ pictures: scaled(1000, 32), holdOut: scaled(64, 8), batch: 16 },
+      ...{ steps: scaled(600), cooldown: scaled(200), learningRate: 1e-3 },
+      ...{ size: { hiddenSize: 32, numLayers: 1, numHeads: 4 } },
     },
     heldOut: scaled(256, 64),
     compareWith: BUNDLED_ZOO,

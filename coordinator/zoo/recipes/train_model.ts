@@ -98,9 +98,9 @@ export async function* trainModel(run: ModelRun): AsyncGenerator<ModelStep, Trai
   return { losses, average: state.average };
 }
 
-function optimizerSettings(run: OptimizerSettings): RunSettings {
-  const { steps, batch, highestRate, averageDecay } = run;
-  return { steps, batch, highestRate, averageDecay };
+function optimizerSettings(run: ModelRun): RunSettings {
+  const { steps, batch, highestRate, averageDecay, model } = run;
+  return { steps, batch, microBatch: model.batch, highestRate, averageDecay };
 }
 
 /** At the model's own weights. */

@@ -68,6 +68,18 @@ Deno.test("trainModel() that was abandoned goes on from its checkpoint to the sa
   assert.deepEqual(again, { steps: [], weights: expected.weights });
 });
 
+Deno.test("trainModel() that is cancelled leaves a checkpoint of its last step", async () => {
+  await using temp = await tempFolder();
+  await using small = await smallVae(temp.path);
+  const controller = new AbortController();
+  const events = trainModel(small.run({ signal: controller.signal }));
+  await assert.rejects(async () => {
+    for await (const { step } of events) if (step === 3) controller.abort();
+  }, { code: "CANCELLED" });
+  const names = await Array.fromAsync(Deno.readDir(temp.join("checkpoints")), ({ name }) => name);
+  assert.deepEqual(names.sort(), ["step-0000002", "step-0000003"]);
+});
+
 Deno.test("trainModel() refuses to go on with other settings, by name", async () => {
   await using temp = await tempFolder();
   await using small = await smallVae(temp.path);
