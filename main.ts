@@ -22,7 +22,7 @@ interface CommandEntry {
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   sample: {
     summary: "draw an image with an ensemble",
-    load: async () => (await import("./coordinator/cli/sample.ts")).sampleCommand(),
+    load: async () => callingWorkers((await import("./coordinator/cli/sample.ts")).sampleCommand()),
   },
   worker: {
     summary: "serve one expert",
@@ -38,11 +38,15 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   ps: {
     summary: "show workers, their models, sessions and load",
-    load: async () => (await import("./coordinator/cli/ps.ts")).psCommand(),
+    load: async () => callingWorkers((await import("./coordinator/cli/ps.ts")).psCommand()),
   },
   health: {
     summary: "ask one worker whether it is healthy; the exit code tells",
-    load: async () => (await import("./coordinator/cli/health.ts")).healthCommand(),
+    load: async () => callingWorkers((await import("./coordinator/cli/health.ts")).healthCommand()),
+  },
+  certs: {
+    summary: "make certificates and tokens to try a secure cluster with",
+    load: async () => (await import("./coordinator/cli/certs.ts")).certsCommand(),
   },
   inspect: {
     summary: "tell what a model file or folder holds",
@@ -50,11 +54,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   train: {
     summary: "train the aggregators (SABW) of an ensemble",
-    load: async () => (await import("./coordinator/cli/train.ts")).trainCommand(),
+    load: async () => callingWorkers((await import("./coordinator/cli/train.ts")).trainCommand()),
   },
   screen: {
     summary: "tell how much an ensemble's experts can gain, before training",
-    load: async () => (await import("./coordinator/cli/screen.ts")).screenCommand(),
+    load: async () => callingWorkers((await import("./coordinator/cli/screen.ts")).screenCommand()),
   },
   compare: {
     summary: "compare a trained SABW with averaging, each expert, and one expert per block",
@@ -118,6 +122,11 @@ async function main(args: readonly string[]): Promise<number> {
     }
     return report(TuttiError.from(error), json);
   }
+}
+
+/** A command that calls workers has the flags that say with which credentials. */
+async function callingWorkers(command: Command): Promise<Command> {
+  return (await import("./coordinator/cli/security_flags.ts")).callsWorkers(command);
 }
 
 /** Errors are thrown, hints are given, and a reader that goes away is no crash. */

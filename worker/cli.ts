@@ -17,6 +17,7 @@ import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
+import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
@@ -29,8 +30,9 @@ import {
   type RegistrationFlags,
 } from "./registration_flags.ts";
 import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
+import { readWorkerSecurity } from "./security/worker_security.ts";
 
-interface WorkerFlags extends DeviceFlags, RegistrationFlags {
+interface WorkerFlags extends DeviceFlags, RegistrationFlags, SecurityFlags {
   readonly model: string;
   readonly name?: string;
   readonly listen: string;
@@ -60,8 +62,16 @@ Examples:
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
   tutti worker --model models/dreamy --http 127.0.0.1:7860
+  tutti worker --model models/dreamy --listen 10.0.0.5:7070 --tls-cert worker.pem --tls-key worker.key --tls-ca ca.pem
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
   tutti worker --model models/dreamy --listen 0.0.0.0:7070 --insecure --nats nats://nats:4222 --advertise gpu-1:7070`;
+
+const SECURITY = {
+  cert: "certificate (PEM) that this worker shows; turns TLS on",
+  ca: "authority (PEM): coordinators must have a certificate that it signed",
+  token: "lines of role:token (client, admin, metrics); calls need one of them",
+  insecure: "listen where other machines can connect, without credentials",
+};
 
 export function workerCommand(): Command {
   const command = new Command("worker")
@@ -77,7 +87,6 @@ export function workerCommand(): Command {
       "address to listen on; port 0 takes a free one",
       "127.0.0.1:7070",
     )
-    .option("--insecure", "listen where other machines can connect, without authentication", false)
     .option(
       "--http <host:port>",
       "serve /live, /ready, /status and /metrics (for Prometheus) there; port 0 takes a free one",
@@ -168,16 +177,19 @@ export function workerCommand(): Command {
     .option("--json", "print one line of JSON when ready", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: WorkerFlags) => runWorker(flags));
+  securityOptions(SECURITY).forEach((option) => command.addOption(option));
   return addRegistrationOptions(command);
 }
 
 async function runWorker(flags: WorkerFlags): Promise<void> {
-  parseListenAddress(flags.listen, flags.insecure);
+  const terminal = stderrTerminal();
+  const security = await readWorkerSecurity(flags, (text) => terminal.write(`warning: ${text}\n`));
+  parseListenAddress(flags.listen, flags.insecure, security);
   if (flags.http !== undefined) parseHttpAddress(flags.http, flags.insecure);
   await using registration = await openRegistration(flags);
   const { model, precision, name } = flags;
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
-  if (explanation !== undefined) stderrTerminal().write(`${explanation}\n`);
+  if (explanation !== undefined) terminal.write(`${explanation}\n`);
   const cores = navigator.hardwareConcurrency;
   const threads = flags.threads ?? Math.max(1, Math.floor(cores / lanes));
   // ONNX Runtime takes a while to load, and is not needed to print help or refuse a flag.
@@ -202,6 +214,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       listen: flags.listen,
       insecure: flags.insecure,
       ...(flags.http !== undefined && { http: flags.http }),
+      security,
       lanes,
       planes: flags.planes,
       planePort: flags.planePort,

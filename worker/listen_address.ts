@@ -1,6 +1,6 @@
 /**
- * Where a worker may listen. There is no authentication yet, so whoever can connect can use the worker;
- * opening it to a network takes a deliberate word.
+ * Where a worker may listen. Whoever can connect to a worker without credentials can use it; opening such a one to a network
+ * takes a deliberate word.
  *
  * @module
  */
@@ -8,19 +8,26 @@
 import { isIP } from "node:net";
 import { UsageError } from "../shared/errors.ts";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../shared/wire/address.ts";
+import { missingProtection, type WorkerSecurity } from "./security/worker_security.ts";
 
 /**
  * @param insecure whether the user accepts that anyone who reaches the port can use the worker
- * @throws {UsageError} if the address is malformed, or not loopback without `insecure`
+ * @throws {UsageError} if the address is malformed, or not loopback without credentials and without `insecure`
  */
-export function parseListenAddress(listen: string, insecure: boolean): Address {
+export function parseListenAddress(
+  listen: string,
+  insecure: boolean,
+  security: WorkerSecurity,
+): Address {
   const address = parseAddress(listen, { anyPort: true });
-  if (!insecure && !isLoopback(address)) {
+  const missing = missingProtection(security);
+  if (!insecure && missing !== undefined && !isLoopback(address)) {
     throw new UsageError(
       `Listening on ${
         formatAddress(address)
-      } needs --insecure: workers have no authentication yet, ` +
-        "so anyone who reaches that port can use this one. Keep to 127.0.0.1, or use a private network",
+      } needs ${missing}: without, anyone who reaches that port can ` +
+        'use this worker. "tutti certs DIR" makes files to try it with; --insecure opens it nevertheless, ' +
+        "for a network that you trust",
     );
   }
   return address;

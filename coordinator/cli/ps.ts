@@ -26,7 +26,11 @@ interface PsFlags extends NatsFlags {
 /** One worker's answer, or why there is none. */
 type Row =
   & { readonly address: string; readonly announced?: WorkerAnnouncement }
-  & ({ readonly status: WorkerStatus; readonly sessions: readonly SessionSummary[] } | {
+  & ({
+    readonly status: WorkerStatus;
+    /** Undefined where this side's token may not see them. */
+    readonly sessions: readonly SessionSummary[] | undefined;
+  } | {
     readonly error: TuttiError;
   });
 
@@ -57,7 +61,7 @@ async function runPs(flags: PsFlags): Promise<void> {
   const announced = await announcedWorkers(flags);
   const places = new Set([...await addresses(flags), ...announced.keys()]);
   const rows = await Promise.all(
-    [...places].map((address) => askWorker(address, announced.get(address))),
+    [...places].map((address) => askWorker(address, flags, announced.get(address))),
   );
   if (flags.json) {
     for (const row of rows) {
@@ -68,7 +72,11 @@ async function runPs(flags: PsFlags): Promise<void> {
             ...(row.announced && { name: row.announced.name, modelHash: row.announced.modelHash }),
             ...{ error: row.error.message, code: row.error.code },
           }
-          : { address: row.address, ...row.status, sessionList: row.sessions },
+          : {
+            address: row.address,
+            ...row.status,
+            ...(row.sessions && { sessionList: row.sessions }),
+          },
       );
     }
     return;
@@ -116,12 +124,20 @@ async function announcedWorkers(flags: PsFlags): Promise<Map<string, WorkerAnnou
   return new Map(discovery.view.workers().map((worker) => [worker.address, worker]));
 }
 
-async function askWorker(address: string, announced?: WorkerAnnouncement): Promise<Row> {
+async function askWorker(
+  address: string,
+  flags: PsFlags,
+  announced?: WorkerAnnouncement,
+): Promise<Row> {
   const place = { address, ...(announced && { announced }) };
   try {
     const [status, sessions] = await Promise.all([
       readWorkerStatus(address),
-      listWorkerSessions(address),
+      listWorkerSessions(address).catch((error) => {
+        // Whoever did not ask for them does without.
+        if (flags.sessions || TuttiError.from(error).code !== "PERMISSION_DENIED") throw error;
+        return undefined;
+      }),
     ]);
     return { ...place, status, sessions };
   } catch (error) {
@@ -132,7 +148,8 @@ async function askWorker(address: string, announced?: WorkerAnnouncement): Promi
 function statusCells(row: Row): string[] {
   if ("error" in row) {
     const { name = "-", modelHash = "-" } = row.announced ?? {};
-    return [name, modelHash.slice(0, 10), row.address, "unreachable"];
+    const state = isRefusal(row.error) ? "refused" : "unreachable";
+    return [name, modelHash.slice(0, 10), row.address, state];
   }
   const { status } = row;
   return [
@@ -148,9 +165,14 @@ function statusCells(row: Row): string[] {
   ];
 }
 
+/** A worker that is there, and that wants other credentials. */
+function isRefusal({ code, details }: TuttiError): boolean {
+  return code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" || details.field === "tls";
+}
+
 function printSessions(rows: readonly Row[]): void {
   const sessions = rows.flatMap((row) =>
-    "error" in row ? [] : row.sessions.map((session) => ({ row, session }))
+    "error" in row ? [] : (row.sessions ?? []).map((session) => ({ row, session }))
   );
   if (sessions.length === 0) {
     printLine("No sessions");

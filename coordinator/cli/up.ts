@@ -9,6 +9,7 @@ import {
 } from "../../shared/device/device_flags.ts";
 import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
@@ -19,8 +20,9 @@ import { startDetachedWorker } from "../cluster/detached_worker.ts";
 import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { mergeSecurity } from "./security_flags.ts";
 
-interface UpFlags extends DeviceFlags, NatsFlags {
+interface UpFlags extends DeviceFlags, NatsFlags, SecurityFlags {
   readonly threads?: number;
   readonly json: boolean;
 }
@@ -35,8 +37,15 @@ Examples:
   tutti up                 # the experts that come with Tutti
   tutti ps`;
 
+const SECURITY = {
+  cert: "certificate (PEM) that the workers show (default: [security.workers] of the file)",
+  ca: "authority (PEM): coordinators must have a certificate that it signed",
+  token: "lines of role:token that the workers ask for",
+  insecure: "let workers listen where other machines can connect, without credentials",
+};
+
 export function upCommand(): Command {
-  return new Command("up")
+  const command = new Command("up")
     .summary("start an ensemble's workers on this machine and leave them running")
     .description(
       "Starts one worker per expert that has weights on this machine, and returns when all are ready.",
@@ -53,18 +62,21 @@ export function upCommand(): Command {
     .addOption(natsCredsOption())
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
-    .action((ensemble: string | undefined, flags: UpFlags) =>
-      runUp(ensemble ?? BUNDLED_ENSEMBLE, flags)
+    .action((ensemble: string | undefined, flags: UpFlags, command: Command) =>
+      runUp(ensemble ?? BUNDLED_ENSEMBLE, flags, command)
     );
+  securityOptions(SECURITY).forEach((option) => command.addOption(option));
+  return command;
 }
 
-async function runUp(path: string, flags: UpFlags): Promise<void> {
+async function runUp(path: string, flags: UpFlags, command: Command): Promise<void> {
   const { precision, threads, json } = flags;
   using interrupt = onInterrupt();
   const terminal = stderrTerminal();
   const ensemble = await loadEnsembleFile(path);
   // The workers log in themselves; a wrong flag is told once, and here.
   await natsOptions(flags, "tutti up");
+  const security = mergeSecurity(command, ensemble.security?.workers);
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined && !json) terminal.write(`${explanation}\n`);
   const local = ensemble.experts.filter(isLocal);
@@ -85,6 +97,7 @@ async function runUp(path: string, flags: UpFlags): Promise<void> {
         threads: perWorker,
         ensemble: ensemble.name,
         ...(loras && { loras }),
+        security,
         signal: interrupt.signal,
       },
       nats: flags,

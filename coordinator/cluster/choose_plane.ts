@@ -6,6 +6,7 @@
  */
 
 import { TuttiError } from "../../shared/errors.ts";
+import type { TlsFiles } from "../../shared/security/tls_files.ts";
 import { parseAddress } from "../../shared/wire/address.ts";
 import type { PlaneOffer, PlaneUse } from "../../shared/wire/convert_plane.ts";
 import { dialPlane, type PlaneEndpoint } from "../../shared/wire/plane/dial.ts";
@@ -32,6 +33,8 @@ export interface ChosenPlane {
 export interface PlaneAttempt {
   /** HOST of the worker's address. */
   readonly host: string;
+  /** Where the worker's gRPC port has TLS: its tcp plane has it, too. */
+  readonly tls?: TlsFiles;
   readonly offers: readonly PlaneOffer[];
   readonly stream: PieceStream;
   /** Asks the worker to use what was tried. @throws {TuttiError} if it does not agree */
@@ -94,7 +97,7 @@ async function tryPlane(
     }
     case "unix":
     case "tcp": {
-      const endpoint = endpointOf(kind, offer!.address, attempt.host);
+      const endpoint = endpointOf(kind, offer!.address, attempt);
       const { conn, serverNonce } = await dialPlane(
         endpoint,
         offer!.token,
@@ -114,11 +117,15 @@ async function tryPlane(
 }
 
 /** A worker that names no host listens where it was called. */
-function endpointOf(kind: "unix" | "tcp", address: string, host: string): PlaneEndpoint {
+function endpointOf(
+  kind: "unix" | "tcp",
+  address: string,
+  { host, tls }: PlaneAttempt,
+): PlaneEndpoint {
   if (kind === "unix") return { kind, path: address };
   const named = address.startsWith(":")
     ? `${host.includes(":") ? `[${host}]` : host}${address}`
     : address;
   const { host: hostname, port } = parseAddress(named);
-  return { kind, hostname, port };
+  return { kind, hostname, port, ...(tls && { tls }) };
 }

@@ -21,6 +21,7 @@ import {
 import { delay } from "./delay.ts";
 import { wrongAnswer } from "./call_errors.ts";
 import { LOADING_POLL_MS } from "./deadlines.ts";
+import { tlsTrouble } from "./tls_trouble.ts";
 import type { WorkerClient } from "./worker_client.ts";
 
 const CONTEXT = { doing: "describing its expert" };
@@ -79,7 +80,7 @@ async function askUntilLoaded(
       const typed = TuttiError.from(error);
       const loading = typed.details.state === "loading";
       if (!loading || performance.now() + LOADING_POLL_MS > end) {
-        throw connectFailed(typed, client.address, timeoutMs);
+        throw await connectFailed(typed, client, timeoutMs);
       }
       await delay(LOADING_POLL_MS, signal);
     }
@@ -87,10 +88,18 @@ async function askUntilLoaded(
 }
 
 /** Says what a failed first call means for someone who typed an address. */
-export function connectFailed(error: TuttiError, worker: string, timeoutMs: number): TuttiError {
+export async function connectFailed(
+  error: TuttiError,
+  { address: worker, credentials }: Pick<WorkerClient, "address" | "credentials">,
+  timeoutMs: number,
+): Promise<TuttiError> {
   // Without a status of gRPC's own, the worker itself spoke (it is stopping, say), or we cancelled.
   const grpcStatus = error instanceof WorkerError ? statusOf(error.cause) : undefined;
   if (grpcStatus === undefined) return error;
+  if (grpcStatus === status.UNAVAILABLE || grpcStatus === status.DEADLINE_EXCEEDED) {
+    const trouble = await tlsTrouble(worker, credentials.tls);
+    if (trouble) return trouble;
+  }
   const options = { cause: error, details: { worker } };
   const reason = reasonOf(error.cause);
   if (FOREIGN.has(grpcStatus)) {

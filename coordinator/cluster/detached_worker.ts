@@ -6,14 +6,19 @@ import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
 import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
+import { SECURITY_ENV, type SecurityFlags } from "../../shared/security/security_flags.ts";
+import { TOKEN_ENV } from "../../shared/security/token_file.ts";
 import { delay } from "./delay.ts";
 import { recordedLoras } from "./expert_loras.ts";
 import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
 import { isWorkerProcess, removeRecord, type WorkerRecord, writeRecord } from "./worker_records.ts";
+import { environmentWithout } from "./worker_environment.ts";
 
 export interface DetachedOptions extends SpawnOptions {
   /** HOST:PORT; port 0 takes a free one. */
   readonly listen: string;
+  /** What it is to be called with. */
+  readonly security?: SecurityFlags;
   readonly ensemble: string;
   /** Where it announces itself. */
   readonly nats?: NatsFlags;
@@ -35,12 +40,20 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
   await Deno.mkdir(logs, { recursive: true });
   const log = join(logs, `${options.ensemble}-${options.name}.log`);
   const output = openSync(log, "w");
-  const child = spawn(Deno.execPath(), [...workerCommand(options), "--listen", options.listen], {
+  const { security = {} } = options;
+  const hasEnvToken = security.tokenFile === undefined && Deno.env.has(TOKEN_ENV);
+  const isSecured = hasEnvToken || securityArgs(security).length > 0;
+  const child = spawn(Deno.execPath(), [
+    ...workerCommand(options),
+    "--listen",
+    options.listen,
+    ...securityArgs(security),
+  ], {
     detached: true,
     stdio: ["ignore", output, output],
     // Not as arguments: everyone on the machine can read those, and a URL may hold a password.
     env: {
-      ...Deno.env.toObject(),
+      ...environmentWithout(SECURITY_ENV.filter((name) => name !== TOKEN_ENV || !hasEnvToken)),
       TUTTI_NATS: options.nats?.nats ?? "",
       TUTTI_NATS_CREDS: options.nats?.natsCreds ?? "",
     },
@@ -65,6 +78,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
         model: await Deno.realPath(options.model),
         ...(options.loras && { loras: await recordedLoras(options.loras) }),
         ensemble: options.ensemble,
+        ...(isSecured && { isSecured }),
         startedAt: new Date().toISOString(),
         log,
       };
@@ -81,6 +95,20 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
     }
     await delay(POLL_MS);
   }
+}
+
+/** Paths, which anyone may see; tokens themselves stay in their file or the environment. */
+function securityArgs({ tlsCert, tlsKey, tlsCa, tokenFile, insecure }: SecurityFlags): string[] {
+  const paths = {
+    "--tls-cert": tlsCert,
+    "--tls-key": tlsKey,
+    "--tls-ca": tlsCa,
+    "--token-file": tokenFile,
+  };
+  const args = Object.entries(paths).flatMap(([flag, path]) =>
+    path === undefined ? [] : [flag, path]
+  );
+  return insecure ? [...args, "--insecure"] : args;
 }
 
 /** Ends a worker: first asked to finish its calls, then, if it does not, killed. Its record goes with it. */

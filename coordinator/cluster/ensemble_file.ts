@@ -22,6 +22,9 @@
  * [[experts]]
  * name = "pointed"
  * model_name = "pointed"  # whichever workers serve it, found over NATS; or model_hash = "ab12"
+ *
+ * [security]              # optional: see `ensemble_security.ts`
+ * tls_ca = "ca.pem"
  * ```
  *
  * @module
@@ -33,6 +36,7 @@ import { parse, TomlError } from "smol-toml";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { type Address, parseAddress } from "../../shared/wire/address.ts";
+import { type EnsembleSecurity, readSecurity } from "./ensemble_security.ts";
 import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
 import { TomlFields } from "./toml_fields.ts";
 
@@ -64,11 +68,12 @@ export interface EnsembleFile {
   readonly tokenizer?: string;
   readonly scheduler?: string;
   readonly experts: readonly EnsembleExpert[];
+  readonly security?: EnsembleSecurity;
 }
 
 /** Far more than thousands of experts need. */
 const MAX_FILE_BYTES = 2 ** 20;
-const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts"] as const;
+const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts", "security"] as const;
 const EXPERT_KEYS = ["name", "model", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
@@ -94,6 +99,7 @@ export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
     ...await optional("tokenizer", "a folder"),
     ...scheduler,
     experts: await readExperts(fields),
+    ...readSecurity(fields),
   };
 }
 

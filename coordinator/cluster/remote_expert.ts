@@ -82,7 +82,11 @@ export async function connectExpert(
   const client = new WorkerClient(address);
   try {
     const worker = await describeWorker(client, connectTimeoutMs, signal);
-    return new RemoteExpert(client, worker, transportTo(client.address, transport));
+    const { tls } = client.credentials;
+    return new RemoteExpert(client, worker, {
+      ...transportTo(client.address, transport),
+      ...(tls && { tls }),
+    });
   } catch (error) {
     client.close();
     throw error;

@@ -18,7 +18,10 @@ import {
 } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
+import { SECURITY_ENV } from "../../shared/security/security_flags.ts";
+import { addOpenWorker } from "./credentials.ts";
 import { readLines, Tail } from "./process_output.ts";
+import { environmentWithout } from "./worker_environment.ts";
 
 export interface SpawnOptions {
   /** Diffusers folder or single file. */
@@ -75,11 +78,12 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker>
   throwIfAborted(options.signal);
   const child = new Deno.Command(Deno.execPath(), {
     args: [...workerCommand(options), "--listen", "127.0.0.1:0", "--stop-with-stdin"],
-    // It serves this command alone: nobody else is to find it.
-    env: { TUTTI_NATS: "" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
+    // It serves this command alone: nobody else is to find it, and what opens other workers is not for it.
+    env: { ...environmentWithout(SECURITY_ENV), TUTTI_NATS: "" },
+    clearEnv: true,
     // A process group of its own: Ctrl-C reaches this process alone, which cancels its calls before workers stop.
     detached: true,
   }).spawn();
@@ -94,6 +98,7 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnedWorker>
     const { value } = await lines.next();
     const address = readyAddress(value ?? "");
     if (address === undefined) throw await startFailure(options, child, errors, drained);
+    addOpenWorker(address);
     return {
       address,
       pid: child.pid,

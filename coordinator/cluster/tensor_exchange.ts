@@ -74,6 +74,7 @@ export class TensorExchange {
     const reasons: string[] = [];
     const chosen = await choosePlane(wanted, {
       host: parseAddress(address).host,
+      ...(transport.tls && { tls: transport.tls }),
       offers,
       stream: exchange,
       signal,

@@ -5,6 +5,7 @@
  */
 
 import { UsageError } from "../../shared/errors.ts";
+import type { TlsFiles } from "../../shared/security/tls_files.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import { WIRE_DTYPES, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
 import type { Transport, WireDtypes } from "../../shared/wire/convert_plane.ts";
@@ -28,6 +29,8 @@ export interface WorkerFallback extends PlaneFallback {
 
 /** What is done for one worker. */
 export interface TensorTransport extends Transport {
+  /** Of the tcp plane, where the worker has TLS. */
+  readonly tls?: TlsFiles;
   readonly onFallback?: (fallback: WorkerFallback) => void;
 }
 

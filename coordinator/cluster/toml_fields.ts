@@ -70,6 +70,14 @@ export class TomlFields {
     throw this.error(key, expected);
   }
 
+  /** The table of a key (`[key]`); undefined if there is none. */
+  child(key: string): TomlFields | undefined {
+    if (!this.has(key)) return undefined;
+    const value = this.table[key];
+    if (!isTable(value)) throw this.error(key, `a table, headed by [${this.pathOf(key)}]`);
+    return new TomlFields(this.file, this.pathOf(key), value);
+  }
+
   /** The tables of an array of tables (`[[key]]`); empty if there is none. */
   tables(key: string): TomlFields[] {
     if (!this.has(key)) return [];

@@ -8,7 +8,7 @@ import {
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
-  credentials,
+  type Metadata,
   type ServiceDefinition,
   type ServiceError,
 } from "@grpc/grpc-js";
@@ -25,6 +25,8 @@ import {
 } from "../../shared/wire/limits.ts";
 import { workerService } from "../../shared/wire/load_proto.ts";
 import { type CallContext, callFailed } from "./call_errors.ts";
+import { callMetadata, secureChannel } from "./channel_credentials.ts";
+import { type Credentials, credentialsFor } from "./credentials.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "./deadlines.ts";
 
 export interface CallSettings {
@@ -52,19 +54,27 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 export class WorkerClient {
   /** HOST:PORT */
   readonly address: string;
+  readonly credentials: Credentials;
   readonly #client: Client;
   readonly #service: ServiceDefinition;
+  readonly #metadata: Metadata;
 
   /**
    * @param service another service on the worker's port, such as health
-   * @throws {UsageError} if the address is malformed
+   * @throws {UsageError} if the address is malformed, or a token would travel there in plain text
    */
   constructor(address: string, service: ServiceDefinition = workerService()) {
     this.address = formatAddress(parseAddress(address));
     this.#service = service;
     quietGrpcLog();
     guardGoaway();
-    this.#client = new Client(this.address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.credentials = credentialsFor(this.address);
+    this.#metadata = callMetadata(this.credentials);
+    const channel = secureChannel(this.address, this.credentials.tls);
+    this.#client = new Client(this.address, channel.credentials, {
+      ...CHANNEL_OPTIONS,
+      ...channel.options,
+    });
   }
 
   /**
@@ -83,6 +93,7 @@ export class WorkerClient {
       requestSerialize,
       responseDeserialize,
       request,
+      this.#metadata,
       { deadline: Date.now() + deadlineMs },
       (error: ServiceError | null, response: unknown) => {
         if (error) reject(callFailed(error, this.address, { ...context, deadlineMs }, signal));
@@ -101,7 +112,12 @@ export class WorkerClient {
   /** Opens the stream of a session. */
   session(): ClientDuplexStream<Message, Message> {
     const { path, requestSerialize, responseDeserialize } = this.#method("Session");
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    return this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      this.#metadata,
+    );
   }
 
   close(): void {

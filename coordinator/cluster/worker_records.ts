@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { stateFolder } from "../../shared/state_folder.ts";
+import { addOpenWorker } from "./credentials.ts";
 import type { EnsembleExpert } from "./ensemble_file.ts";
 import { otherLoras, recordedLoras } from "./expert_loras.ts";
 
@@ -19,6 +20,8 @@ export interface WorkerRecord {
   readonly model: string;
   /** Merged into them, as `recordedLoras()` writes them. */
   readonly loras?: readonly string[];
+  /** Whether it asks for credentials, or shows a certificate. */
+  readonly isSecured?: boolean;
   /** Name of the ensemble that it was started for. */
   readonly ensemble: string;
   readonly startedAt: string;
@@ -40,15 +43,17 @@ export async function removeRecord({ pid }: Pick<WorkerRecord, "pid">): Promise<
   });
 }
 
-/** Records of processes that are alive, oldest first. */
+/** Records of processes that are alive, oldest first. Those without credentials are called without from now on. */
 export async function listRecords(): Promise<WorkerRecord[]> {
   const records: WorkerRecord[] = [];
   try {
     for await (const { name } of Deno.readDir(recordFolder())) {
       if (!name.endsWith(".json")) continue;
       const record = await readRecord(join(recordFolder(), name));
-      if (record && await isWorkerProcess(record)) records.push(record);
-      else await Deno.remove(join(recordFolder(), name)).catch(() => {});
+      if (record && await isWorkerProcess(record)) {
+        records.push(record);
+        if (!record.isSecured) addOpenWorker(record.address);
+      } else await Deno.remove(join(recordFolder(), name)).catch(() => {});
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

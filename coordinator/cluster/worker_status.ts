@@ -73,8 +73,8 @@ async function ask<T>(
   const client = new WorkerClient(address, service);
   try {
     const settings = { deadlineMs: STATUS_DEADLINE_MS, signal, context: { doing } };
-    const response = await client.unary(method, request, settings).catch((error) => {
-      throw connectFailed(TuttiError.from(error), client.address, STATUS_DEADLINE_MS);
+    const response = await client.unary(method, request, settings).catch(async (error) => {
+      throw await connectFailed(TuttiError.from(error), client, STATUS_DEADLINE_MS);
     });
     try {
       return read(response);

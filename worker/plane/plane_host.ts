@@ -9,6 +9,7 @@ import { isLoopback } from "../../shared/wire/address.ts";
 import type { PlaneOffer, PlaneUse } from "../../shared/wire/convert_plane.ts";
 import type { ArenaMemory } from "../../shared/engine/session_arena.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import type { KeyPair } from "../../shared/security/tls_files.ts";
 import { randomToken } from "../../shared/wire/plane/greeting.ts";
 import {
   type ExpectedPlane,
@@ -35,6 +36,8 @@ export interface PlaneHostOptions {
   readonly hostname: string;
   /** Of the tcp plane; 0 takes a free one. */
   readonly port: number;
+  /** The worker's certificate, where its gRPC port has TLS: the tcp plane has it, too. */
+  readonly tls?: KeyPair;
 }
 
 /** What a session asks for. */
@@ -92,10 +95,10 @@ export class PlaneHost {
   }
 
   #listen(): Promise<PlaneListener> {
-    const { planes, hostname, port } = this.#options;
+    const { planes, hostname, port, tls } = this.#options;
     return this.#listener ??= startPlaneListener({
       unix: planes.includes("unix"),
-      ...(planes.includes("tcp") && { tcp: { hostname, port } }),
+      ...(planes.includes("tcp") && { tcp: { hostname, port, ...(tls && { tls }) } }),
     });
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import { ReflectionService } from "@grpc/reflection";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
@@ -15,6 +15,7 @@ import {
   startWatchServer,
   type WatchServer,
 } from "../../shared/http/watch_server.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { type Address, formatAddress } from "../../shared/wire/address.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
@@ -31,6 +32,9 @@ import { PLANE_KINDS, type PlaneKind } from "../../shared/wire/plane/plane_kind.
 import { parseListenAddress } from "../listen_address.ts";
 import { PlaneHost } from "../plane/plane_host.ts";
 import { watchWorker } from "../watch.ts";
+import { authorization } from "../security/authorization.ts";
+import { serverCredentials } from "../security/server_credentials.ts";
+import { NO_SECURITY, type WorkerSecurity, type WorkerTls } from "../security/worker_security.ts";
 import { WorkerHost } from "../worker_host.ts";
 import { workerHandlers } from "./handlers.ts";
 
@@ -51,8 +55,10 @@ export interface WorkerServerOptions {
   readonly expert: Expert | Promise<Expert>;
   /** HOST:PORT; port 0 takes a free one. @default "127.0.0.1:7070" */
   readonly listen?: string;
-  /** Allows an address that other machines reach. @default false */
+  /** Allows an address that other machines reach, without credentials. @default false */
   readonly insecure?: boolean;
+  /** Certificates and tokens. @default none: whoever connects is let in */
+  readonly security?: WorkerSecurity;
   /** Where they differ from `DEFAULT_LIMITS`. */
   readonly limits?: Partial<WorkerLimits>;
   /** Lanes behind the expert, for status. @default 1 */
@@ -90,18 +96,17 @@ export interface RunningWorker extends AsyncDisposable {
 /**
  * Starts to listen, and to serve once the expert is there.
  *
- * @throws {UsageError} if the listen address is malformed, or open to others without `insecure`
+ * @throws {UsageError} if the listen address is malformed, or open to others without credentials and `insecure`
  * @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on
  */
 export async function startWorkerServer(options: WorkerServerOptions): Promise<RunningWorker> {
   const opening = Promise.resolve(options.expert);
   // It may fail before anyone looks at `ready`.
   opening.catch(() => {});
-  const address = parseListenAddress(options.listen ?? "127.0.0.1:7070", options.insecure ?? false);
+  const { listen = "127.0.0.1:7070", insecure = false, security = NO_SECURITY } = options;
+  const address = parseListenAddress(listen, insecure, security);
   const { http } = options;
-  const httpAddress = http === undefined
-    ? undefined
-    : parseHttpAddress(http, options.insecure ?? false);
+  const httpAddress = http === undefined ? undefined : parseHttpAddress(http, insecure);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const host = new WorkerHost({
     limits,
@@ -111,15 +116,16 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
       planes: options.planes ?? PLANE_KINDS,
       hostname: address.host,
       port: options.planePort ?? 0,
+      ...(security.tls && { tls: security.tls.pair }),
     }),
   });
   const health = new HealthImplementation();
   setHealth(health, "NOT_SERVING");
   quietGrpcLog();
   guardGoaway();
-  const server = buildServer(host, health);
+  const server = buildServer(host, health, security);
   const flowWindow = openFlowWindow(server);
-  const port = await bind(server, formatAddress(address));
+  const port = await bind(server, formatAddress(address), security.tls);
   flowWindow.afterBind();
   const pages = await openPages(httpAddress, host, server);
 
@@ -169,9 +175,14 @@ async function openPages(
   }
 }
 
-function buildServer(host: WorkerHost, health: HealthImplementation): Server {
+function buildServer(
+  host: WorkerHost,
+  health: HealthImplementation,
+  { tokens }: WorkerSecurity,
+): Server {
   const { limits } = host;
   const server = new Server({
+    interceptors: [authorization(new TokenGuard(tokens))],
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
     "grpc.max_concurrent_streams": limits.maxSessions + limits.maxWaiting + limits.maxCalls +
@@ -192,9 +203,9 @@ function setHealth(health: HealthImplementation, status: ServingStatus): void {
   health.setStatus(WORKER_SERVICE, status);
 }
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, address: string, tls: WorkerTls | undefined): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, serverCredentials(tls), (error, port) => {
       if (error === null) return resolve(port);
       server.forceShutdown();
       reject(

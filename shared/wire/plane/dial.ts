@@ -11,7 +11,15 @@ import { mismatch, PlaneError } from "./plane_error.ts";
 
 export type PlaneEndpoint =
   | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "tcp"; readonly hostname: string; readonly port: number };
+  | TcpEndpoint;
+
+export interface TcpEndpoint {
+  readonly kind: "tcp";
+  readonly hostname: string;
+  readonly port: number;
+  /** Where the server has TLS: authorities one of which must have signed its certificate, PEM; none for the public ones. */
+  readonly tls?: { readonly ca?: string };
+}
 
 export interface DialedPlane {
   /** Whoever dialed closes it. */
@@ -73,7 +81,19 @@ async function connectTo(endpoint: PlaneEndpoint, signal: AbortSignal): Promise<
   if (endpoint.kind === "unix") {
     return await Deno.connect({ transport: "unix", path: endpoint.path });
   }
-  const { hostname, port } = endpoint;
+  const { hostname, port, tls } = endpoint;
+  if (tls) {
+    const caCerts = tls.ca === undefined ? [] : [tls.ca];
+    const conn = await Deno.connectTls({ hostname, port, caCerts });
+    // A certificate that is not the worker's is said to be so before a token is shown.
+    try {
+      await conn.handshake();
+      return conn;
+    } catch (error) {
+      closeConn(conn);
+      throw error;
+    }
+  }
   const conn = await Deno.connect({ hostname, port, signal });
   conn.setNoDelay(true);
   return conn;

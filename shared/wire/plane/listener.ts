@@ -6,6 +6,7 @@
  */
 
 import { TuttiError } from "../../errors.ts";
+import type { KeyPair } from "../../security/tls_files.ts";
 import { closeConn, closingOnError, connError } from "./conn_io.ts";
 import type { PlaneEndpoint } from "./dial.ts";
 import { checkToken, randomToken, readGreeting, writeGreeting } from "./greeting.ts";
@@ -51,10 +52,17 @@ export interface PlaneListener extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+export interface TcpPlaneOptions {
+  readonly hostname: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** The certificate that clients check. Without it bytes travel as they are. */
+  readonly tls?: KeyPair;
+}
+
 export interface PlaneListenerOptions {
   readonly unix: boolean;
-  /** Port 0 takes any free one. */
-  readonly tcp?: { readonly hostname: string; readonly port: number };
+  readonly tcp?: TcpPlaneOptions;
   readonly helloTimeoutMs?: number;
 }
 
@@ -67,7 +75,7 @@ const ACCEPT_PAUSE_MS = 100;
 export async function startPlaneListener(options: PlaneListenerOptions): Promise<PlaneListener> {
   const opened = new SocketListener(options.helloTimeoutMs ?? HELLO_TIMEOUT_MS);
   if (options.unix) await opened.listenUnix();
-  if (options.tcp) opened.listenTcp(options.tcp.hostname, options.tcp.port);
+  if (options.tcp) opened.listenTcp(options.tcp);
   return opened;
 }
 
@@ -104,9 +112,11 @@ class SocketListener implements PlaneListener {
     }
   }
 
-  listenTcp(hostname: string, port: number): void {
+  listenTcp({ hostname, port, tls }: TcpPlaneOptions): void {
     try {
-      const listener = Deno.listen({ hostname, port });
+      const listener = tls
+        ? Deno.listenTls({ hostname, port, cert: tls.cert, key: tls.key })
+        : Deno.listen({ hostname, port });
       this.endpoints.push({ kind: "tcp", hostname, port: listener.addr.port });
       this.#run(this.#accept("tcp", listener));
     } catch (error) {
@@ -166,7 +176,8 @@ class SocketListener implements PlaneListener {
         await this.#pause();
         continue;
       }
-      if (kind === "tcp") (conn as Deno.TcpConn).setNoDelay(true);
+      // A connection with TLS has no such switch.
+      if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
       this.#run(this.#identify(kind, conn));
     }
   }

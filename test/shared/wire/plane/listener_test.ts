@@ -96,7 +96,10 @@ Deno.test("only what was asked for is opened, and what cannot be is told", async
   await using tcp = await startPlaneListener({ unix: false, tcp: BOTH.tcp });
   const [endpoint] = tcp.endpoints;
   assert.ok(endpoint?.kind === "tcp" && tcp.endpoints.length === 1 && endpoint.port > 0);
-  await using taken = await startPlaneListener({ unix: true, tcp: endpoint });
+  await using taken = await startPlaneListener({
+    unix: true,
+    tcp: { hostname: endpoint.hostname, port: endpoint.port },
+  });
   assert.deepEqual(taken.endpoints.map(({ kind }) => kind), ["unix"]);
   assert.match(taken.failures[0]!.message, /^A tcp plane cannot be opened at 127\.0\.0\.1:/);
   await goodConnectionWorks(taken, taken.endpoints[0]!);

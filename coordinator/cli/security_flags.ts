@@ -1,0 +1,36 @@
+/** How commands get the credentials with which they call workers: flags, else the ensemble file, else the environment. @module */
+
+import type { Command } from "commander";
+import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { readCredentials, useCredentials } from "../cluster/credentials.ts";
+import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
+import type { SecurityPaths } from "../cluster/ensemble_security.ts";
+
+const TEXTS = {
+  cert: "certificate (PEM) to show to workers that ask for one",
+  ca: "authority (PEM) of workers' certificates; turns TLS on",
+  token: "token to show to workers",
+  insecure: "send the token to other hosts without TLS",
+};
+
+/** Adds the flags to a command that calls workers, and makes what they name the credentials of this process. */
+export function callsWorkers(command: Command): Command {
+  securityOptions(TEXTS).forEach((option) => command.addOption(option));
+  return command.hook("preAction", async (_, action) => {
+    const { ensemble } = action.opts<{ ensemble?: string }>();
+    const file = ensemble === undefined ? undefined : await loadEnsembleFile(ensemble);
+    const flags = mergeSecurity(action, file?.security);
+    const terminal = stderrTerminal();
+    useCredentials(await readCredentials(flags, (text) => terminal.write(`warning: ${text}\n`)));
+  });
+}
+
+/** Flags before the file's paths, and those before the environment. */
+export function mergeSecurity(command: Command, paths: SecurityPaths = {}): SecurityFlags {
+  const given = command.opts<SecurityFlags>();
+  const isTyped = (name: string) => command.getOptionValueSource(name) === "cli";
+  const typed = Object.entries(given).filter(([name]) => isTyped(name));
+  const { workers: _, ...own } = { workers: undefined, ...paths };
+  return { ...given, ...own, ...Object.fromEntries(typed) };
+}

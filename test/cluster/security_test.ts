@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
+import { PROMPT, readPng, zooPath } from "../support/zoo.ts";
+
+const SERVE = ["worker", "--model", zooPath("round"), "--threads", "1", "--listen", "127.0.0.1:0"];
+const FILES = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
+const CA = ["--tls-ca", "certs/ca.pem"];
+const CLIENT = [...CA, "--tls-cert", "certs/coordinator.pem", "--tls-key", "certs/coordinator.key"];
+
+async function startWorker(home: TuttiHome, flags: readonly string[]) {
+  const worker = home.start([...SERVE, ...flags]);
+  const [, address] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+): serving/m);
+  return { worker, address: address! };
+}
+
+/** Every text below a folder. */
+async function textsBelow(folder: string): Promise<string> {
+  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
+  const texts = entries.map(({ name, isDirectory }) =>
+    isDirectory ? textsBelow(`${folder}/${name}`) : readFile(`${folder}/${name}`, "latin1")
+  );
+  return (await Promise.all(texts)).join("\n");
+}
+
+testTutti(
+  "tutti sample over mTLS and tokens draws the bits of plain text, and no secret is shown",
+  async (home) => {
+    await home.expect(0, ["certs", "certs"]);
+    const again = await home.expect(2, ["certs", "certs"]);
+    assert.match(again.stderr, /certs\/ca\.pem" is there already/);
+    const tokens = await readFile(home.file("certs", "tokens"), "utf8");
+    const secrets = tokens.trim().split("\n").map((line) => line.split(":")[1]!);
+    const wrong = "a-wrong-token-0123456789";
+    const keys = await Promise.all(
+      ["worker", "coordinator", "ca"].map(async (name) =>
+        (await readFile(home.file("certs", `${name}.key`), "utf8")).split("\n")[1]!
+      ),
+    );
+    await Deno.writeTextFile(home.file("wrong.token"), wrong, { mode: 0o600 });
+
+    const [plain, secure] = await Promise.all([
+      startWorker(home, []),
+      startWorker(home, [
+        ...[...CA, "--tls-cert", "certs/worker.pem", "--tls-key", "certs/worker.key"],
+        ...["--token-file", "certs/tokens"],
+      ]),
+    ]);
+    const printed: string[] = [];
+    const sample = async (code: number, address: string, ...flags: string[]) => {
+      const args = ["sample", PROMPT, "--steps", "2", "--seed", "3", "--plane", "tcp", "--workers"];
+      const { stdout, stderr } = await home.expect(code, [
+        ...[...args, address, ...FILES, "--out", "picture.png", ...flags],
+      ], { env: { TUTTI_DEBUG: "1" } });
+      printed.push(stdout, stderr);
+      return stderr;
+    };
+    await sample(0, plain.address);
+    const expected = await readPng(home.file("picture.png"));
+    await Deno.remove(home.file("picture.png"));
+
+    const refused = await Promise.all([
+      sample(3, secure.address),
+      sample(3, secure.address, ...CA, "--token-file", "certs/client.token"),
+      sample(1, secure.address, ...CLIENT, "--token-file", "wrong.token"),
+      sample(1, secure.address, ...CLIENT, "--token-file", "certs/metrics.token"),
+      sample(3, plain.address, ...CLIENT),
+      sample(4, plain.address, "--tls-ca", "certs/gone.pem"),
+    ]);
+    const patterns = [
+      /has TLS, and this side speaks plain text: give --tls-ca FILE/,
+      /asks for a certificate, and this side has none: give --tls-cert and --tls-key/,
+      /needs a token that is known here, and this one is not/,
+      /needs a token of role client: this one has role metrics/,
+      /speaks no TLS: start it with --tls-cert/,
+      /--tls-ca "certs\/gone\.pem" cannot be used: there is no such file/,
+    ];
+    for (const [i, pattern] of patterns.entries()) {
+      assert.match(refused[i]!, pattern);
+    }
+
+    const titles = (await home.processes()).map(({ args }) => args.join(" ")).join("\n");
+    await sample(0, secure.address, ...CLIENT, "--token-file", "certs/client.token");
+    assert.deepEqual((await readPng(home.file("picture.png"))).rgb, expected.rgb);
+
+    for (const { worker } of [plain, secure]) worker.kill("SIGTERM");
+    for (const { worker } of [plain, secure]) {
+      const { code, stdout, stderr } = await worker.result;
+      assert.equal(code, 0, stderr);
+      printed.push(stdout, stderr);
+    }
+    const seen = [...printed, titles, await textsBelow(home.stateFolder)].join("\n");
+    assert.match(seen, /--token-file/);
+    for (const secret of [...secrets, wrong, ...keys]) {
+      assert.ok(!seen.includes(secret), "a secret was shown");
+    }
+  },
+);

@@ -1,0 +1,53 @@
+/**
+ * What keeps strangers from a worker: TLS, certificates that clients must have, and tokens.
+ *
+ * @module
+ */
+
+import { UsageError } from "../../shared/errors.ts";
+import type { SecurityFlags } from "../../shared/security/security_flags.ts";
+import { type KeyPair, readTlsFiles } from "../../shared/security/tls_files.ts";
+import { readTokens, type Token } from "../../shared/security/token_file.ts";
+
+export interface WorkerSecurity {
+  readonly tls?: WorkerTls;
+  /** Known tokens; with none, a call needs none. */
+  readonly tokens: readonly Token[];
+}
+
+export interface WorkerTls {
+  readonly pair: KeyPair;
+  /** Authorities one of which must have signed a client's certificate; without them clients need none. */
+  readonly clientCa?: string;
+}
+
+export const NO_SECURITY: WorkerSecurity = { tokens: [] };
+
+/**
+ * @param warn told of files that others can read
+ * @throws {UsageError} or {FormatError} as `readTlsFiles()` and `readTokens()` do
+ */
+export async function readWorkerSecurity(
+  flags: SecurityFlags,
+  warn: (text: string) => void,
+): Promise<WorkerSecurity> {
+  const tokens = await readTokens(flags, warn);
+  const files = await readTlsFiles(flags, warn);
+  if (!files) return { tokens };
+  const { pair, ca } = files;
+  if (!pair) {
+    throw new UsageError(
+      "--tls-ca needs --tls-cert and --tls-key: a worker that asks for certificates shows its own",
+    );
+  }
+  return { tokens, tls: { pair, ...(ca !== undefined && { clientCa: ca }) } };
+}
+
+/** What is missing before others may reach the worker, or undefined. */
+export function missingProtection({ tls, tokens }: WorkerSecurity): string | undefined {
+  if (!tls) return "--tls-cert and --tls-key, and --tls-ca or --token-file";
+  if (tls.clientCa === undefined && tokens.length === 0) {
+    return "--tls-ca (clients then need a certificate) or --token-file (they need a token)";
+  }
+  return undefined;
+}
