@@ -147,7 +147,7 @@ Deno.test("worker: listens beyond this machine only when told to", async () => {
   const expert = new AffineExpert();
   await assert.rejects(startWorkerServer({ expert, listen: "0.0.0.0:0" }), {
     name: "UsageError",
-    message: /needs --insecure: workers have no authentication yet/,
+    message: /needs --tls-cert and --tls-key, and --tls-ca or --token-file/,
   });
   await using worker = await startWorkerServer({ expert, listen: "0.0.0.0:0", insecure: true });
   assert.equal(await checkHealth(worker.address.replace("0.0.0.0", "127.0.0.1")), "SERVING");
