@@ -98,6 +98,7 @@ async function begin(out: string, { seed, scale }: ZooRecipe): Promise<void> {
   const path = join(out, RECORD);
   if (await exists(path)) {
     checkSettings(settings, await readRecord(path), path);
+    await removeUnfinished(out);
     return;
   }
   await Deno.mkdir(out, { recursive: true });
@@ -106,6 +107,14 @@ async function begin(out: string, { seed, scale }: ZooRecipe): Promise<void> {
   // Last: what is not written yet would be missing otherwise.
   await Deno.writeTextFile(`${path}.partial`, `${JSON.stringify(settings, null, 1)}\n`);
   await Deno.rename(`${path}.partial`, path);
+}
+
+/** What a process was writing when it was killed (`whole_folder.ts`). */
+async function removeUnfinished(out: string): Promise<void> {
+  for await (const { name } of Deno.readDir(out)) {
+    if (!/\.[0-9a-f-]{36}\.(partial|old)$/.test(name)) continue;
+    await Deno.remove(join(out, name), { recursive: true });
+  }
 }
 
 async function readRecord(path: string): Promise<RunSettings> {

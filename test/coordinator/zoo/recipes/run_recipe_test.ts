@@ -42,7 +42,10 @@ Deno.test("a zoo that is killed in the middle of a stage ends with the bits of o
   await using cut = await tempFolder();
   await train(whole.path, ["vae", "base"]);
   await trainAndKill(cut.path, "base", 5);
+  const unfinished = cut.join(`base.${crypto.randomUUID()}.partial`);
+  await Deno.mkdir(unfinished);
   const rest = await train(cut.path, ["vae", "base", "round"]);
+  await assert.rejects(Deno.stat(unfinished), Deno.errors.NotFound);
   assert.deepEqual(rest[0], { stage: "vae", event: "there" });
   // Checkpoints are written every 2 steps.
   const firstStep = rest.find((event) => event.event === "step");
