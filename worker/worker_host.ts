@@ -13,6 +13,7 @@ import { PROTOCOL, TUTTI_VERSION } from "../shared/wire/version.ts";
 import { retryAfter } from "./admission/refusal.ts";
 import { SessionAdmission } from "./admission/session_admission.ts";
 import { SessionRegistry } from "./admission/session_registry.ts";
+import { JobFences } from "./job_fences.ts";
 import { LoadMeter } from "./load_meter.ts";
 import { WorkerMetrics } from "./metrics/worker_metrics.ts";
 import type { PlaneHost } from "./plane/plane_host.ts";
@@ -28,6 +29,7 @@ export class WorkerHost {
   readonly limits: WorkerLimits;
   readonly sessions: SessionRegistry;
   readonly admission: SessionAdmission;
+  readonly fences = new JobFences();
   readonly load: LoadMeter;
   readonly planes: PlaneHost;
   readonly metrics = new WorkerMetrics({

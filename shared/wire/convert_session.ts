@@ -65,7 +65,7 @@ export type BackwardCommand = Omit<SessionBackward, "gradOutput">;
 
 /** An open command whose sizes are read and whose tensor is not: admission comes between. */
 export interface OpenCommand
-  extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond" | "memory"> {
+  extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond" | "memory" | "wireDtypes"> {
   readonly modelHash: string;
   readonly transport: Transport;
   addedCond(): AddedCond | undefined;
@@ -86,6 +86,7 @@ export function openToMessage(
       width: uint32("width", config.width),
       ...timestepsToMessage(config),
       job: config.job ?? "",
+      fence: config.fence ?? 0,
       keepInputs: config.keepInputs ?? false,
       waitMs: uint32("wait_ms", config.waitMs ?? 0),
       canMove: config.canMove ?? false,
@@ -169,6 +170,8 @@ function rangeFromFields(fields: Fields): RangeCommand {
 function openFromFields(fields: Fields): OpenCommand {
   const job = fields.text("job");
   const batch = fields.whole("batch", 1);
+  // Who knows no fences leaves it out.
+  const fence = fields.has("fence") ? fields.whole("fence", 0) : 0;
   return {
     modelHash: fields.name("modelHash"),
     batch,
@@ -176,6 +179,7 @@ function openFromFields(fields: Fields): OpenCommand {
     width: fields.whole("width", 1),
     timesteps: timestepsFromFields(fields, batch),
     ...(job !== "" && { job }),
+    ...(fence !== 0 && { fence }),
     keepInputs: fields.flag("keepInputs"),
     waitMs: fields.whole("waitMs", 0),
     canMove: fields.flag("canMove"),

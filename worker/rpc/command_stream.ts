@@ -28,6 +28,7 @@ export class CommandStream implements PieceStream {
   readonly #options: CommandStreamOptions;
   readonly #gone = new AbortController();
   readonly #inbox: Inbox;
+  readonly #expiry = new AbortController();
   #ended = false;
 
   constructor(call: Call, options: CommandStreamOptions) {
@@ -48,15 +49,23 @@ export class CommandStream implements PieceStream {
     return this.#gone.signal;
   }
 
+  /** From now on no command is taken, whoever waits for one included; what is being answered still is. */
+  expire(error: TuttiError): void {
+    this.#expiry.abort(error);
+  }
+
   /**
    * The next message, or `undefined` after the last one.
    *
-   * @throws {TuttiError} CANCELLED when the peer is gone, UNAVAILABLE when the worker stops, DEADLINE_EXCEEDED
+   * @throws {TuttiError} what it expired with, CANCELLED when the peer is gone, UNAVAILABLE when the worker stops, DEADLINE_EXCEEDED
    * after the idle limit
    */
   async receive(): Promise<Message | undefined> {
+    const expiry = this.#expiry.signal;
+    if (expiry.aborted) throw expiry.reason;
     if (this.#inbox.isEmpty && !this.#ended) {
-      await this.#wait((done) => this.#inbox.onArrival(done), this.#options.stopping);
+      const { stopping } = this.#options;
+      await this.#wait((done) => this.#inbox.onArrival(done), { stopping, expiry });
     }
     return this.#inbox.take();
   }
@@ -81,11 +90,15 @@ export class CommandStream implements PieceStream {
     await this.#wait((done) => void this.#call.write(message, done));
   }
 
-  #wait(start: (done: () => void) => void, stopping?: AbortSignal): Promise<void> {
+  #wait(
+    start: (done: () => void) => void,
+    { stopping, expiry }: { stopping?: AbortSignal; expiry?: AbortSignal } = {},
+  ): Promise<void> {
     const { idleLimitSeconds } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const onGone = () => reject(new TuttiError("CANCELLED", "The client ended the session"));
     const onStop = () => reject(stoppingError());
+    const onExpiry = () => reject(expiry!.reason);
     const timer = setTimeout(() => {
       reject(
         new WorkerError(
@@ -100,12 +113,14 @@ export class CommandStream implements PieceStream {
     else {
       this.gone.addEventListener("abort", onGone);
       stopping?.addEventListener("abort", onStop);
+      expiry?.addEventListener("abort", onExpiry);
       start(resolve);
     }
     return promise.finally(() => {
       clearTimeout(timer);
       this.gone.removeEventListener("abort", onGone);
       stopping?.removeEventListener("abort", onStop);
+      expiry?.removeEventListener("abort", onExpiry);
     });
   }
 }

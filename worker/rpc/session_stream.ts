@@ -65,6 +65,8 @@ class SessionStream {
   readonly #stream: CommandStream;
   readonly #peer: string;
   #open: OpenSession | undefined;
+  /** Tells that this owner of the job has one session less here. */
+  #leaveJob: () => void = () => {};
 
   constructor(host: WorkerHost, stream: CommandStream, peer: string) {
     this.#host = host;
@@ -122,6 +124,8 @@ class SessionStream {
     const embeddings = timesteps.length * (rowsDiffer ? batch : 1);
     const size = { batch, height, width, tokens, timesteps: embeddings, keepInputs };
     const arenaBytes = sessionBytes(expert.description, size);
+    // Before admission: what an earlier owner of the job holds is given back.
+    this.#enterJob(open);
     const ticket = await admission.admit({
       ...size,
       timesteps: timesteps.length,
@@ -157,6 +161,20 @@ class SessionStream {
     // From now on the session's end gives them back.
     held.move();
     return { session, keepInputs, canMove, ticket, planes, traffic };
+  }
+
+  /** @throws {TuttiError} FAILED_PRECONDITION if the job has another owner by now */
+  #enterJob({ job, fence }: OpenCommand): void {
+    if (fence === undefined) return;
+    if (job === undefined) {
+      throw new TuttiError(
+        "INVALID_ARGUMENT",
+        `OpenSession.fence needs OpenSession.job, whose owners it counts: current fence is ${fence}`,
+        { details: { field: "fence" } },
+      );
+    }
+    const { fences } = this.#host;
+    this.#leaveJob = fences.enter(job, fence, (error) => this.#stream.expire(error));
   }
 
   /** Answers a command after the first. Errors become answers: the session lives on. */
@@ -281,6 +299,7 @@ class SessionStream {
   }
 
   async #release(): Promise<void> {
+    this.#leaveJob();
     const open = this.#open;
     this.#open = undefined;
     if (!open) return;

@@ -10,6 +10,7 @@ import { errorFromMessage, errorFromStatus } from "../../../shared/wire/status.t
 import { tensorToMessage } from "../../../shared/wire/tensor_message.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
+import { Hold } from "../../support/hold.ts";
 import { NO_PLANES, type RawEvent, RawSession } from "../../support/raw_session.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 
@@ -344,3 +345,51 @@ async function openedBytes(expert: AffineExpert): Promise<number> {
   const opened = await raw.ask(await openMessage(expert));
   return Number((("event" in opened && opened.event.opened) as Message).arenaBytes);
 }
+
+Deno.test("session: a later owner of the job ends it with FAILED_PRECONDITION, and it is refused from then on", async () => {
+  const expert = new AffineExpert();
+  await using served = await serveExpert(expert);
+  const { address } = served.worker;
+  const open = (fence: number, job = "picture") => openMessage(expert, { job, fence });
+  using old = new RawSession(address);
+  assertAnswer(await old.ask(await open(3)), "opened");
+  assertAnswer(await old.ask(await forwardMessage(expert)), "result");
+  using other = new RawSession(address);
+  assertAnswer(await other.ask(await open(1, "other")), "opened");
+
+  using later = new RawSession(address);
+  assertAnswer(await later.ask(await open(4)), "opened");
+  // Without a command in between.
+  const ended = endError(await old.next());
+  assert.equal(ended.code, "FAILED_PRECONDITION");
+  assert.deepEqual(ended.details, { field: "fence", job: "picture", fence: "3", newest: "4" });
+  await eventually(() => expert.openSessions === 2);
+
+  using back = new RawSession(address);
+  assert.deepEqual(endError(await back.ask(await open(3))).details, ended.details);
+  using wrong = new RawSession(address);
+  assert.match(endError(await wrong.ask(await open(3, ""))).message, /fence needs OpenSession.job/);
+
+  for (const session of [other, later]) {
+    assertAnswer(await session.ask(await forwardMessage(expert)), "result");
+    assertAnswer(await session.ask({ close: {} }), "closed");
+  }
+  await assertServes(address, expert);
+  await assertFree(address);
+});
+
+Deno.test("session: a command that is being answered when a later owner comes is the last one", async () => {
+  const hold = new Hold("IN01");
+  const expert = new AffineExpert({ beforeBlock: hold.beforeBlock });
+  await using served = await serveExpert(expert);
+  const { address } = served.worker;
+  using old = new RawSession(address);
+  await old.ask(await openMessage(expert, { job: "picture", fence: 3 }));
+  old.send(await forwardMessage(expert, { last: "IN01" }));
+  await hold.reached;
+  using later = new RawSession(address);
+  await later.ask(await openMessage(expert, { job: "picture", fence: 4 }));
+  hold.release();
+  assertAnswer(await old.next(), "result");
+  assert.equal(endError(await old.next()).details.field, "fence");
+});
