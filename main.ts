@@ -24,6 +24,19 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "draw an image with an ensemble",
     load: async () => callingWorkers((await import("./coordinator/cli/sample.ts")).sampleCommand()),
   },
+  submit: {
+    summary: "put an image into the queue, for a coordinator to draw",
+    load: async () => (await import("./coordinator/cli/submit.ts")).submitCommand(),
+  },
+  coordinator: {
+    summary: "draw the jobs of the queue",
+    load: async () =>
+      callingWorkers((await import("./coordinator/cli/coordinator.ts")).coordinatorCommand()),
+  },
+  jobs: {
+    summary: "show the jobs of the queue, or cancel one",
+    load: async () => (await import("./coordinator/cli/jobs.ts")).jobsCommand(),
+  },
   worker: {
     summary: "serve one expert",
     load: async () => (await import("./worker/cli.ts")).workerCommand(),

@@ -29,6 +29,13 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["sample", "x", "--save-maps", "m"], /--save-maps needs trained aggregators \(--sabw FOLDER\)/],
   [["sample", "x", "--resume"], /--resume needs --checkpoint FILE/],
   [["sample", "x", "--resume", "--checkpoint", "c", "--save-maps", "m"], /contradict each other/],
+  [["submit", "x"], /--nats is needed: the NATS server that has the queue/],
+  [["submit", "x", "--id", "a b"], /--id must be 1 to 64 letters.*: current value is "a b"/],
+  [["submit", "x", "--steps", "2000"], /"steps" must be a whole number in 1\.\.1000: .* 2000/],
+  [["jobs"], /--nats is needed/],
+  [["jobs", "--cancel", "a/b"], /--cancel must be a job's id/],
+  [["coordinator"], /--nats is needed/],
+  [["coordinator", "--jobs", "0"], /--jobs must be a whole number >= 1/],
   [["train", "--out", "x"], /required option '--data <path>' not specified/],
   [
     ["train", "--data", "d", "--out", "x", "--heads", "3"],

@@ -1,7 +1,13 @@
 /** What may lie in buckets and queues on NATS: announcements of workers, and jobs. @module */
 
-import { jobSpecFromJson, jobSpecToJson } from "../../../coordinator/jobs/job_spec.ts";
-import { FormatError } from "../../../shared/errors.ts";
+import { type JobSpec, jobSpecToJson } from "../../../coordinator/jobs/job_spec.ts";
+import { readQueuedJob } from "../../../coordinator/jobs/queue/job_queue.ts";
+import {
+  decodeRecord,
+  encodeRecord,
+  type JobRecord,
+  newRecord,
+} from "../../../coordinator/jobs/queue/job_record.ts";
 import {
   decodeAnnouncement,
   encodeAnnouncement,
@@ -10,11 +16,17 @@ import { announcement } from "../../shared/nats/announcements.ts";
 import { type FuzzTarget, outcomeOf } from "../fuzz.ts";
 import { mutateJson } from "../json_values.ts";
 
-const JOB = jobSpecToJson({
+const JOB: JobSpec = {
   ...{ prompt: "a castle", negative: "", promptSyntax: "a1111", clipSkip: 1, steps: 20 },
   ...{ guidance: 7.5, seeds: [1n, 2n], size: { width: 64, height: 64 }, waves: 2 },
   ...{ wireDtype: "f16,OUT08=int8", aggregate: ["IN00", "M00"], ensemble: "castles" },
-});
+};
+const RECORD: JobRecord = {
+  ...newRecord("castle-1", JOB),
+  ...{ state: "failed", coordinator: "gpu-1:4711", stepsDone: 3, fence: 12, endedAt: 5 },
+  images: [{ path: "/out/castle-1.png", seed: "1", sha256: "0f" }],
+  error: { kind: "WorkerError", code: "UNAVAILABLE", message: "lost" },
+};
 
 export function natsPayloads(): Promise<FuzzTarget> {
   const announced = announcement();
@@ -23,7 +35,14 @@ export function natsPayloads(): Promise<FuzzTarget> {
       seed: encodeAnnouncement(announced),
       read: (bytes) => decodeAnnouncement(announced.id, bytes),
     },
-    { seed: new TextEncoder().encode(JSON.stringify(JOB)), read: readJob },
+    {
+      seed: new TextEncoder().encode(JSON.stringify({ id: "castle-1", spec: jobSpecToJson(JOB) })),
+      read: (data) => readQueuedJob({ data, seq: 1 }),
+    },
+    {
+      seed: new TextEncoder().encode(encodeRecord(RECORD)),
+      read: (bytes) => decodeRecord(RECORD.id, bytes),
+    },
   ];
   return Promise.resolve({
     name: "nats",
@@ -34,14 +53,4 @@ export function natsPayloads(): Promise<FuzzTarget> {
     feedGood: () => kinds.forEach(({ seed, read }) => void read(seed)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   });
-}
-
-function readJob(bytes: Uint8Array): unknown {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new FormatError("A job must be JSON in UTF-8", { cause });
-  }
-  return jobSpecFromJson(json, "Job");
 }

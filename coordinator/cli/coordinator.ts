@@ -1,0 +1,162 @@
+/** `tutti coordinator`: draws the jobs of the queue. @module */
+
+import { hostname } from "node:os";
+import { Command } from "commander";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import {
+  type DeviceFlags,
+  deviceOption,
+  precisionOption,
+} from "../../shared/device/device_flags.ts";
+import { throwIfAborted, UsageError } from "../../shared/errors.ts";
+import { Nats } from "../../shared/nats/connect.ts";
+import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { oneLine } from "../../shared/terminal/display_width.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { openEnsemble } from "../ensemble/ensemble.ts";
+import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { JobLeases } from "../jobs/queue/job_lease.ts";
+import { DEFAULT_QUEUE_LIMIT } from "../jobs/queue/job_queue.ts";
+import { JobRecords } from "../jobs/queue/job_records.ts";
+import { NatsCheckpoints } from "../jobs/queue/nats_checkpoint.ts";
+import { type CoordinatorEvent, runCoordinator } from "../jobs/queue/run_coordinator.ts";
+import { wholeNumber } from "./flags.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { PlaneFallbacks, planeOption, transportOptions } from "./transport_flags.ts";
+import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
+
+interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, WaitFlags {
+  readonly plane: Parameters<typeof transportOptions>[0]["plane"];
+  readonly force: boolean;
+  readonly out: string;
+  readonly jobs: number;
+  readonly maxAttempts: number;
+  readonly queueLimit?: number;
+  readonly name?: string;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+Any number of them may run for one ensemble. One that is killed loses at most the step that it was at: another one, or the
+same one started again, goes on from there. SIGTERM and Ctrl-C give running jobs back after their step.
+
+Examples:
+  tutti coordinator --nats nats://127.0.0.1:4222 --ensemble castles.toml --out pictures
+  tutti coordinator --nats nats://nats-1,nats-2 --ensemble castles.toml --out /shared/pictures --jobs 2 --json`;
+
+export function coordinatorCommand(): Command {
+  return new Command("coordinator")
+    .summary("draw the jobs of the queue")
+    .description(
+      "Takes jobs that `tutti submit` put into the queue, draws them with an ensemble, and writes the images to a folder.",
+    )
+    .addOption(natsOption("the NATS server that has the queue, and knows workers"))
+    .addOption(natsCredsOption())
+    .option(
+      "--ensemble <file>",
+      "ensemble file (TOML); without it the experts that come with Tutti",
+    )
+    .option("--workers <addresses>", 'running workers, HOST:PORT,HOST:PORT: the ensemble "workers"')
+    .option(
+      "--experts <names>",
+      'models by the names that their workers have: the ensemble "experts"',
+    )
+    .option(
+      "--sabw <folder>",
+      'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
+    )
+    .option("--force", "use aggregators that were trained with other experts", false)
+    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
+    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .option("--out <folder>", "where images go, as JOB.png", "out")
+    .option("--jobs <n>", "jobs at a time", wholeNumber("--jobs"), 1)
+    .option(
+      "--max-attempts <n>",
+      "tries in a row without one more finished step after which a job has failed",
+      wholeNumber("--max-attempts"),
+      5,
+    )
+    .option(
+      "--queue-limit <n>",
+      `jobs that may wait or run at a time, for the whole queue (default: as it is, ${DEFAULT_QUEUE_LIMIT} at first)`,
+      wholeNumber("--queue-limit"),
+    )
+    .option("--name <name>", "who this is, for `tutti jobs` (default: host and process)")
+    .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
+    .addOption(precisionOption("workers that this command starts compute"))
+    .addOption(planeOption())
+    .addOption(waitOption())
+    .option("--json", "print one line of JSON per event", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: CoordinatorFlags) => runCoordinatorCommand(flags));
+}
+
+async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
+  const terminal = stderrTerminal();
+  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
+  const warn = (text: string) => terminal.write(`warning: ${oneLine(text)}\n`);
+  const fallbacks = new PlaneFallbacks(warn);
+  const coordinator = flags.name ?? `${hostname()}:${Deno.pid}`;
+  const options = await natsOptions(flags, `tutti coordinator ${coordinator}`);
+  if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  const plan = await ensemblePlan(flags);
+  await using nats = await Nats.connect({ ...options, signal });
+  const stores = {
+    nats,
+    records: await JobRecords.open(nats),
+    leases: await JobLeases.open(nats),
+    checkpoints: await NatsCheckpoints.open(nats),
+  };
+  const { device, explanation } = await chooseDevice(flags.device);
+  if (explanation !== undefined) note(explanation);
+  await using ensemble = await openEnsemble(plan, {
+    ...{ signal, device, precision: flags.precision, takesAnySabw: flags.force },
+    transport: transportOptions({ plane: flags.plane, wireDtype: {} }, fallbacks),
+    nats: options,
+    onProgress: note,
+  });
+  for (const warning of ensemble.warnings) warn(warning);
+  throwIfAborted(signal);
+  await runCoordinator({
+    ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
+    maxAttempts: flags.maxAttempts,
+    patience: () => patienceOf(flags, note, signal),
+    ...(flags.queueLimit !== undefined && { queueLimit: flags.queueLimit }),
+    onEvent: (event) =>
+      flags.json ? printEvent(event) : printLine(oneLine(eventText(event, ensemble.name))),
+  });
+  note("All jobs are done or back in the queue");
+}
+
+function printEvent(event: CoordinatorEvent): void {
+  if (!("error" in event)) return printJson(event);
+  const { code, message, details } = event.error;
+  printJson({ ...event, error: { code, message, details } });
+}
+
+function eventText(event: CoordinatorEvent, ensemble: string): string {
+  switch (event.event) {
+    case "ready":
+      return `Coordinator ready: drawing jobs of the ensemble ${ensemble}. Ctrl-C gives them back`;
+    case "waiting":
+      return `Cannot ask for jobs: ${event.error.message}`;
+    case "started":
+      return event.stepsDone === 0
+        ? `${event.job}: started`
+        : `${event.job}: going on after step ${event.stepsDone}`;
+    case "done":
+      return `${event.job}: done, ${event.images.map(({ path }) => path).join(", ")}`;
+    case "returned":
+      return `${event.job}: back in the queue: ${event.error.message}`;
+    case "failed":
+      return `${event.job}: failed: ${event.error.message}`;
+    case "lost":
+      return `${event.job}: lost: ${event.error.message}`;
+    case "warning":
+      return `${event.job}: ${event.text}`;
+  }
+}

@@ -1,0 +1,103 @@
+/** `tutti submit`: puts a job into the queue. @module */
+
+import { Command } from "commander";
+import { UsageError } from "../../shared/errors.ts";
+import { Nats } from "../../shared/nats/connect.ts";
+import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { jobSpecFromJson, jobSpecToJson } from "../jobs/job_spec.ts";
+import { JobQueue } from "../jobs/queue/job_queue.ts";
+import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
+import { JobRecords } from "../jobs/queue/job_records.ts";
+import { followJob, submitJob } from "../jobs/queue/submit_job.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
+
+interface SubmitFlags extends JobFlags, NatsFlags {
+  readonly ensemble: string;
+  readonly id?: string;
+  readonly wait: boolean;
+  readonly json: boolean;
+}
+
+const EXAMPLES = `
+A coordinator (\`tutti coordinator\`) that serves the ensemble draws it; \`tutti jobs\` tells how far it is.
+
+Examples:
+  tutti submit "a green heart above a yellow square" --nats nats://127.0.0.1:4222 --wait
+  tutti submit "a castle at dawn" --ensemble castles --steps 30 --seed 7 --batch 4
+  tutti submit "a castle at dawn" --ensemble castles --seed 7 --id castle-7   # again: still one job`;
+
+export function submitCommand(): Command {
+  const command = new Command("submit")
+    .summary("put an image into the queue, for a coordinator to draw")
+    .description("Puts a job into the queue and prints its id.")
+    .argument("<prompt>", "what to draw")
+    .addOption(natsOption("the NATS server that has the queue"))
+    .addOption(natsCredsOption())
+    .option("--ensemble <name>", "the ensemble that is to draw, by its name", "shapes");
+  return addJobOptions(command)
+    .option(
+      "--id <id>",
+      `the job's id: what is submitted again under the same one is one job; ${JOB_ID_RULE} (default: a random one)`,
+    )
+    .option("--wait", "wait for the images; the exit code is the job's", false)
+    .option("--json", "print one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
+    .action((prompt: string, flags: SubmitFlags) => runSubmit(prompt, flags));
+}
+
+async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
+  const { id = crypto.randomUUID(), ensemble, json } = flags;
+  if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
+  const spec = jobSpec(prompt, flags, { ensemble, seeds: seedsFrom(flags.seed, flags.batch ?? 1) });
+  // What a coordinator would refuse is refused here.
+  jobSpecFromJson(jobSpecToJson(spec), "The job");
+  const options = await natsOptions(flags, "tutti submit");
+  if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  await using nats = await Nats.connect({ ...options, signal });
+  const [queue, records] = await Promise.all([JobQueue.open(nats), JobRecords.open(nats)]);
+  const { isRepeated } = await submitJob({ queue, records }, { id, spec });
+  const terminal = stderrTerminal();
+  if (!await queue.hasConsumer(ensemble)) {
+    terminal.write(
+      `warning: no coordinator has ever served the ensemble "${ensemble}" here: the job waits for one\n`,
+    );
+  }
+  if (!flags.wait) {
+    if (json) printJson({ id, isRepeated, seeds: spec.seeds.map(String) });
+    else printLine(isRepeated ? `${id} (submitted before)` : id);
+    return;
+  }
+  if (!json) terminal.write(`Job ${id}\n`);
+  const record = await follow(records, id, { steps: spec.steps, isSilent: json, signal });
+  if (json) printJson(recordToJson(record));
+  else for (const { path, seed } of record.images) printLine(`${path} (seed ${seed})`);
+}
+
+async function follow(
+  records: JobRecords,
+  id: string,
+  { steps, isSilent, signal }: { steps: number; isSilent: boolean; signal: AbortSignal },
+): Promise<JobRecord> {
+  using progress = new Progress({
+    label: "Waiting",
+    total: steps,
+    terminal: stderrTerminal(),
+    now: () => performance.now(),
+    isSilent,
+  });
+  return await followJob(records, id, {
+    signal,
+    onLook: ({ state, stepsDone, coordinator }) =>
+      progress.update(
+        stepsDone,
+        state === "queued" ? "Waiting" : `Sampling on ${coordinator}`,
+      ),
+  });
+}

@@ -1,0 +1,83 @@
+/** A coordinator of the queue: takes jobs as it has hands for them, until it drains. @module */
+
+import type { JsMsg } from "nats";
+import { TuttiError } from "../../../shared/errors.ts";
+import { type JobConsumer, JobQueue } from "./job_queue.ts";
+import { serveJob, type ServeOptions } from "./serve_job.ts";
+
+export interface CoordinatorOptions extends Omit<ServeOptions, "onEvent"> {
+  /** Jobs at a time. */
+  readonly jobs: number;
+  /** As in `JobQueue.open()`. */
+  readonly queueLimit?: number;
+  readonly onEvent: (event: CoordinatorEvent) => void;
+}
+
+export type CoordinatorEvent =
+  | Parameters<ServeOptions["onEvent"]>[0]
+  /** It asks for jobs. */
+  | { readonly event: "ready" }
+  /** It cannot ask, and tries again. */
+  | { readonly event: "waiting"; readonly error: TuttiError };
+
+/** Between two tries while NATS is away, ms. */
+const RETRY_MS = 1_000;
+
+/** Settles when it has drained. */
+export async function runCoordinator(options: CoordinatorOptions): Promise<void> {
+  const { jobs, draining, onEvent } = options;
+  const drained = new Promise<void>((resolve) =>
+    draining.addEventListener("abort", () => resolve())
+  );
+  const running = new Set<Promise<void>>();
+  const queue = new Asker(options);
+  while (!draining.aborted) {
+    if (running.size >= jobs) {
+      await Promise.race([drained, ...running]);
+      continue;
+    }
+    const message = await queue.next();
+    if (message === undefined) continue;
+    const work = serveJob(message, options).catch((error) => {
+      onEvent({
+        event: "warning",
+        job: `message ${message.seq}`,
+        text: TuttiError.from(error).message,
+      });
+    }).then(() => void running.delete(work));
+    running.add(work);
+  }
+  await Promise.all(running);
+}
+
+/** Asks for jobs, and for the queue anew when that fails: a server that came back may have forgotten it. */
+class Asker {
+  readonly #options: CoordinatorOptions;
+  #consumer: JobConsumer | undefined;
+  #isAsking = false;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+  }
+
+  async next(): Promise<JsMsg | undefined> {
+    const { onEvent } = this.#options;
+    try {
+      this.#consumer ??= await this.#open();
+      if (!this.#isAsking) onEvent({ event: "ready" });
+      this.#isAsking = true;
+      return await this.#consumer.next();
+    } catch (error) {
+      if (this.#isAsking) onEvent({ event: "waiting", error: TuttiError.from(error) });
+      this.#isAsking = false;
+      this.#consumer = undefined;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      return undefined;
+    }
+  }
+
+  async #open(): Promise<JobConsumer> {
+    const { nats, ensemble, queueLimit } = this.#options;
+    return await (await JobQueue.open(nats, queueLimit)).consumer(ensemble.name);
+  }
+}

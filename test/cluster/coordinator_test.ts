@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { JobQueue } from "../../coordinator/jobs/queue/job_queue.ts";
+import { newRecord } from "../../coordinator/jobs/queue/job_record.ts";
+import { JOB } from "../coordinator/jobs/small_job.ts";
+import { connectTo, type EventLine, testQueue } from "../support/job_queue.ts";
+import { jsonLines } from "../support/run_tutti.ts";
+import { PROMPT } from "../support/zoo.ts";
+
+const STEPS = 80;
+/** Longer than a lease and the queue's patience. */
+const AWAY_MS = 8_000;
+
+testQueue(
+  "a drained job goes on with another coordinator, through a time without NATS, to the bits of tutti sample",
+  async (queue) => {
+    const drained = await queue.coordinator("drained");
+    await queue.submit("picture", 5, STEPS);
+    await queue.until("picture", ({ stepsDone }) => stepsDone >= 3);
+    drained.process.kill("SIGTERM");
+    const { code, stdout } = await drained.process.result;
+    assert.equal(code, 0);
+    const last = jsonLines<EventLine>(stdout).at(-1)!;
+    assert.deepEqual([last.event, last.job, last.error!.details.state], [
+      "returned",
+      "picture",
+      "draining",
+    ]);
+    const waiting = await queue.record("picture");
+    assert.deepEqual([waiting.state, waiting.attempts], ["queued", 0]);
+    assert.ok(waiting.stepsDone >= 3 && waiting.stepsDone < STEPS);
+
+    const other = await queue.coordinator("other");
+    const [line] = await other.process.says(/\{"event":"started".*\}/);
+    assert.equal((JSON.parse(line) as EventLine).stepsDone, waiting.stepsDone);
+    // Somebody who would take it.
+    const idle = await queue.coordinator("idle");
+    await queue.server.stop();
+    await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+    await queue.server.restart();
+    const done = await queue.done("picture");
+    // The one that had it kept it.
+    const starts = [...await other.kill(), ...await idle.kill()].filter(({ event }) =>
+      event === "started"
+    );
+    assert.deepEqual(starts.map(({ job }) => job), ["picture"]);
+    assert.equal(done.images[0]!.sha256, await queue.undisturbed(5, STEPS));
+  },
+);
+
+testQueue(
+  "jobs end as failed or cancelled with a reason, and submit --wait with the job's exit code",
+  async (queue) => {
+    const { home, env } = queue;
+    await using nats = await connectTo(queue.server);
+    const worn = { id: "worn", spec: JOB };
+    await queue.records.create({ ...newRecord(worn.id, worn.spec), attempts: 5, stepsDone: 2 });
+    await (await JobQueue.open(nats)).add(worn);
+    await nats.connection.jetstream().publish("tutti.jobs.shapes", "no job");
+    const coordinator = await queue.coordinator("one");
+
+    const wrong = await home.expect(2, [
+      "submit",
+      PROMPT,
+      "--size",
+      "60",
+      "--id",
+      "wrong",
+      "--wait",
+    ], { env });
+    assert.match(wrong.stderr, /error: --size must be a multiple of 8: current width is 60/);
+    const { error } = await queue.until("worn", ({ state }) => state === "failed");
+    assert.equal(
+      error!.message,
+      'Job "worn" was tried 5 times in a row after step 2 without finishing another one: ' +
+        "its coordinator ended without a word each time",
+    );
+
+    const long = home.start(["submit", PROMPT, "--steps", "1000", "--id", "long", "--wait"], {
+      env,
+    });
+    await long.says(/Job long/);
+    await queue.until("long", ({ stepsDone }) => stepsDone >= 2);
+    const listed = await home.expect(0, ["jobs"], { env });
+    assert.match(listed.stdout, /long +running: step \d+ of 1000 on one/);
+    await home.expect(0, ["jobs", "--cancel", "long"], { env });
+    assert.equal((await long.result).code, 130);
+    assert.equal((await queue.record("long")).state, "cancelled");
+
+    const [good] = await home.json<{ state: string; images: unknown[] }>(
+      ["submit", PROMPT, "--steps", "2", "--batch", "2", "--wait"],
+      { env },
+    );
+    assert.deepEqual([good!.state, good!.images.length], ["done", 2]);
+    const events = (await coordinator.kill()).map(({ event, job }) => `${event} ${job}`);
+    for (const expected of ["failed message 2", "failed worn", "failed wrong", "failed long"]) {
+      assert.ok(events.includes(expected), `${expected} in ${events}`);
+    }
+  },
+);
