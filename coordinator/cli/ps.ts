@@ -100,14 +100,14 @@ async function runPs(flags: PsFlags): Promise<void> {
 
 async function addresses({ ensemble, workers }: PsFlags): Promise<string[]> {
   if (workers !== undefined) {
-    return workers.split(",").map((text) => formatAddress(parseAddress(text.trim())));
+    return workers.split(/[,+]/).map((text) => formatAddress(parseAddress(text.trim())));
   }
   const records = (await listRecords()).map(({ address }) => address);
   const listed = ensemble === undefined ? [] : (await loadEnsembleFile(ensemble)).experts;
   return [
     ...new Set([
       ...records,
-      ...listed.flatMap(({ address }) => address ? [formatAddress(address)] : []),
+      ...listed.flatMap(({ addresses }) => addresses?.map(formatAddress) ?? []),
     ]),
   ];
 }

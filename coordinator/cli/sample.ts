@@ -30,6 +30,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { SampleStats } from "./sample_stats.ts";
+import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
 import {
   PlaneFallbacks,
   planeOption,
@@ -39,7 +40,7 @@ import {
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
 export interface SampleFlags
-  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, WaitFlags {
+  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, ReplicaFlags, WaitFlags {
   readonly force: boolean;
   readonly out: string;
   readonly initLatents?: string;
@@ -57,6 +58,7 @@ Examples:
   tutti sample "a castle at dawn" --ensemble castles.toml --steps 30 --seed 7 --batch 4 --out pictures
   tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
   tutti sample "a castle at dawn" --nats nats://nats:4222 --experts photo,anime --vae models/vae
+  tutti sample "a castle at dawn" --workers gpu-1:7070+gpu-3:7070,gpu-2:7070 --vae models/vae
   tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
@@ -73,7 +75,7 @@ export function sampleCommand(): Command {
     .option("--ensemble <file>", "ensemble file (TOML)")
     .option(
       "--workers <addresses>",
-      "running workers, HOST:PORT,HOST:PORT; their order is the experts' order",
+      "running workers, HOST:PORT,HOST:PORT; their order is the experts' order; + joins workers of one expert",
     )
     .option(
       "--experts <names>",
@@ -117,6 +119,8 @@ export function sampleCommand(): Command {
       "go on after the step in the --checkpoint file, to the same bits; without such a file start anew",
       false,
     )
+    .addOption(parkOption())
+    .addOption(hedgeOption())
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
@@ -129,6 +133,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const note = (text: string) => flags.json || terminal.write(`${text}\n`);
   const warn = (text: string) => terminal.write(`warning: ${text}\n`);
   const fallbacks = new PlaneFallbacks(warn);
+  const replicas = new ReplicaReport(warn);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);
@@ -152,6 +157,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     takesAnySabw: flags.force,
     transport: transportOptions(flags, fallbacks),
     ...(nats && { nats }),
+    replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);
@@ -199,6 +205,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
         stats: stats.blocks(),
         planes: stats.planes(),
         fallbacks: fallbacks.list(),
+        replicas: replicas.stats(),
       }),
     });
     return;

@@ -30,6 +30,7 @@ import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { skippedWarnings } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
+import { type ParkFlags, parkOption, ReplicaReport } from "./replica_flags.ts";
 import {
   PlaneFallbacks,
   planeOption,
@@ -38,7 +39,8 @@ import {
   wireDtypeOption,
 } from "./transport_flags.ts";
 
-interface ScreenFlags extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, DataFlags {
+interface ScreenFlags
+  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ParkFlags, DataFlags {
   readonly local: boolean;
   readonly images: number;
   readonly timesteps: number;
@@ -83,6 +85,7 @@ export function screenCommand(): Command {
     .addOption(precisionOption("experts that this command opens compute"))
     .addOption(planeOption())
     .addOption(wireDtypeOption())
+    .addOption(parkOption())
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: ScreenFlags) => runScreen(flags));
@@ -105,6 +108,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
     ...(nats && { nats }),
+    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {

@@ -27,6 +27,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
 import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
+import { ReplicaReport } from "./replica_flags.ts";
 import { PlaneFallbacks, transportOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
@@ -74,6 +75,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
     ...(nats && { nats }),
+    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
   });
   for (const warning of ensemble.warnings) warn(warning);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };

@@ -21,10 +21,11 @@ import {
   trainingSizeOption,
 } from "./data_options.ts";
 import { blockChoice, listOf, notNegative, positive, share, wholeNumber } from "./flags.ts";
+import { type ParkFlags, parkOption } from "./replica_flags.ts";
 import { planeOption, type TransportFlags, wireDtypeOption } from "./transport_flags.ts";
 
 export interface TrainFlags
-  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, DataFlags {
+  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ParkFlags, DataFlags {
   readonly local: boolean;
   readonly out: string;
   readonly steps: number;
@@ -179,5 +180,6 @@ export function addTrainOptions(command: Command): Command {
     .addOption(precisionOption("experts that this command opens compute"))
     .addOption(planeOption())
     .addOption(wireDtypeOption())
+    .addOption(parkOption())
     .option("--json", "print one JSON object per event", false);
 }

@@ -17,23 +17,25 @@ import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatAddress, isLoopback } from "../../shared/wire/address.ts";
 import { type EnsembleExpert, loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { startDetachedWorker } from "../cluster/detached_worker.ts";
-import { findRunningWorker, type WorkerRecord } from "../cluster/worker_records.ts";
+import { findRunningWorkers, type WorkerRecord } from "../cluster/worker_records.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { mergeSecurity } from "./security_flags.ts";
 
 interface UpFlags extends DeviceFlags, NatsFlags, SecurityFlags {
   readonly threads?: number;
+  readonly replicas: number;
   readonly json: boolean;
 }
 
 const EXAMPLES = `
-Experts with an address in the file listen there; the others take a free port on 127.0.0.1. Workers that run
-already are left as they are. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
+Experts with addresses in the file listen there; the others take a free port on 127.0.0.1. Workers that run
+already are left as they are. With several workers per expert, an image survives that one of them is lost. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
 
 Examples:
   tutti up castles.toml
   tutti up castles.toml --nats nats://nats:4222
+  tutti up castles.toml --replicas 2
   tutti up                 # the experts that come with Tutti
   tutti ps`;
 
@@ -48,7 +50,7 @@ export function upCommand(): Command {
   const command = new Command("up")
     .summary("start an ensemble's workers on this machine and leave them running")
     .description(
-      "Starts one worker per expert that has weights on this machine, and returns when all are ready.",
+      "Starts workers for each expert that has weights on this machine, and returns when all are ready.",
     )
     .argument("[ensemble]", "ensemble file (default: the experts that come with Tutti)")
     .addOption(deviceOption("what computes"))
@@ -60,6 +62,12 @@ export function upCommand(): Command {
     )
     .addOption(natsOption("workers announce themselves over NATS"))
     .addOption(natsCredsOption())
+    .option(
+      "--replicas <n>",
+      "workers per expert, at least as many as it has addresses in the file",
+      wholeNumber("--replicas"),
+      1,
+    )
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
     .action((ensemble: string | undefined, flags: UpFlags, command: Command) =>
@@ -70,7 +78,7 @@ export function upCommand(): Command {
 }
 
 async function runUp(path: string, flags: UpFlags, command: Command): Promise<void> {
-  const { precision, threads, json } = flags;
+  const { precision, threads, replicas, json } = flags;
   using interrupt = onInterrupt();
   const terminal = stderrTerminal();
   const ensemble = await loadEnsembleFile(path);
@@ -80,17 +88,19 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined && !json) terminal.write(`${explanation}\n`);
   const local = ensemble.experts.filter(isLocal);
+  const places = local.map((expert) => ({ expert, listens: listenAddresses(expert, replicas) }));
+  const count = places.reduce((sum, { listens }) => sum + listens.length, 0);
   const perWorker = threads ??
-    Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, local.length)));
+    Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, count)));
   const start = async (
-    { name, model, loras, address }: LocalExpertEntry,
+    { name, model, loras }: LocalExpertEntry,
+    replica: number,
+    listen: string,
   ): Promise<WorkerRecord> => {
-    const running = await findRunningWorker(model, { name, ...(loras && { loras }) });
-    if (running) return running;
     if (!json) terminal.write(`Starting a worker for ${name}\n`);
     return await startDetachedWorker({
       ...{
-        name,
+        name: replica === 0 ? name : `${name}-${replica + 1}`,
         model,
         device,
         precision,
@@ -101,10 +111,19 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
         signal: interrupt.signal,
       },
       nats: flags,
-      listen: address ? formatAddress(address) : "127.0.0.1:0",
+      listen,
     });
   };
-  const results = await Promise.allSettled(local.map(start));
+  const starts = await Promise.all(places.map(async ({ expert, listens }) => {
+    const { name, model, loras } = expert;
+    const running = await findRunningWorkers(model, { name, ...(loras && { loras }) });
+    const taken = new Set(running.map(({ address }) => address));
+    const free = listens.filter((listen) => !taken.has(listen));
+    return listens.map((_, i) =>
+      running[i] ? Promise.resolve(running[i]) : start(expert, i, free[i - running.length]!)
+    );
+  }));
+  const results = await Promise.allSettled(starts.flat());
   const records = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   if (json) records.forEach(printJson);
   else {printLine(
@@ -121,5 +140,14 @@ type LocalExpertEntry = EnsembleExpert & { readonly model: string };
 
 /** Weights here, and no address on another machine. */
 function isLocal(expert: EnsembleExpert): expert is LocalExpertEntry {
-  return expert.model !== undefined && (expert.address === undefined || isLoopback(expert.address));
+  return expert.model !== undefined && (expert.addresses ?? []).every(isLoopback);
+}
+
+/** One per worker: the addresses of the file, then free ports. */
+function listenAddresses({ addresses = [] }: LocalExpertEntry, replicas: number): string[] {
+  const count = Math.max(replicas, addresses.length);
+  return Array.from({ length: count }, (_, i) => {
+    const address = addresses[i];
+    return address ? formatAddress(address) : "127.0.0.1:0";
+  });
 }

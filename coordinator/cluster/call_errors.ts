@@ -102,6 +102,11 @@ export function backwardContext(first: string, last: string, stepIndex?: number)
   return rangeContext("differentiating", first, last, stepIndex);
 }
 
+/** `restoring block "IN03" in step 2` */
+export function restoreContext(first: string, last: string, stepIndex: number): CallContext {
+  return rangeContext("restoring", first, last, stepIndex);
+}
+
 function rangeContext(
   verb: string,
   first: string,

@@ -22,6 +22,9 @@ export const BLOCK_DEADLINE_MS = 300_000;
 /** The way back through one block, ms: it computes the block again, and costs about twice as much beyond that. */
 export const BACKWARD_DEADLINE_MS = 3 * BLOCK_DEADLINE_MS;
 
+/** Keeping the input of a range, ms: nothing is computed, but an 80 MB feature map may come over a slow wire. */
+export const RESTORE_DEADLINE_MS = 60_000;
+
 /** Closing a session, ms; after it the stream is cancelled, which frees the session too. */
 export const CLOSE_DEADLINE_MS = 5_000;
 

@@ -17,7 +17,7 @@
  *
  * [[experts]]
  * name = "square"
- * address = "gpu-2:7070"  # a worker that runs already
+ * address = ["gpu-2:7070", "gpu-3:7070"] # workers that run already; one is enough, more are replicas
  *
  * [[experts]]
  * name = "pointed"
@@ -35,20 +35,20 @@ import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
-import { type Address, parseAddress } from "../../shared/wire/address.ts";
+import { type Address, formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import { type EnsembleSecurity, readSecurity } from "./ensemble_security.ts";
 import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
 import { TomlFields } from "./toml_fields.ts";
 
-/** One expert. At least one of `model` and `address` is there, or `choice` alone. */
+/** One expert. At least one of `model` and `addresses` is there, or `choice` alone. */
 export interface EnsembleExpert {
   readonly name: string;
   /** Absolute path of its weights: a diffusers folder or a single file. */
   readonly model?: string;
   /** LoRAs to merge into those weights; absolute paths. */
   readonly loras?: readonly LoraChoice[];
-  /** Where a worker serves it. */
-  readonly address?: Address;
+  /** Where workers serve it, each a replica of the others; at least one. */
+  readonly addresses?: readonly Address[];
   /** Workers that serve this model are found over NATS. */
   readonly choice?: ModelChoice;
 }
@@ -197,7 +197,7 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
     ...(fields.has("model")
       ? { model: await existing(fields, "model", "a folder or a file") }
       : {}),
-    ...(fields.has("address") ? { address: readAddress(fields) } : {}),
+    ...(fields.has("address") ? { addresses: readAddresses(fields) } : {}),
   };
 }
 
@@ -217,14 +217,22 @@ async function readLoras(fields: TomlFields): Promise<LoraChoice[]> {
   return choices;
 }
 
-function readAddress(fields: TomlFields): Address {
-  const expected = "HOST:PORT of a worker";
-  const text = fields.string("address", expected);
+function readAddresses(fields: TomlFields): Address[] {
+  const expected = "HOST:PORT of a worker, or a list of several workers with the same model";
+  const texts = fields.isList("address")
+    ? fields.strings("address", expected)
+    : [fields.string("address", expected)];
+  let addresses: Address[];
   try {
-    return parseAddress(text);
+    addresses = texts.map((text) => parseAddress(text));
   } catch (cause) {
     throw fields.error("address", expected, cause);
   }
+  if (addresses.length === 0) throw fields.error("address", expected);
+  const names = addresses.map(formatAddress);
+  const twin = names.find((name, i) => names.indexOf(name) < i);
+  if (twin !== undefined) throw fields.error("address", `${expected} (${twin} comes twice)`);
+  return addresses;
 }
 
 /** The absolute path that a key names; it must be there, and of the kind asked for. */

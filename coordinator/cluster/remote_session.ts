@@ -19,11 +19,12 @@ import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
-import { backwardContext, forwardContext } from "./call_errors.ts";
+import { backwardContext, forwardContext, restoreContext } from "./call_errors.ts";
 import {
   BACKWARD_DEADLINE_MS,
   BLOCK_DEADLINE_MS,
   CLOSE_DEADLINE_MS,
+  RESTORE_DEADLINE_MS,
   SMALL_WORK_DEADLINE_MS,
 } from "./deadlines.ts";
 import { EventStream } from "./event_stream.ts";
@@ -104,7 +105,7 @@ export class RemoteSession implements ExpertSession {
       this.#order.interrupt();
       // The plane before this one failed, and what failed on it has been reported.
       if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
-      const sentBytes = await this.#traffic.send(range, stop);
+      const sentBytes = await this.#traffic.send("forward", range, stop);
       const { output, computeMs, queueMs } = await this.#receive("result");
       this.#order.ran(this.#indexOf(first), this.#indexOf(last), stepIndex);
       const { hiddenStates, wireBytes: receivedBytes } = await this.#traffic.receive(
@@ -115,6 +116,21 @@ export class RemoteSession implements ExpertSession {
       );
       const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
       return { hiddenStates, computeMs, queueMs, travel };
+    });
+  }
+
+  async restore(range: ForwardRange, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    const { first, last, stepIndex } = range;
+    const context = {
+      ...restoreContext(first, last, stepIndex),
+      deadlineMs: RESTORE_DEADLINE_MS,
+    };
+    await this.#exchange.run({ context, signal }, async (stop) => {
+      this.#order.interrupt();
+      if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
+      await this.#traffic.send("restore", range, stop);
+      await this.#receive("restored");
     });
   }
 
@@ -175,7 +191,7 @@ export class RemoteSession implements ExpertSession {
     return this.#order.locate(range);
   }
 
-  async #receive<K extends "result" | "gradients">(kind: K) {
+  async #receive<K extends "result" | "restored" | "gradients">(kind: K) {
     try {
       return await this.#exchange.receive(kind);
     } catch (error) {

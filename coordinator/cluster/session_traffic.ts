@@ -26,6 +26,7 @@ import {
   backwardToMessage,
   type Carried,
   forwardToMessage,
+  restoreToMessage,
   type SessionEvent,
 } from "../../shared/wire/convert_session.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
@@ -108,26 +109,32 @@ export class SessionTraffic {
   /**
    * Sends the command of a range with its input.
    *
+   * @param kind whether the worker is to compute it, or only to keep its input
    * @returns bytes on the wire
    * @throws {TuttiError} what became of the plane
    */
-  async send(range: ForwardRange, signal: AbortSignal): Promise<number> {
+  async send(
+    kind: "forward" | "restore",
+    range: ForwardRange,
+    signal: AbortSignal,
+  ): Promise<number> {
     const { first, hiddenStates } = range;
+    const toMessage = kind === "forward" ? forwardToMessage : restoreToMessage;
     const index = this.#indexOf(first);
     const slot = this.#layout.inputs[index];
     // What has no place in the session goes as it is: the worker says what is wrong with it.
     if (!slot || slot.shape.join() !== hiddenStates.shape.join()) {
       const bytes = hiddenStates.data.byteLength;
       this.#options.checkSize(`The input of block "${first}"`, bytes);
-      await this.#exchange.send(forwardToMessage(range, { hiddenStates }));
+      await this.#exchange.send(toMessage(range, { hiddenStates }));
       return bytes;
     }
     return await this.#tensors.send({
       tensor: hiddenStates,
       wireDtype: this.#dtypeOf(this.#options.description.blocks[index - 1]?.id),
       place: this.#shared()?.input(index),
-      command: (head) => forwardToMessage(range, { head }),
-      answer: "result",
+      command: (head) => toMessage(range, { head }),
+      answer: kind === "forward" ? "result" : "restored",
     }, signal);
   }
 

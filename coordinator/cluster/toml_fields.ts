@@ -63,6 +63,10 @@ export class TomlFields {
     return value;
   }
 
+  isList(key: string): boolean {
+    return this.has(key) && Array.isArray(this.table[key]);
+  }
+
   /** @throws {FormatError} if the key is missing or no list of strings */
   strings(key: string, expected: string): readonly string[] {
     const value = this.has(key) ? this.table[key] : undefined;

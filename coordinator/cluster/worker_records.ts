@@ -62,25 +62,25 @@ export async function listRecords(): Promise<WorkerRecord[]> {
 }
 
 /**
- * A running worker that serves these weights with these LoRAs, if `tutti up` left one.
+ * The running workers that serve these weights with these LoRAs, as far as `tutti up` left some; the oldest first.
  *
- * @throws {TuttiError} FAILED_PRECONDITION if it left one for this expert that has other LoRAs
+ * @throws {TuttiError} FAILED_PRECONDITION if all that it left for this expert have other LoRAs
  */
-export async function findRunningWorker(
+export async function findRunningWorkers(
   model: string,
   { name, loras = [] }: Partial<Pick<EnsembleExpert, "name" | "loras">> = {},
-): Promise<WorkerRecord | undefined> {
+): Promise<WorkerRecord[]> {
   let realPath: string;
   try {
     realPath = await Deno.realPath(model);
   } catch {
-    return undefined; // Whoever opens the model says that it is not there.
+    return []; // Whoever opens the model says that it is not there.
   }
   const wanted = (await recordedLoras(loras)).join("\n");
   const records = (await listRecords()).filter((record) => record.model === realPath);
-  const match = records.find((record) => (record.loras ?? []).join("\n") === wanted);
+  const matches = records.filter((record) => (record.loras ?? []).join("\n") === wanted);
   const other = records.find((record) => record.name === name);
-  if (match || !other) return match;
+  if (matches.length > 0 || !other) return matches;
   throw otherLoras(
     { name: other.name, address: other.address, running: other.loras ?? [] },
     `stop it with "tutti down ${other.ensemble}" first`,

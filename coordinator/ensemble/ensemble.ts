@@ -18,6 +18,7 @@ import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
+import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import type { TransportOptions } from "../cluster/tensor_transport.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
@@ -69,6 +70,8 @@ export interface OpenEnsembleOptions {
   readonly transport?: TransportOptions;
   /** Where the workers of experts that are named by their model are found. */
   readonly nats?: NatsOptions;
+  /** What happens when a worker is lost. */
+  readonly replicas?: Pick<ReplicaPoolOptions, "parkMs" | "hedge" | "onEvent">;
   readonly signal?: AbortSignal;
   /** Told what is happening, for a person who waits. */
   readonly onProgress?: (text: string) => void;

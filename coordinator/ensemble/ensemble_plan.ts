@@ -24,7 +24,7 @@ export interface EnsembleFlags extends NatsFlags {
   readonly ensemble?: string;
   /** Names of models that workers serve, several separated by commas. */
   readonly experts?: string;
-  /** HOST:PORT, several separated by commas. */
+  /** HOST:PORT, the experts separated by commas, the replicas of one expert joined by "+". */
   readonly workers?: string;
   /** A folder, or `uniform`. */
   readonly sabw?: string;
@@ -70,8 +70,15 @@ function needVae(flag: string, { vae }: EnsembleFlags): string {
 
 function planOfWorkers(workers: string, vae: string): EnsemblePlan {
   const experts = workers.split(",").map((text): EnsembleExpert => {
-    const address = parseAddress(text.trim());
-    return { name: formatAddress(address), address };
+    const addresses = text.split("+").map((replica) => parseAddress(replica.trim()));
+    const names = addresses.map(formatAddress);
+    const twin = names.find((name, i) => names.indexOf(name) < i);
+    if (twin !== undefined) {
+      throw new UsageError(
+        `--workers must name each replica of an expert once: ${twin} comes twice`,
+      );
+    }
+    return { name: names.join("+"), addresses };
   });
   return { name: "workers", experts, sabw: { kind: "uniform" }, vae };
 }

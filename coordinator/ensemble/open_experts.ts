@@ -1,6 +1,6 @@
 /**
- * From the experts of a plan to connected ones: a worker at an address is connected to; weights on
- * this machine are served by a worker that `tutti up` left running, else by one started for this command.
+ * From the experts of a plan to connected ones: workers at addresses are connected to; weights on
+ * this machine are served by workers that `tutti up` left running, else by one started for this command.
  *
  * @module
  */
@@ -8,23 +8,23 @@
 import type { Expert } from "../../shared/engine/expert.ts";
 import { openLocalExpert } from "../../shared/engine/local_expert.ts";
 import { UsageError } from "../../shared/errors.ts";
-import { formatAddress, isLoopback, parseAddress } from "../../shared/wire/address.ts";
+import { formatAddress } from "../../shared/wire/address.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
-import { checkRunningLoras } from "../cluster/expert_loras.ts";
-import { connectExpert } from "../cluster/remote_expert.ts";
+import { StaticReplicas } from "../cluster/replicas/replica_directory.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
-import { findRunningWorker } from "../cluster/worker_records.ts";
+import { findRunningWorkers } from "../cluster/worker_records.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
+import { connectReplicas } from "./connect_replicas.ts";
 import { openDiscovered } from "./open_discovered.ts";
 
 export interface ConnectedExpert extends AsyncDisposable {
   readonly name: string;
-  /** HOST:PORT of its worker; an expert of this process has none. */
+  /** HOST:PORT of its first worker; an expert of this process has none. */
   readonly address?: string;
-  /** For messages: name and address. */
+  /** For messages: name and addresses. */
   readonly where: string;
-  /** Whether its worker is on another host. */
+  /** Whether a worker of it is on another host. */
   readonly isElsewhere: boolean;
   readonly expert: Expert;
 }
@@ -87,16 +87,19 @@ async function openInProcess(
 }
 
 async function connectOrStart(
-  { name, model, loras, address }: EnsembleExpert,
+  { name, model, loras, addresses }: EnsembleExpert,
   threads: number,
-  { device, precision, transport, signal, onProgress }: OpenEnsembleOptions,
+  options: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
+  const { device, precision, signal, onProgress } = options;
   await using resources = new AsyncDisposableStack();
-  let at = address === undefined ? undefined : formatAddress(address);
-  at ??= (await findRunningWorker(model!, { name, ...(loras && { loras }) }))?.address;
-  if (at === undefined) {
+  let at = addresses?.map(formatAddress) ??
+    (await findRunningWorkers(model!, { name, ...(loras && { loras }) }))
+      .map(({ address }) => address);
+  const isOurs = at.length === 0;
+  if (isOurs) {
     onProgress?.(`Starting a worker for ${name}`);
-    const options = {
+    const worker = await spawnWorker({
       model: model!,
       name,
       threads,
@@ -104,23 +107,21 @@ async function connectOrStart(
       ...(device && { device }),
       ...(precision && { precision }),
       ...(signal && { signal }),
-    };
-    const worker = resources.use(await spawnWorker(options));
-    at = worker.address;
+    });
+    resources.use(worker);
+    at = [worker.address];
   }
-  const expert = await connectExpert(at, {
-    ...(transport && { transport }),
-    ...(signal && { signal }),
-  });
-  resources.defer(() => expert.close());
-  if (loras) await checkRunningLoras(loras, expert.description.loras, { name, address: at });
+  const connected = await connectReplicas({
+    ...{ name, directory: new StaticReplicas(at), ...(loras && { loras }) },
+    // Nobody starts a worker again that this command started.
+    ...(isOurs && { parkMs: 0 }),
+  }, options);
   const owned = resources.move();
   return {
-    name,
-    address: at,
-    where: name === at ? at : `${name} (${at})`,
-    isElsewhere: !isLoopback(parseAddress(at)),
-    expert,
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    ...connected,
+    [Symbol.asyncDispose]: async () => {
+      await connected[Symbol.asyncDispose]();
+      await owned.disposeAsync();
+    },
   };
 }

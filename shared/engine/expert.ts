@@ -217,6 +217,13 @@ export interface ExpertSession {
   inputBuffer(range: Omit<ForwardRange, "hiddenStates">): F32Tensor | undefined;
   /** @throws {TuttiError} FAILED_PRECONDITION on blocks out of order, INVALID_ARGUMENT on wrong shapes, DATA_LOSS on NaN */
   forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult>;
+  /**
+   * For a session that replaces another in the middle of a step: takes the input of `first` as `forward()` does and goes on
+   * after `last`, without computing. No block after `last` may take its skip from the blocks before `last`, from `first` on.
+   *
+   * @throws {TuttiError} as `forward()`; FAILED_PRECONDITION if a skip would be missing, or the session keeps inputs
+   */
+  restore?(range: ForwardRange, signal?: AbortSignal): Promise<void>;
   /** As `inputBuffer()`, for the gradient that a range of the way back takes. */
   gradientBuffer?(range: Omit<SessionBackward, "gradOutput">): F32Tensor | undefined;
   /**

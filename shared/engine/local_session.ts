@@ -81,6 +81,12 @@ export class LocalSession implements ExpertSession {
     return this.#alone(range, () => this.#forward(range, signal));
   }
 
+  restore(range: ForwardRange): Promise<void> {
+    // Async, so that a refusal is a rejection.
+    // deno-lint-ignore require-await
+    return this.#alone(range, async () => this.#restore(range));
+  }
+
   gradientBuffer(range: Omit<SessionBackward, "gradOutput">): F32Tensor {
     return this.#openedWayBack().gradientBuffer(range);
   }
@@ -109,13 +115,41 @@ export class LocalSession implements ExpertSession {
     }
   }
 
+  #restore(range: ForwardRange): void {
+    const { first, last } = this.#locate(range);
+    const { blocks } = this.#expert.description;
+    if (this.#wayBack) {
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        "A session that keeps inputs must compute them again: it cannot be restored",
+        { details: { field: "keep_inputs" } },
+      );
+    }
+    const passed = blocks.slice(first, last).map(({ id }) => id);
+    const wanting = blocks.slice(last + 1).find(({ skipFrom }) => passed.includes(skipFrom ?? ""));
+    if (wanting) {
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        `Blocks ${range.first}..${range.last} cannot be passed over: ${wanting.id} takes the output ` +
+          `of ${wanting.skipFrom} as its skip`,
+        { details: { block: range.first } },
+      );
+    }
+    this.#takeInput(first, range);
+    this.#position = (last + 1) % blocks.length;
+  }
+
+  #takeInput(first: number, { hiddenStates, stepIndex }: ForwardRange): void {
+    const input = this.#arena.input(first);
+    checkTensor("hidden_states", hiddenStates, "float32", input.shape);
+    if (!sameMemory(hiddenStates, input)) input.data.set(hiddenStates.data);
+    this.#stepIndex = stepIndex;
+  }
+
   async #forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
     const { first, last } = this.#locate(range);
     const { blocks } = this.#expert.description;
-    const input = this.#arena.input(first);
-    checkTensor("hidden_states", range.hiddenStates, "float32", input.shape);
-    if (!sameMemory(range.hiddenStates, input)) input.data.set(range.hiddenStates.data);
-    this.#stepIndex = range.stepIndex;
+    this.#takeInput(first, range);
     // A range that fails half-way cannot be continued: only a new step may follow.
     this.#position = 0;
     this.#wayBack?.order.interrupt();

@@ -56,6 +56,7 @@ export type SessionCommand =
   | { readonly kind: "open"; readonly open: OpenCommand }
   | { readonly kind: "usePlane"; readonly use: PlaneUse }
   | { readonly kind: "forward"; readonly range: RangeCommand; readonly input: Carried }
+  | { readonly kind: "restore"; readonly range: RangeCommand; readonly input: Carried }
   | { readonly kind: "backward"; readonly range: BackwardCommand; readonly gradOutput: TensorHead }
   | { readonly kind: "piece"; readonly data: Uint8Array }
   | { readonly kind: "close" };
@@ -108,9 +109,15 @@ export function usePlaneToMessage(use: PlaneUse): Message {
 }
 
 export function forwardToMessage(range: RangeCommand, input: Carried): Message {
-  const { first, last } = range;
-  const stepIndex = uint32("step_index", range.stepIndex);
-  return { forward: { stepIndex, first, last, ...carriedToMessage(input) } };
+  return { forward: rangeToMessage(range, input) };
+}
+
+export function restoreToMessage(range: RangeCommand, input: Carried): Message {
+  return { restore: rangeToMessage(range, input) };
+}
+
+function rangeToMessage({ stepIndex, first, last }: RangeCommand, input: Carried): Message {
+  return { stepIndex: uint32("step_index", stepIndex), first, last, ...carriedToMessage(input) };
 }
 
 export function backwardToMessage(range: BackwardCommand, gradOutput: TensorHead): Message {
@@ -136,9 +143,10 @@ export function commandFromMessage(message: unknown): SessionCommand {
       return { kind, open: openFromFields(new Fields(fields.get("open"), "OpenSession")) };
     case "usePlane":
       return { kind, use: planeUseFromFields(new Fields(fields.get(kind), "UsePlane")) };
-    case "forward": {
-      const forward = new Fields(fields.get("forward"), "ForwardRange");
-      return { kind, range: rangeFromFields(forward), input: carriedFromFields(forward) };
+    case "forward":
+    case "restore": {
+      const range = new Fields(fields.get(kind), "ForwardRange");
+      return { kind, range: rangeFromFields(range), input: carriedFromFields(range) };
     }
     case "backward": {
       const backward = new Fields(fields.get("backward"), "BackwardRange");
@@ -152,7 +160,7 @@ export function commandFromMessage(message: unknown): SessionCommand {
     default:
       throw new TuttiError(
         "INVALID_ARGUMENT",
-        "SessionRequest.command must be one of open, use_plane, forward, backward, piece, " +
+        "SessionRequest.command must be one of open, use_plane, forward, restore, backward, piece, " +
           "close: current value is not set",
       );
   }
@@ -230,6 +238,7 @@ export type SessionEvent =
     readonly computeMs: number;
     readonly queueMs: number;
   }
+  | { readonly kind: "restored" }
   | { readonly kind: "piece"; readonly data: Uint8Array }
   | { readonly kind: "closed" }
   | { readonly kind: "error"; readonly error: unknown };
@@ -264,6 +273,10 @@ export function gradientsToMessage(
       queueMs,
     },
   };
+}
+
+export function restoredToMessage(): Message {
+  return { restored: {} };
 }
 
 export function closedToMessage(): Message {
@@ -311,6 +324,7 @@ export function eventFromMessage(message: unknown): SessionEvent {
     }
     case "piece":
       return { kind, data: pieceFromFields(new Fields(fields.get(kind), "TensorPiece")) };
+    case "restored":
     case "closed":
       return { kind };
     case "error":

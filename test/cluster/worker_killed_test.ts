@@ -26,7 +26,7 @@ testTutti(
   async (home) => {
     const workers = await home.json<WorkerLine>(["up"]);
     const { address, pid } = workers[1]!;
-    const run = home.start([...LONG, "--json"]);
+    const run = home.start([...LONG, "--park", "0", "--json"]);
     // With --json nothing is printed before the end: the worker tells when it is busy.
     await eventually(async () => {
       const [session] = await listWorkerSessions(address);

@@ -172,6 +172,7 @@ export class AffineExpert implements Expert {
     return {
       inputBuffer: (range) => session.inputBuffer(range),
       forward: (range, signal) => session.forward(range, signal),
+      restore: (range) => session.restore(range),
       gradientBuffer: (range) => session.gradientBuffer(range),
       backward: (range, signal) => session.backward(range, signal),
       close: () => {

@@ -19,19 +19,20 @@ import {
   type OpenCommand,
   openedToMessage,
   planeInUseToMessage,
+  restoredToMessage,
   type SessionCommand,
 } from "../../shared/wire/convert_session.ts";
 import type { Message } from "../../shared/wire/fields.ts";
 import { errorToMessage, errorToStatus } from "../../shared/wire/status.ts";
 import type { OfferedPlanes } from "../plane/plane_host.ts";
 import type { SessionTicket } from "../admission/session_ticket.ts";
-import { PlaneTraffic } from "../plane/plane_traffic.ts";
+import { PlaneTraffic, type Received } from "../plane/plane_traffic.ts";
 import { sessionBytes } from "../session_bytes.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
 
-type ForwardCommand = Extract<SessionCommand, { kind: "forward" }>;
+type RangeCommand = Extract<SessionCommand, { kind: "forward" | "restore" }>;
 type BackwardCommand = Extract<SessionCommand, { kind: "backward" }>;
 
 interface OpenSession {
@@ -197,6 +198,9 @@ class SessionStream {
         case "forward":
           await this.#counted("forward", () => this.#forward(open, command));
           return "next";
+        case "restore":
+          await this.#restore(open, command);
+          return "next";
         case "backward":
           await this.#counted("backward", () => this.#backward(open, command));
           return "next";
@@ -217,12 +221,11 @@ class SessionStream {
     await this.#stream.send(planeInUseToMessage(use.plane));
   }
 
-  async #forward(open: OpenSession, { range, input }: ForwardCommand): Promise<void> {
+  async #forward(open: OpenSession, command: RangeCommand): Promise<void> {
     const { session, traffic } = open;
+    const { range } = command;
     await this.#timed(open, range.stepIndex, async () => {
-      const received = input.head &&
-        await traffic.receive("hidden_states", input.head, () => session.inputBuffer(range));
-      const hiddenStates = received?.tensor ?? input.hiddenStates!;
+      const { tensor: hiddenStates, passage } = await this.#inputOf(open, command);
       this.#handOver(open, range.first);
       const result: ForwardResult = await this.#host.load.sessionCommand(() =>
         session.forward({ ...range, hiddenStates }, this.#stream.gone)
@@ -230,7 +233,7 @@ class SessionStream {
       const departure = await traffic.answer(range.last, result);
       const { first, last } = range;
       const { queueMs, computeMs } = result;
-      const times = { first, last, queueMs, computeMs, arrival: received?.passage, departure };
+      const times = { first, last, queueMs, computeMs, arrival: passage, departure };
       this.#host.metrics.range(times, this.#blockCount(range));
     });
   }
@@ -247,6 +250,25 @@ class SessionStream {
     if (draining.aborted && canMove && beginsStep) {
       throw this.#host.drainingError({ handover: true });
     }
+  }
+
+  async #restore(open: OpenSession, command: RangeCommand): Promise<void> {
+    const { session } = open;
+    const { range } = command;
+    await this.#timed(open, range.stepIndex, async () => {
+      const { tensor: hiddenStates } = await this.#inputOf(open, command);
+      if (!session.restore) throw new TuttiError("UNIMPLEMENTED", "This session restores nothing");
+      await session.restore({ ...range, hiddenStates }, this.#stream.gone);
+      await this.#stream.send(restoredToMessage());
+    });
+  }
+
+  async #inputOf(
+    { session, traffic }: OpenSession,
+    { range, input }: RangeCommand,
+  ): Promise<Pick<Received, "tensor"> & Partial<Received>> {
+    if (!input.head) return { tensor: input.hiddenStates };
+    return await traffic.receive("hidden_states", input.head, () => session.inputBuffer(range));
   }
 
   async #backward(open: OpenSession, { range, gradOutput: head }: BackwardCommand): Promise<void> {

@@ -52,9 +52,9 @@ Deno.test("loadEnsembleFile() returns experts in order, with absolute paths and 
       tokenizer: join(folder, "tokenizer"),
       scheduler: join(folder, "scheduler.json"),
       experts: [
-        { name: "both", model: join(folder, "vae"), address: { host: "gpu-2", port: 7071 } },
+        { name: "both", model: join(folder, "vae"), addresses: [{ host: "gpu-2", port: 7071 }] },
         { name: "round", model: join(folder, "round") },
-        { name: "square", address: { host: "::1", port: 7070 } },
+        { name: "square", addresses: [{ host: "::1", port: 7070 }] },
       ],
     });
   }));
@@ -230,13 +230,13 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
       [
         "[::1]:7070",
         "gpu-2",
-        ': "experts[1].address" must be HOST:PORT of a worker: ' +
+        ': "experts[1].address" must be HOST:PORT of a worker, or a list of several workers with the same model: ' +
         'current value is "gpu-2"',
       ],
       [
         "[::1]:7070",
         "gpu-2:0",
-        ': "experts[1].address" must be HOST:PORT of a worker: ' +
+        ': "experts[1].address" must be HOST:PORT of a worker, or a list of several workers with the same model: ' +
         'current value is "gpu-2:0"',
       ],
     ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  findRunningWorker,
+  findRunningWorkers,
   isWorkerProcess,
   listRecords,
   removeRecord,
@@ -69,20 +69,20 @@ testRecords(
   },
 );
 
-testRecords("findRunningWorker() finds weights by their real path", async (folder) => {
+testRecords("findRunningWorkers() finds weights by their real path", async (folder) => {
   const child = standIn("worker", "round");
   await Deno.mkdir(folder.join("model"));
   await Deno.symlink(folder.join("model"), folder.join("link"));
   const entry = record(child.pid, { model: folder.join("model") });
   await writeRecord(entry);
-  assert.deepEqual(await findRunningWorker(folder.join("link")), entry);
-  assert.deepEqual(await findRunningWorker(folder.join("model", "..", "model")), entry);
-  assert.equal(await findRunningWorker(folder.path), undefined);
-  assert.equal(await findRunningWorker(folder.join("nowhere")), undefined);
+  assert.deepEqual(await findRunningWorkers(folder.join("link")), [entry]);
+  assert.deepEqual(await findRunningWorkers(folder.join("model", "..", "model")), [entry]);
+  assert.deepEqual(await findRunningWorkers(folder.path), []);
+  assert.deepEqual(await findRunningWorkers(folder.join("nowhere")), []);
 
   await removeRecord(entry);
   await removeRecord(entry);
-  assert.equal(await findRunningWorker(folder.join("model")), undefined);
+  assert.deepEqual(await findRunningWorkers(folder.join("model")), []);
   await end(child);
 });
 

@@ -28,9 +28,9 @@ Deno.test("ensemblePlan() keeps the order of --workers", async () => {
     ...{ workers: "b.example:7070, 127.0.0.1:7071,[::1]:7072", vae: "v", tokenizer: "t" },
   });
   assert.deepEqual(plan.experts, [
-    { name: "b.example:7070", address: { host: "b.example", port: 7070 } },
-    { name: "127.0.0.1:7071", address: { host: "127.0.0.1", port: 7071 } },
-    { name: "[::1]:7072", address: { host: "::1", port: 7072 } },
+    { name: "b.example:7070", addresses: [{ host: "b.example", port: 7070 }] },
+    { name: "127.0.0.1:7071", addresses: [{ host: "127.0.0.1", port: 7071 }] },
+    { name: "[::1]:7072", addresses: [{ host: "::1", port: 7072 }] },
   ]);
   assert.deepEqual(plan.sabw, { kind: "uniform" });
   assert.equal(plan.scheduler, undefined);

@@ -30,6 +30,7 @@ import {
   openedToMessage,
   openToMessage,
   pieceToMessage,
+  restoreToMessage,
   resultToMessage,
   usePlaneToMessage,
 } from "../../../shared/wire/convert_session.ts";
@@ -92,6 +93,7 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     command(usePlaneToMessage({ plane: "tcp", proof: new Uint8Array(16) })),
     command(forwardToMessage(range, { hiddenStates })),
     command(forwardToMessage(range, { head })),
+    command(restoreToMessage(range, { head })),
     command(backwardToMessage(range, head)),
     command(pieceToMessage(new Uint8Array(64))),
     command(closeToMessage()),

@@ -1,0 +1,140 @@
+/**
+ * An expert that several workers serve. Each call and session goes to one of them, and on to another one when that is lost;
+ * whoever calls sees one expert, and one run of bits.
+ *
+ * @module
+ */
+
+import type {
+  BackwardResult,
+  DifferentiableExpert,
+  StatelessBackward,
+} from "../../../shared/engine/backward.ts";
+import type {
+  AddedCond,
+  ExpertDescription,
+  ExpertSession,
+  ForwardResult,
+  SessionConfig,
+  StatelessForward,
+  TextEncoding,
+  TextOptions,
+} from "../../../shared/engine/expert.ts";
+import type { F32Tensor, Tensor } from "../../../shared/tensor/tensor.ts";
+import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS, SMALL_WORK_DEADLINE_MS } from "../deadlines.ts";
+import { attempt } from "./attempt.ts";
+import type { Place } from "./replica_events.ts";
+import { ReplicaPool, type ReplicaPoolOptions } from "./replica_pool.ts";
+import { ReplicaSearch } from "./replica_search.ts";
+import { ReplicatedSession } from "./replicated_session.ts";
+
+/** A call that needs no session. */
+interface Call<T> {
+  /** Work that takes equally long every time. */
+  readonly work?: string;
+  readonly longestMs: number;
+  readonly place?: Place;
+  readonly run: (expert: DifferentiableExpert, signal: AbortSignal) => Promise<T>;
+}
+
+/**
+ * @throws {TuttiError} of the first replica that was tried, if none answers
+ */
+export async function openReplicatedExpert(
+  options: ReplicaPoolOptions,
+  signal?: AbortSignal,
+): Promise<ReplicatedExpert> {
+  const pool = new ReplicaPool(options);
+  try {
+    await pool.open(signal);
+    return new ReplicatedExpert(pool);
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+export class ReplicatedExpert implements DifferentiableExpert {
+  readonly description: ExpertDescription;
+  readonly #pool: ReplicaPool;
+  readonly #sessions = new Set<ReplicatedSession>();
+
+  /** @param pool that is open */
+  constructor(pool: ReplicaPool) {
+    this.#pool = pool;
+    this.description = pool.description;
+  }
+
+  encodeText(
+    inputIds: Tensor<"int64">,
+    options?: TextOptions,
+    signal?: AbortSignal,
+  ): Promise<TextEncoding> {
+    return this.#call({
+      longestMs: SMALL_WORK_DEADLINE_MS,
+      run: (expert, signal) => expert.encodeText(inputIds, options, signal),
+    }, signal);
+  }
+
+  embedTimesteps(
+    timesteps: readonly number[],
+    signal?: AbortSignal,
+    addedCond?: AddedCond,
+  ): Promise<F32Tensor> {
+    return this.#call({
+      longestMs: SMALL_WORK_DEADLINE_MS,
+      run: (expert, signal) => expert.embedTimesteps(timesteps, signal, addedCond),
+    }, signal);
+  }
+
+  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
+    const { block, hiddenStates: { shape } } = request;
+    return this.#call({
+      work: `forward ${block} ${shape.join("x")}`,
+      longestMs: BLOCK_DEADLINE_MS,
+      place: { block },
+      run: (expert, signal) => expert.forwardBlock(request, signal),
+    }, signal);
+  }
+
+  backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {
+    const { block, hiddenStates: { shape } } = request;
+    return this.#call({
+      work: `backward ${block} ${shape.join("x")}`,
+      longestMs: BACKWARD_DEADLINE_MS,
+      place: { block },
+      run: (expert, signal) => expert.backwardBlock(request, signal),
+    }, signal);
+  }
+
+  async openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession> {
+    const onClose = () => void this.#sessions.delete(session);
+    const session = await ReplicatedSession.open(this.#pool, config, { signal, onClose });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** Closes its sessions and the connections; the workers stay. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    await this.#pool.close();
+  }
+
+  async #call<T>(
+    { work, longestMs, place, run }: Call<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const search = new ReplicaSearch(this.#pool, { ...(place && { place }), signal });
+    for (;;) {
+      using use = await search.next();
+      const outcome = await attempt({
+        ...{ pool: this.#pool, use, longestMs, signal },
+        ...(work !== undefined && { work }),
+        patience: search.patience,
+        run: (signal) => run(use.link.connection.expert, signal),
+      });
+      if ("answer" in outcome) return outcome.answer;
+      search.lost(use, outcome.loss, outcome.detectMs);
+    }
+  }
+}
