@@ -5,7 +5,7 @@
  * @module
  */
 
-import { throwIfAborted, TuttiError, WorkerError } from "../../../shared/errors.ts";
+import { throwIfAborted, type TuttiError, WorkerError } from "../../../shared/errors.ts";
 import { Loss } from "./loss.ts";
 import type { Link, Replica } from "./replica.ts";
 import type { Place } from "./replica_events.ts";
