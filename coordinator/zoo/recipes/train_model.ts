@@ -63,20 +63,22 @@ export async function* trainModel(run: ModelRun): AsyncGenerator<ModelStep, Trai
   const settings = { ...run.settings, ...optimizerSettings(run) };
   const losses = await loadCheckpoint(folder, state, settings);
   const runs = batch / model.batch;
-  let next = losses.length < steps ? run.inputs(losses.length * batch) : undefined;
+  let next = losses.length < steps ? sideBySide(run, losses.length * batch) : undefined;
   let saved = losses.length;
   try {
     while (losses.length < steps) {
       throwIfAborted(signal);
       const update = losses.length + 1;
       let loss = 0;
-      for (let part = 0; part < runs; part++) {
+      for (let part = 0; part < runs;) {
         const inputs = await next!;
+        const isFirst = part === 0;
+        part += inputs.length;
         // Drawn while the model computes.
-        const row = losses.length * batch + (part + 1) * model.batch;
-        next = row < steps * batch ? run.inputs(row) : undefined;
+        const row = losses.length * batch + part * model.batch;
+        next = row < steps * batch ? sideBySide(run, row) : undefined;
         next?.catch(() => {/* Thrown where it is awaited. */});
-        const ofRows = await model.addGradients(inputs, 1 / batch, part === 0);
+        const ofRows = await model.addGradients(inputs, 1 / batch, isFirst);
         loss += ofRows.reduce((sum, value) => sum + value, 0) / batch;
       }
       checkFinite(run, update, loss);
@@ -96,6 +98,13 @@ export async function* trainModel(run: ModelRun): AsyncGenerator<ModelStep, Trai
     throw error;
   }
   return { losses, average: state.average };
+}
+
+/** Inputs of the runs from row `first` on that go side by side: those of one update. */
+function sideBySide({ model, batch, inputs }: ModelRun, first: number): Promise<LossInputs[]> {
+  const runsLeft = (batch - first % batch) / model.batch;
+  const count = Math.min(model.lanes, runsLeft);
+  return Promise.all(Array.from({ length: count }, (_, i) => inputs(first + i * model.batch)));
 }
 
 function optimizerSettings(run: ModelRun): RunSettings {

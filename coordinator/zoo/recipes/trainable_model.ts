@@ -31,9 +31,12 @@ export class TrainableModel implements AsyncDisposable {
   /** Weights that are trained. */
   readonly trained: FlatTensors;
   readonly frozen: FlatTensors;
-  /** Of the last run of `addGradients()`, and what was added before it. */
+  /** What `addGradients()` added up. */
   readonly gradients: FlatTensors;
-  readonly #newest: FlatTensors;
+  /** Runs side by side, each on a core of its own: small operations do not gain from several. */
+  readonly lanes: number;
+  /** A run's gradients, by its place among those beside it. */
+  readonly #parts: readonly FlatTensors[];
   readonly #batch: number;
   readonly #lossName: string;
   readonly #gradientName: string;
@@ -46,12 +49,13 @@ export class TrainableModel implements AsyncDisposable {
     this.trained = new FlatTensors(shapesOf(weights.filter(({ name }) => !isFrozen(name))));
     this.frozen = new FlatTensors(shapesOf(weights.filter(({ name }) => isFrozen(name))));
     this.gradients = new FlatTensors(this.trained.shapes);
-    this.#newest = new FlatTensors(this.trained.shapes);
+    this.lanes = compute.threads;
+    this.#parts = Array.from({ length: this.lanes }, () => new FlatTensors(this.trained.shapes));
     this.#batch = lossGraph.outputs[0]!.shape[0] as number;
     this.#lossName = lossGraph.name;
     this.#runner = new GraphRunner([smallConvolutionsAsProducts(lossGraph)], {
-      ...compute,
-      lanes: 1,
+      ...{ ...compute, threads: 1 },
+      lanes: this.lanes,
     });
     const gradient = () => lossGradientGraph(lossGraph, [...this.trained.tensors.keys()]);
     this.#gradientName = `${lossGraph.name} gradient`;
@@ -80,15 +84,33 @@ export class TrainableModel implements AsyncDisposable {
   }
 
   /**
-   * Adds the gradient of `share` times each row's loss to `gradients`.
+   * Adds the gradients of `share` times each row's loss to `gradients`, in the order of the batches: how many run side by side
+   * changes no bit.
    *
-   * @param isFirst whether it takes the place of what is there
+   * @param batches as many as there are lanes, or fewer
+   * @param isFirst whether they take the place of what is there
    * @returns the loss of each row
    */
-  async addGradients(inputs: LossInputs, share: number, isFirst: boolean): Promise<number[]> {
+  async addGradients(
+    batches: readonly LossInputs[],
+    share: number,
+    isFirst: boolean,
+  ): Promise<number[]> {
     this.#addGradient();
+    const targets = batches.map((_, i) => isFirst && i === 0 ? this.gradients : this.#parts[i]!);
+    const losses = await Promise.all(
+      batches.map((inputs, i) => this.#runGradient(inputs, share, targets[i]!)),
+    );
+    const sum = this.gradients.data;
+    for (const { data } of targets) {
+      if (data === sum) continue;
+      for (let k = 0; k < sum.length; k++) sum[k]! += data[k]!;
+    }
+    return losses.flat();
+  }
+
+  async #runGradient(inputs: LossInputs, share: number, into: FlatTensors): Promise<number[]> {
     const shape = [this.#batch, 1, 1, 1];
-    const into = isFirst ? this.gradients : this.#newest;
     const { outputs } = await this.#runner.run(this.#gradientName, {
       ...this.#feeds(inputs, this.trained),
       grad_losses: f32(shape, new Float32Array(this.#batch).fill(share)),
@@ -96,10 +118,6 @@ export class TrainableModel implements AsyncDisposable {
       losses: { dtype: "float32", shape },
       ...Object.fromEntries([...into.tensors].map(([key, tensor]) => [gradientName(key), tensor])),
     });
-    if (!isFirst) {
-      const [sum, more] = [this.gradients.data, this.#newest.data];
-      for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
-    }
     return [...(outputs.losses as F32Tensor).data];
   }
 

@@ -9,13 +9,15 @@ import {
 import type { StageContext } from "../../../../coordinator/zoo/recipes/stage_context.ts";
 import { ClipTokenizer } from "../../../../shared/tokenizer/clip_tokenizer.ts";
 
-export const CPU = { device: "cpu", threads: 1 } as const;
+/** Two micro-batches side by side. */
+const CPU = { device: "cpu", threads: 2 } as const;
 
 /** Two levels with one layer, pictures of 16 pixels. */
 export async function smallRecipe(changes: Partial<ZooRecipe> = {}): Promise<ZooRecipe> {
   const { compareWith: _, ...whole } = await zooRecipe(3n, 1);
   const { unet, text, vae } = whole.configs;
-  const short = { batch: 4, microBatch: 2, steps: 6 };
+  // Three micro-batches: two side by side, then one.
+  const short = { batch: 6, microBatch: 2, steps: 6 };
   return {
     ...whole,
     configs: {
