@@ -46,14 +46,6 @@ export interface Failover extends OfWorker, Place {
   readonly repeated: number;
 }
 
-/** A spare got the same range because the worker took longer than usual. */
-export interface Hedged extends OfWorker, Place {
-  readonly kind: "hedged";
-  readonly spare: string;
-  /** Whether the spare answered first. */
-  readonly won: boolean;
-}
-
 /** A worker serves something else than the expert: it is not used. */
 export interface ReplicaRefused extends OfWorker {
   readonly kind: "refused";
@@ -77,7 +69,6 @@ export interface Unparked extends OfWorker {
 export type ReplicaEvent =
   | ReplicaLost
   | Failover
-  | Hedged
   | ReplicaRefused
   | Parked
   | Unparked;

@@ -25,8 +25,6 @@ export interface ReplicaSettings {
   readonly maxRetryMs: number;
   /** After the last call the heartbeat goes on for so long, ms: the next call may come soon. */
   readonly lingerMs: number;
-  /** A spare is not asked for help sooner, ms. */
-  readonly hedgeFloorMs: number;
 }
 
 export const REPLICA_SETTINGS: ReplicaSettings = {
@@ -42,7 +40,6 @@ export const REPLICA_SETTINGS: ReplicaSettings = {
   retryMs: 250,
   maxRetryMs: 2_000,
   lingerMs: 2_000,
-  hedgeFloorMs: 25,
 };
 
 /** How long work waits for a replica when none is left, ms. */
