@@ -16,6 +16,7 @@ import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
 import { type DataRecords, readRecords } from "../training/dataset/records.ts";
+import { PASS_PARTS, PassTimes } from "../training/pass_times.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
   runTraining,
@@ -25,7 +26,13 @@ import {
 } from "../training/run_training.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
-import { comparisonTable, dataSummary, usageTable, writeReport } from "./train_report.ts";
+import {
+  comparisonTable,
+  dataSummary,
+  timesTable,
+  usageTable,
+  writeReport,
+} from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
 import { ReplicaReport } from "./replica_flags.ts";
 import { PlaneFallbacks, transportOptions } from "./transport_flags.ts";
@@ -85,8 +92,12 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   if (flags.json) printJson({ event: "data", ...summary.json });
   else note(summary.text);
 
+  const times = new PassTimes();
   const start = performance.now();
-  const result = await watch(prepared.run, flags);
+  const result = await watch(
+    { ...prepared.run, ensemble: times.over(prepared.run.ensemble) },
+    flags,
+  );
   const trainingMs = performance.now() - start;
   const names = ensemble.members.map(({ name }) => name);
   const { comparisons, usage } = await compare(prepared.run, result, names, { compute, signal });
@@ -95,10 +106,14 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     printJson({
       ...{ event: "done", steps: result.steps, sabw: result.sabw, trainingMs },
       ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: usage.blocks() },
+      ...(flags.stats && {
+        stats: Object.fromEntries(PASS_PARTS.map((part) => [part, times.get(part)])),
+      }),
     });
     return;
   }
   note(`${result.steps} steps in ${formatDuration(trainingMs)}`);
+  if (flags.stats) printLine(`${timesTable(times, trainingMs)}\n`);
   printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
   if (comparisons.length > 0) {
     printLine(

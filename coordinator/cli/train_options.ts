@@ -50,6 +50,7 @@ export interface TrainFlags
   readonly checkpointEvery: number;
   readonly keep: number;
   readonly resume: boolean;
+  readonly stats: boolean;
   readonly json: boolean;
 }
 
@@ -181,5 +182,6 @@ export function addTrainOptions(command: Command): Command {
     .addOption(planeOption())
     .addOption(wireDtypeOption())
     .addOption(parkOption())
+    .option("--stats", "print where the time went", false)
     .option("--json", "print one JSON object per event", false);
 }

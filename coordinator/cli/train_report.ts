@@ -6,6 +6,7 @@ import { lineChart, type Series } from "../plots/line_chart.ts";
 import type { AttentionUsage } from "../training/attention_usage.ts";
 import type { Comparison } from "../training/compare_baselines.ts";
 import type { SkippedFile } from "../training/dataset/records.ts";
+import { PASS_PARTS, type PassTimes } from "../training/pass_times.ts";
 import type { PreparedTraining } from "../training/prepare_training.ts";
 import type { TrainingResult, TrainingRun } from "../training/run_training.ts";
 
@@ -64,6 +65,21 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
       name,
       loss.toFixed(5),
       ...(difference ? [difference.mean.toFixed(5), `± ${difference.halfWidth.toFixed(5)}`] : []),
+    ]),
+  );
+}
+
+/** Of the whole run, held-out losses included. */
+export function timesTable(times: PassTimes, totalMs: number): string {
+  const parts = PASS_PARTS.map((part) => [part, times.get(part)] as const);
+  const rest = parts.reduce((left, [, ms]) => left - ms, totalMs);
+  const right = (title: string) => ({ title, align: "right" as const });
+  return formatTable(
+    ["part", right("seconds"), right("share")],
+    [...parts, ["data, optimizer and files", rest] as const].map(([part, ms]) => [
+      part,
+      (ms / 1000).toFixed(1),
+      `${(100 * ms / totalMs).toFixed(1)} %`,
     ]),
   );
 }
