@@ -34,6 +34,7 @@ import {
 } from "./data_options.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { type ParkFlags, parkOption, ReplicaReport } from "./replica_flags.ts";
 import { comparisonTable, skippedWarnings, usageTable } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
 import {
@@ -44,7 +45,8 @@ import {
   wireDtypeOption,
 } from "./transport_flags.ts";
 
-interface CompareFlags extends EnsembleFlags, DeviceFlags, TransportFlags, DataFlags, NatsFlags {
+interface CompareFlags
+  extends EnsembleFlags, DeviceFlags, TransportFlags, DataFlags, NatsFlags, ParkFlags {
   readonly local: boolean;
   readonly images: number;
   readonly drawsPerImage: number;
@@ -95,6 +97,7 @@ export function compareCommand(): Command {
     .addOption(precisionOption("experts that this command opens compute"))
     .addOption(planeOption())
     .addOption(wireDtypeOption())
+    .addOption(parkOption())
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: CompareFlags) => runCompare(flags));
@@ -118,6 +121,7 @@ async function runCompare(flags: CompareFlags): Promise<void> {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
     ...(nats && { nats }),
+    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {

@@ -60,5 +60,6 @@ function dataUrl(image: RgbImage): string {
 /** The sheet as a PNG file; its letters are of a font of this machine. */
 export async function sheetPng(svg: string): Promise<Uint8Array> {
   const { default: sharp } = await import("sharp");
-  return await sharp(new TextEncoder().encode(svg)).png({ compressionLevel: 9 }).toBuffer();
+  return await sharp(new TextEncoder().encode(svg)).png({ palette: true, compressionLevel: 9 })
+    .toBuffer();
 }

@@ -58,7 +58,7 @@ testTutti(
         { prompt, steps, guidanceScale, seed, sabw, ensemble },
         {
           ...{ prompt: PROMPT, steps: 50, guidanceScale: 7.5, seed: "1" },
-          ...{ sabw: "uniform", ensemble: "shapes" },
+          ...{ sabw: "sabw", ensemble: "shapes" },
         },
       );
       const named = experts as { name: string; modelHash: string }[];

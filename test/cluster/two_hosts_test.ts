@@ -65,8 +65,9 @@ async function pictureOf(home: TuttiHome, name: string) {
 testOnNetwork("two hosts draw the README's picture with the bits of one", async () => {
   const home = await TuttiHome.create();
   const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
+  const sabw = ["--sabw", zooPath("sabw")];
   const flags = (name: string, workers: string) => [
-    ...[...SAMPLE, "--workers", workers, ...files],
+    ...[...SAMPLE, "--workers", workers, ...files, ...sabw],
     ...["--save-latents", `${name}.safetensors`, "--out", `${name}.png`],
   ];
   try {

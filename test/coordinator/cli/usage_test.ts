@@ -26,7 +26,7 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["sample", "x", "--workers", "localhost", ...FILES], /the port is missing: localhost:7070/],
   [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
   [["sample", "x", "--init-latents", "a", "--batch", "2"], /--batch and --init-latents contradict/],
-  [["sample", "x", "--save-maps", "m"], /--save-maps needs trained aggregators \(--sabw FOLDER\)/],
+  [["sample", "x", "--sabw", "uniform", "--save-maps", "m"], /--save-maps needs trained aggre/],
   [["sample", "x", "--resume"], /--resume needs --checkpoint FILE/],
   [["sample", "x", "--resume", "--checkpoint", "c", "--save-maps", "m"], /contradict each other/],
   [["submit", "x"], /--nats is needed: the NATS server that has the queue/],

@@ -8,7 +8,7 @@ Deno.test("ensemblePlan() without flags is the bundled ensemble", async () => {
   const plan = await ensemblePlan({});
   assert.deepEqual(plan.experts, ZOO_EXPERTS.map((name) => ({ name, model: zooPath(name) })));
   const { name, sabw, vae, tokenizer } = plan;
-  assert.deepEqual([name, sabw], ["shapes", { kind: "uniform" }]);
+  assert.deepEqual([name, sabw], ["shapes", { kind: "trained", path: zooPath("sabw") }]);
   assert.deepEqual([vae, tokenizer], [zooPath("vae"), zooPath("tokenizer")]);
 });
 
