@@ -1,0 +1,73 @@
+/**
+ * Scenarios as data: a cluster, what it has to do, what happens to it meanwhile, and what must hold at the end.
+ * `run_scenario.ts` plays them with real processes, and README's table is written from what came out.
+ *
+ * @module
+ */
+
+import type { BlockId } from "../../../shared/models/blocks.ts";
+import type { FleetPlan } from "./worker_fleet.ts";
+
+export interface Scenario {
+  /** Short, lower case. */
+  readonly name: string;
+  /** For the table: what happens to whom. */
+  readonly what: string;
+  readonly cluster: FleetPlan;
+  readonly load: Load;
+  readonly events: readonly ScenarioEvent[];
+  readonly checks: readonly Check[];
+}
+
+export interface Load {
+  readonly images: number;
+  readonly steps: number;
+  /** Images at a time. @default 1 */
+  readonly sideBySide?: number;
+  /** How long a run waits for a replica when none is left, seconds. @default 60 */
+  readonly parkSeconds?: number;
+}
+
+export interface ScenarioEvent {
+  readonly at: Moment;
+  readonly action: Action;
+}
+
+/** A call of a block is on its way to the worker. */
+export interface Moment {
+  /** Number of the image, or every image. */
+  readonly image: number | "each";
+  /** From 1: in the first step nobody knows yet where the sessions are. @default random */
+  readonly step?: number;
+  /** @default random; "next" is another one for every event, in order */
+  readonly block?: BlockId | "next";
+}
+
+/** Happens to the worker on which an expert's session is; which expert is drawn by lot. */
+export type Action =
+  /** SIGKILL or SIGTERM ends the process; another one starts at its address as soon as it has ended. */
+  | { readonly kind: "end"; readonly signal: "SIGKILL" | "SIGTERM"; readonly startsAgain: boolean }
+  /** SIGSTOP; SIGCONT when the image is there. */
+  | { readonly kind: "freeze" }
+  /** The link: both sides see its end, or it passes nothing on until the image is there. */
+  | { readonly kind: "cut" | "stall" }
+  /** One bit of what comes next on the link. */
+  | { readonly kind: "flip"; readonly direction: "toServer" | "toClient" }
+  /** The user changes her mind. */
+  | { readonly kind: "cancel" };
+
+export type Check =
+  /** Every image came out. */
+  | "no image failed"
+  /** Every image that came out has the bits of an undisturbed run. */
+  | "equal bits"
+  /** Those that did not come out say so in an error of ours that names the expert's workers. */
+  | "typed errors"
+  /** Those that were cancelled ended as cancelled. */
+  | "cancelled"
+  /** At the end no worker has a session, a byte in its arena or a call. */
+  | "nothing left"
+  /** Every worker that was asked to stop did so with exit code 0. */
+  | "clean exits"
+  /** Every loss was noticed within so many ms after the event. */
+  | { readonly noticedWithinMs: number };

@@ -1,0 +1,124 @@
+/**
+ * Worker processes of the bundled experts, several of each, that can be killed, frozen, asked to stop and started again where
+ * they were. Clients reach each through a proxy of its own if links are to fail.
+ *
+ * @module
+ */
+
+import type { TuttiHome, TuttiProcess } from "../../support/run_tutti.ts";
+import { LinkProxy, type LinkProxyOptions } from "../../support/link_proxy.ts";
+import { ZOO_EXPERTS, zooPath } from "../../support/zoo.ts";
+
+export interface FleetPlan {
+  /** Workers of each expert. */
+  readonly replicas: number;
+  /** Of `tutti worker`, for all. */
+  readonly flags?: readonly string[];
+  /** Links between coordinator and workers that can fail. @default none, clients connect to workers */
+  readonly link?: Omit<LinkProxyOptions, "server" | "listen">;
+}
+
+/** Long enough for a whole scenario; its own end ends its workers. */
+const PROCESS_TIMEOUT_MS = 3_600_000;
+
+export class FleetWorker {
+  readonly expert: string;
+  /** HOST:PORT where clients find it: its own, or the proxy's. */
+  readonly address: string;
+  readonly proxy: LinkProxy | undefined;
+  readonly #home: TuttiHome;
+  readonly #args: readonly string[];
+  readonly #ownAddress: string;
+  #process: TuttiProcess;
+
+  private constructor(
+    start: { home: TuttiHome; expert: string; args: readonly string[]; process: TuttiProcess },
+    ownAddress: string,
+    proxy: LinkProxy | undefined,
+  ) {
+    this.expert = start.expert;
+    this.address = proxy?.address ?? ownAddress;
+    this.proxy = proxy;
+    this.#home = start.home;
+    this.#args = start.args;
+    this.#process = start.process;
+    this.#ownAddress = ownAddress;
+  }
+
+  static async start(home: TuttiHome, expert: string, plan: FleetPlan): Promise<FleetWorker> {
+    // Bits depend on the number of threads.
+    const args = ["worker", "--model", zooPath(expert), "--threads", "1", ...plan.flags ?? []];
+    const { process, address } = await startProcess(home, args, "127.0.0.1:0");
+    const [hostname, port] = address.split(":") as [string, string];
+    const proxy = plan.link &&
+      new LinkProxy({ ...plan.link, server: { hostname, port: Number(port) } });
+    return new FleetWorker({ home, expert, args, process }, address, proxy);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** Its exit code and what it printed, once it has ended. */
+  get result(): TuttiProcess["result"] {
+    return this.#process.result;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#process.kill(signal);
+  }
+
+  /** After it has ended: another process at the same address. */
+  async restart(): Promise<void> {
+    await this.#process.result;
+    const { process } = await startProcess(this.#home, this.#args, this.#ownAddress);
+    this.#process = process;
+  }
+
+  /** Kills it, whatever state it is in. */
+  async end(): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await this.#process.result.catch(() => {});
+    await this.proxy?.[Symbol.asyncDispose]();
+  }
+}
+
+export class WorkerFleet implements AsyncDisposable {
+  readonly workers: readonly FleetWorker[];
+
+  private constructor(workers: readonly FleetWorker[]) {
+    this.workers = workers;
+  }
+
+  static async start(home: TuttiHome, plan: FleetPlan): Promise<WorkerFleet> {
+    const starting = ZOO_EXPERTS.flatMap((expert) =>
+      Array.from({ length: plan.replicas }, () => FleetWorker.start(home, expert, plan))
+    );
+    return new WorkerFleet(await Promise.all(starting));
+  }
+
+  /** The replicas of an expert. */
+  of(expert: string): FleetWorker[] {
+    return this.workers.filter((worker) => worker.expert === expert);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.end()));
+  }
+}
+
+async function startProcess(
+  home: TuttiHome,
+  args: readonly string[],
+  listen: string,
+): Promise<{ process: TuttiProcess; address: string }> {
+  const process = home.start([...args, "--listen", listen], { timeoutMs: PROCESS_TIMEOUT_MS });
+  // How it ends is asked for where it matters.
+  process.result.catch(() => {});
+  const [, address] = await process.says(/^Worker ready at ([\d.]+:\d+): serving/m);
+  return { process, address: address! };
+}
