@@ -1,6 +1,6 @@
 /**
- * `deno task test [PATH or option of deno test]...`: runs the tests, by default all of them. The
- * last line of output is `N passed, N failed, N skipped`; the exit code is that of `deno test`.
+ * `deno task test [PATH or option of deno test]...`: runs the tests, by default all of them, as many files at a time as there
+ * are cores. The last line of output is `N passed, N failed, N skipped`; the exit code is 0 only if none failed.
  *
  * @module
  */
@@ -8,7 +8,17 @@
 import { resolve } from "node:path";
 import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
+import { batches, findTestFiles } from "./test_batches.ts";
 import { conclude, formatCounts, parseSummary, type TestCounts } from "./test_summary.ts";
+
+const ROOT = resolve(import.meta.dirname!, "../..");
+/** More than these share memory and disk, and gain little. */
+const MAX_AT_ONCE = 4;
+
+interface Conclusion {
+  readonly counts: TestCounts;
+  readonly exitCode: number;
+}
 
 /**
  * Gets what tests need beyond the npm packages of deno.json, such as a server program or a software
@@ -24,18 +34,25 @@ async function prepare(): Promise<Record<string, string>> {
 }
 
 function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+  write(new TextEncoder().encode(`${text}\n`));
+}
+
+function write(bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.length;) {
+    offset += Deno.stdout.writeSync(bytes.subarray(offset));
+  }
 }
 
 /** Passes everything that `deno test` prints on as it comes, and returns the last summary in it. */
-async function relay(output: ReadableStream<Uint8Array>): Promise<TestCounts | undefined> {
+async function relay(
+  output: ReadableStream<Uint8Array>,
+  pass: (chunk: Uint8Array) => void,
+): Promise<TestCounts | undefined> {
   let summary: TestCounts | undefined;
   let line = "";
   const decoder = new TextDecoder();
   for await (const chunk of output) {
-    for (let offset = 0; offset < chunk.length;) {
-      offset += await Deno.stdout.write(chunk.subarray(offset));
-    }
+    pass(chunk);
     const lines = (line + decoder.decode(chunk, { stream: true })).split("\n");
     line = lines.pop()!;
     for (const complete of lines) summary = parseSummary(complete) ?? summary;
@@ -43,16 +60,58 @@ async function relay(output: ReadableStream<Uint8Array>): Promise<TestCounts | u
   return parseSummary(line) ?? summary;
 }
 
-const child = new Deno.Command(Deno.execPath(), {
-  args: ["test", "--quiet", "--allow-all", ...Deno.args],
-  cwd: resolve(import.meta.dirname!, "../.."),
-  env: await prepare(),
-  stdin: "null",
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-const summary = await relay(child.stdout);
-const { counts, exitCode, remark } = conclude(summary, (await child.status).code);
-const end = `${remark === undefined ? "" : `${remark}\n`}${formatCounts(counts)}\n`;
-await Deno.stdout.write(new TextEncoder().encode(end));
+async function runDenoTest(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  pass: (chunk: Uint8Array) => void,
+): Promise<Conclusion> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--quiet", "--allow-all", ...args],
+    ...{ cwd: ROOT, env, stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const errors = (async () => {
+    for await (const chunk of child.stderr) pass(chunk);
+  })();
+  const summary = await relay(child.stdout, pass);
+  await errors;
+  const { counts, exitCode, remark } = conclude(summary, (await child.status).code);
+  if (remark !== undefined) pass(new TextEncoder().encode(`${remark}\n`));
+  return { counts, exitCode };
+}
+
+/** Each batch's output as one piece, when it has ended. */
+async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion> {
+  const all = batches(await findTestFiles(ROOT));
+  const waiting = [...all];
+  const conclusions: Conclusion[] = [];
+  const failed: string[] = [];
+  const runNext = async () => {
+    for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
+      const chunks: Uint8Array[] = [];
+      const start = performance.now();
+      // Types are what `deno task check` is for: checking them for every batch would cost minutes.
+      const conclusion = await runDenoTest(["--no-check", ...batch], env, (c) => chunks.push(c));
+      conclusions.push(conclusion);
+      if (conclusion.exitCode !== 0) failed.push(...batch);
+      const seconds = Math.round((performance.now() - start) / 1000);
+      chunks.forEach(write);
+      say(`Tests: ${conclusions.length} of ${all.length} batches done, this one in ${seconds} s`);
+    }
+  };
+  const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency);
+  await Promise.all(Array.from({ length: atOnce }, runNext));
+  if (failed.length > 0) say(`Something failed in:\n  deno task test ${failed.join(" ")}`);
+  const total = (key: keyof TestCounts) =>
+    conclusions.reduce((sum, { counts }) => sum + counts[key], 0);
+  return {
+    counts: { passed: total("passed"), failed: total("failed"), skipped: total("skipped") },
+    exitCode: conclusions.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0,
+  };
+}
+
+const env = await prepare();
+const { counts, exitCode } = Deno.args.length === 0
+  ? await runAll(env)
+  : await runDenoTest(Deno.args, env, write);
+say(formatCounts(counts));
 Deno.exit(exitCode);

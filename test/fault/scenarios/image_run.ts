@@ -32,7 +32,12 @@ export interface ImageRun {
   readonly job: string;
   readonly strikes: readonly Strike[];
   /** Told of each strike, and of what has to be waited for before the fleet is whole again. */
-  readonly onStrike: (worker: FleetWorker, strike: Strike, repair: Promise<void>) => void;
+  readonly onStrike: (
+    worker: FleetWorker,
+    at: number,
+    strike: Strike,
+    repair: Promise<void>,
+  ) => void;
 }
 
 export interface ImageOutcome {
@@ -63,9 +68,12 @@ export async function drawImage(run: ImageRun): Promise<ImageOutcome> {
       return abort.abort();
     }
     const worker = await seen;
-    if (!worker) return void missed++;
-    struckAt.push(performance.now());
-    onStrike(worker, next, strikeWorker(worker, next.action, repairs));
+    const at = performance.now();
+    // An earlier strike may have ended it.
+    const repair = worker && strikeWorker(worker, next.action, repairs);
+    if (!worker || !repair) return void missed++;
+    struckAt.push(at);
+    onStrike(worker, at, next, repair);
   };
   /** Asked for a step before: then the strike itself waits for nothing. */
   let seen = new Map<string, Promise<FleetWorker | undefined>>();
@@ -106,18 +114,21 @@ async function workerOf(fleet: WorkerFleet, expert: string): Promise<FleetWorker
   return undefined;
 }
 
-/** @returns when the worker is there again; what must wait for the image's end is added to `repairs` */
+/**
+ * @returns when the worker is there again, or undefined if it is gone already; what must wait for the image's end is added
+ * to `repairs`
+ */
 function strikeWorker(
   worker: FleetWorker,
   action: Exclude<Action, { kind: "cancel" }>,
   repairs: (() => void)[],
-): Promise<void> {
+): Promise<void> | undefined {
   switch (action.kind) {
     case "end":
-      worker.signal(action.signal);
+      if (!worker.signal(action.signal)) return undefined;
       return action.startsAgain ? worker.restart() : Promise.resolve();
     case "freeze":
-      worker.signal("SIGSTOP");
+      if (!worker.signal("SIGSTOP")) return undefined;
       repairs.push(() => worker.signal("SIGCONT"));
       return Promise.resolve();
     case "cut":

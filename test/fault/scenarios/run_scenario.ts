@@ -68,7 +68,13 @@ export async function playScenario(
   await using fleet = await WorkerFleet.start(home, scenario.cluster);
   await using ensemble = await openOn(fleet, load.parkSeconds ?? 60, (event) => events.push(event));
   const blocks = ensemble.experts[0]!.description.blocks.map(({ id }) => id);
-  const lots = { random, blocks, steps: load.steps, inOrder: countUp(blocks.length) };
+  const lots = {
+    random,
+    blocks,
+    steps: load.steps,
+    inOrder: countUp(blocks.length),
+    experts: countUp(ZOO_EXPERTS.length),
+  };
   const undisturbed = new Map<number, Float32Array>();
   for (let i = 0; i < Math.min(SEEDS, load.images); i++) {
     const { latents } = await runJob({ ensemble, spec: specOf(i, load.steps), warn: () => {} });
@@ -87,8 +93,8 @@ export async function playScenario(
       const outcome = await drawImage({
         ...{ ensemble, fleet, spec: specOf(image % SEEDS, load.steps), job: `image-${image}` },
         strikes: scenario.events.flatMap((event) => drawStrike(event, image, lots)),
-        onStrike: (worker, { action }, repair) => {
-          strikes.push({ at: performance.now(), worker: worker.address });
+        onStrike: (worker, at, { action }, repair) => {
+          strikes.push({ at, worker: worker.address });
           if (action.kind === "end" && action.signal === "SIGTERM") exits.push(worker.result);
           whole = Promise.all([whole, repair]).then(() => {});
         },
@@ -154,6 +160,8 @@ interface Lots {
   readonly steps: number;
   /** Numbers of the blocks that come next. */
   readonly inOrder: Iterator<number, never>;
+  /** Experts take turns: who was struck a moment ago has no spare yet. */
+  readonly experts: Iterator<number, never>;
 }
 
 function* countUp(below: number): Generator<number, never> {
@@ -164,7 +172,7 @@ function* countUp(below: number): Generator<number, never> {
 function drawStrike(
   { at, action }: ScenarioEvent,
   image: number,
-  { random, blocks, steps, inOrder }: Lots,
+  { random, blocks, steps, inOrder, experts }: Lots,
 ): Strike[] {
   if (at.image !== "each" && at.image !== image) return [];
   const below = (bound: number) => random.random32() % bound;
@@ -174,7 +182,7 @@ function drawStrike(
     : at.block === undefined
     ? below(blocks.length)
     : blocks.indexOf(at.block);
-  const expert = ZOO_EXPERTS[below(ZOO_EXPERTS.length)]!;
+  const expert = ZOO_EXPERTS[experts.next().value]!;
   // The first block of a step follows the last one of the step before.
   return struck === 0
     ? [{ step: step - 1, afterBlock: blocks.length - 1, expert, action }]

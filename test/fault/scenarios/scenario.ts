@@ -43,7 +43,7 @@ export interface Moment {
   readonly block?: BlockId | "next";
 }
 
-/** Happens to the worker on which an expert's session is; which expert is drawn by lot. */
+/** Happens to the worker on which an expert's session is; the experts take turns. */
 export type Action =
   /** SIGKILL or SIGTERM ends the process; another one starts at its address as soon as it has ended. */
   | { readonly kind: "end"; readonly signal: "SIGKILL" | "SIGTERM"; readonly startsAgain: boolean }

@@ -64,8 +64,14 @@ export class FleetWorker {
     return this.#process.result;
   }
 
-  signal(signal: Deno.Signal): void {
-    this.#process.kill(signal);
+  /** @returns whether there was a process to hear it */
+  signal(signal: Deno.Signal): boolean {
+    try {
+      this.#process.kill(signal);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** After it has ended: another process at the same address. */
@@ -77,11 +83,7 @@ export class FleetWorker {
 
   /** Kills it, whatever state it is in. */
   async end(): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
+    this.signal("SIGKILL");
     await this.#process.result.catch(() => {});
     await this.proxy?.[Symbol.asyncDispose]();
   }
