@@ -15,6 +15,7 @@ import type {
 } from "../../shared/engine/expert.ts";
 import { throwIfAborted, TuttiError, WorkerError } from "../../shared/errors.ts";
 import { blockOutputShape } from "../../shared/models/blocks.ts";
+import { addToSpan, inClientSpan } from "../../shared/telemetry/tracing.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
@@ -101,22 +102,27 @@ export class RemoteSession implements ExpertSession {
     const { first, last, stepIndex } = range;
     const deadlineMs = BLOCK_DEADLINE_MS * this.#blockCount(first, last);
     const context = { ...forwardContext(first, last, stepIndex), deadlineMs };
-    return await this.#exchange.run({ context, signal }, async (stop) => {
-      this.#order.interrupt();
-      // The plane before this one failed, and what failed on it has been reported.
-      if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
-      const sentBytes = await this.#traffic.send("forward", range, stop);
-      const { output, computeMs, queueMs } = await this.#receive("result");
-      this.#order.ran(this.#indexOf(first), this.#indexOf(last), stepIndex);
-      const { hiddenStates, wireBytes: receivedBytes } = await this.#traffic.receive(
-        output,
-        last,
-        context,
-        stop,
-      );
-      const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
-      return { hiddenStates, computeMs, queueMs, travel };
-    });
+    return await this.#inSpan(
+      "forward",
+      range,
+      () =>
+        this.#exchange.run({ context, signal }, async (stop) => {
+          this.#order.interrupt();
+          // The plane before this one failed, and what failed on it has been reported.
+          if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
+          const sentBytes = await this.#traffic.send("forward", range, stop);
+          const { output, computeMs, queueMs } = await this.#receive("result");
+          this.#order.ran(this.#indexOf(first), this.#indexOf(last), stepIndex);
+          const { hiddenStates, wireBytes: receivedBytes } = await this.#traffic.receive(
+            output,
+            last,
+            context,
+            stop,
+          );
+          const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
+          return { hiddenStates, computeMs, queueMs, travel };
+        }),
+    );
   }
 
   async restore(range: ForwardRange, signal?: AbortSignal): Promise<void> {
@@ -126,12 +132,17 @@ export class RemoteSession implements ExpertSession {
       ...restoreContext(first, last, stepIndex),
       deadlineMs: RESTORE_DEADLINE_MS,
     };
-    await this.#exchange.run({ context, signal }, async (stop) => {
-      this.#order.interrupt();
-      if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
-      await this.#traffic.send("restore", range, stop);
-      await this.#receive("restored");
-    });
+    await this.#inSpan(
+      "restore",
+      range,
+      () =>
+        this.#exchange.run({ context, signal }, async (stop) => {
+          this.#order.interrupt();
+          if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
+          await this.#traffic.send("restore", range, stop);
+          await this.#receive("restored");
+        }),
+    );
   }
 
   gradientBuffer(range: Omit<SessionBackward, "gradOutput">): F32Tensor | undefined {
@@ -150,23 +161,28 @@ export class RemoteSession implements ExpertSession {
     checkTensor("grad_output", gradOutput, "float32", shape);
     const deadlineMs = BACKWARD_DEADLINE_MS * this.#blockCount(first, last);
     const context = { ...backwardContext(first, last, stepIndex), deadlineMs };
-    return await this.#exchange.run({ context, signal }, async (stop) => {
-      if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
-      this.#order.goes(indices.last);
-      const sentBytes = await this.#traffic.sendGradient(range, stop);
-      const event = await this.#receive("gradients");
-      const leaving = this.#order.leavingSkips(indices.first, indices.last);
-      const { wireBytes: receivedBytes, ...gradients } = await this.#traffic.receiveGradients(
-        event,
-        first,
-        leaving,
-        context,
-        stop,
-      );
-      this.#order.went(indices.first);
-      const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
-      return { ...gradients, computeMs: event.computeMs, queueMs: event.queueMs, travel };
-    });
+    return await this.#inSpan(
+      "backward",
+      range,
+      () =>
+        this.#exchange.run({ context, signal }, async (stop) => {
+          if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
+          this.#order.goes(indices.last);
+          const sentBytes = await this.#traffic.sendGradient(range, stop);
+          const event = await this.#receive("gradients");
+          const leaving = this.#order.leavingSkips(indices.first, indices.last);
+          const { wireBytes: receivedBytes, ...gradients } = await this.#traffic.receiveGradients(
+            event,
+            first,
+            leaving,
+            context,
+            stop,
+          );
+          this.#order.went(indices.first);
+          const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
+          return { ...gradients, computeMs: event.computeMs, queueMs: event.queueMs, travel };
+        }),
+    );
   }
 
   /** Frees the session on the worker; of a session that is lost nothing is left to free. */
@@ -199,6 +215,23 @@ export class RemoteSession implements ExpertSession {
       if (isPlaneLost) this.#traffic.workerLost(error);
       throw error;
     }
+  }
+
+  /** A span of the call, which is the parent of the worker's. */
+  #inSpan<T>(
+    name: string,
+    { stepIndex, first, last }: Omit<ForwardRange, "hiddenStates">,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return inClientSpan(name, {
+      "server.address": this.#options.client.address,
+      "tutti.expert": this.#options.description.name,
+      ...{ "tutti.first": first, "tutti.last": last, "tutti.step": stepIndex },
+    }, async () => {
+      const result = await work();
+      addToSpan({ "tutti.plane": this.plane ?? "grpc" });
+      return result;
+    });
   }
 
   #blockCount(first: string, last: string): number {

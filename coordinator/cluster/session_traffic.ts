@@ -19,6 +19,8 @@ import {
 import { ShapeError, type TuttiError } from "../../shared/errors.ts";
 import { alignedTensor } from "../../shared/lane/aligned_memory.ts";
 import type { BlockId } from "../../shared/models/blocks.ts";
+import { openTrace } from "../../shared/telemetry/tracing.ts";
+import type { Traceparent } from "../../shared/telemetry/traceparent.ts";
 import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import type { WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
 import { type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
@@ -120,20 +122,21 @@ export class SessionTraffic {
   ): Promise<number> {
     const { first, hiddenStates } = range;
     const toMessage = kind === "forward" ? forwardToMessage : restoreToMessage;
+    const command = traced(range);
     const index = this.#indexOf(first);
     const slot = this.#layout.inputs[index];
     // What has no place in the session goes as it is: the worker says what is wrong with it.
     if (!slot || slot.shape.join() !== hiddenStates.shape.join()) {
       const bytes = hiddenStates.data.byteLength;
       this.#options.checkSize(`The input of block "${first}"`, bytes);
-      await this.#exchange.send(toMessage(range, { hiddenStates }));
+      await this.#exchange.send(toMessage(command, { hiddenStates }));
       return bytes;
     }
     return await this.#tensors.send({
       tensor: hiddenStates,
       wireDtype: this.#dtypeOf(this.#options.description.blocks[index - 1]?.id),
       place: this.#shared()?.input(index),
-      command: (head) => toMessage(range, { head }),
+      command: (head) => toMessage(command, { head }),
       answer: kind === "forward" ? "result" : "restored",
     }, signal);
   }
@@ -149,7 +152,7 @@ export class SessionTraffic {
       tensor: range.gradOutput,
       wireDtype: "f32",
       place: this.gradientBuffer(range.last),
-      command: (head) => backwardToMessage(range, head),
+      command: (head) => backwardToMessage(traced(range), head),
       answer: "gradients",
     }, signal);
   }
@@ -260,4 +263,12 @@ export class SessionTraffic {
   #indexOf(block: string): number {
     return this.#options.description.blocks.findIndex(({ id }) => id === block);
   }
+}
+
+/** What a worker does about a command is part of the span in which it is sent. */
+function traced<Range extends Omit<ForwardRange, "hiddenStates">>(
+  range: Range,
+): Range & { readonly trace?: Traceparent } {
+  const trace = openTrace();
+  return trace ? { ...range, trace } : range;
 }

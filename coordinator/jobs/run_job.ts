@@ -6,6 +6,7 @@
  */
 
 import { TuttiError } from "../../shared/errors.ts";
+import { inSpan } from "../../shared/telemetry/tracing.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Patience } from "../cluster/admission_retry.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
@@ -54,7 +55,17 @@ export interface DrawnImages {
  * @throws {TuttiError} FAILED_PRECONDITION if `from` is of another run, UNAVAILABLE with `state: "draining"` if it was
  * ended by `draining`, and what sampling throws
  */
-export async function runJob(run: JobRun): Promise<DrawnImages> {
+export function runJob(run: JobRun): Promise<DrawnImages> {
+  const { job = "", spec } = run;
+  const attributes = {
+    "tutti.job": job,
+    "tutti.images": spec.seeds.length,
+    "tutti.steps": spec.steps,
+  };
+  return inSpan("job", attributes, () => drawImages(run));
+}
+
+async function drawImages(run: JobRun): Promise<DrawnImages> {
   const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, patience, signal } =
     run;
   const prepared = prepareJob(ensemble, spec, run);
@@ -80,7 +91,7 @@ export async function runJob(run: JobRun): Promise<DrawnImages> {
   }
   const samplingMs = performance.now() - start;
   return {
-    images: await ensemble.vae.decode(latents),
+    images: await inSpan("decode", {}, () => ensemble.vae.decode(latents)),
     latents,
     facts: spec.seeds.map((seed) => ({
       ...{ prompt: spec.prompt, negativePrompt: spec.negative, promptSyntax: spec.promptSyntax },

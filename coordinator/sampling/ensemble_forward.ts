@@ -7,6 +7,7 @@
 
 import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
 import { throwIfAborted } from "../../shared/errors.ts";
+import { inSpan } from "../../shared/telemetry/tracing.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { AggregationConditioning, Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
@@ -64,16 +65,26 @@ export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor>
   let hiddenStates = pass.latentModelInput;
   for (const [index, segment] of plan.entries()) {
     throwIfAborted(signal);
-    const { features, experts } = await forwardAll(pass, segment, hiddenStates);
-    const start = performance.now();
-    const into = nextInput(pass, plan[index + 1]);
-    const aggregation = await aggregator.aggregate(segment.last, features, conditioning, into);
-    const aggregateMs = performance.now() - start;
-    const report = { ...segment, ...aggregation, features, experts, aggregateMs };
-    hiddenStates = aggregation.aggregatedFeatures;
+    const report = await inSpan("segment", spanAttributes(segment), async () => {
+      const { features, experts } = await forwardAll(pass, segment, hiddenStates);
+      const start = performance.now();
+      const into = nextInput(pass, plan[index + 1]);
+      const aggregation = await inSpan(
+        "aggregate",
+        { "tutti.block": segment.last, "tutti.aggregator": aggregator.name },
+        () => aggregator.aggregate(segment.last, features, conditioning, into),
+      );
+      const aggregateMs = performance.now() - start;
+      return { ...segment, ...aggregation, features, experts, aggregateMs };
+    });
+    hiddenStates = report.aggregatedFeatures;
     onSegment?.({ ...report, stepIndex, firstRow });
   }
   return hiddenStates;
+}
+
+function spanAttributes({ first, last }: Segment) {
+  return { "tutti.first": first, "tutti.last": last };
 }
 
 /** Where the first session that wants its next input in a certain place has that place. */

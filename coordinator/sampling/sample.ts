@@ -9,6 +9,7 @@ import type { Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
+import { inSpan } from "../../shared/telemetry/tracing.ts";
 import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
 import { Patience } from "../cluster/admission_retry.ts";
@@ -95,19 +96,23 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     : request.promptIds;
   const { timesteps } = scheduler;
   const { patience = new Patience({ waitMs: 0, signal }) } = request;
-  const conditioning = await encodeConditioning(experts, rows, timesteps, {
-    ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
-    ...(request.imageSize && { imageSize: request.imageSize }),
-    ...(request.secondPadId !== undefined && { secondPadId: request.secondPadId }),
-    ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
-    ...(signal && { signal }),
-    patience,
-  });
-  const waves = await openWaves(experts, waveRows, conditioning, {
-    ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
-    ...(request.fence !== undefined && { fence: request.fence }),
-    ...(request.wireDtypes && { wireDtypes: request.wireDtypes }),
-  }, { patience, signal });
+  const encode = () =>
+    encodeConditioning(experts, rows, timesteps, {
+      ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
+      ...(request.imageSize && { imageSize: request.imageSize }),
+      ...(request.secondPadId !== undefined && { secondPadId: request.secondPadId }),
+      ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
+      ...(signal && { signal }),
+      patience,
+    });
+  const conditioning = await inSpan("encode prompts", {}, encode);
+  const open = () =>
+    openWaves(experts, waveRows, conditioning, {
+      ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
+      ...(request.fence !== undefined && { fence: request.fence }),
+      ...(request.wireDtypes && { wireDtypes: request.wireDtypes }),
+    }, { patience, signal });
+  const waves = await inSpan("open sessions", {}, open);
   try {
     let latents = request.from?.latents ??
       lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);
@@ -117,25 +122,27 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
         guidanceScale,
       );
       const means = conditioning.at(stepIndex);
-      const noisePreds = await sideBySide(
-        waves,
-        ({ sessions, rows: { start, end } }, signal) =>
-          ensembleForward({
-            sessions,
-            plan,
-            aggregator,
-            conditioning: {
-              temb: sliceRows(means.temb, start, end),
-              encoderHiddenStates: sliceRows(means.encoderHiddenStates, start, end),
-            },
-            stepIndex,
-            latentModelInput: sliceRows(input, start, end),
-            firstRow: start,
-            ...(request.onSegment && { onSegment: request.onSegment }),
-            signal,
-          }),
-        signal,
-      );
+      const forward = () =>
+        sideBySide(
+          waves,
+          ({ sessions, rows: { start, end } }, signal) =>
+            ensembleForward({
+              sessions,
+              plan,
+              aggregator,
+              conditioning: {
+                temb: sliceRows(means.temb, start, end),
+                encoderHiddenStates: sliceRows(means.encoderHiddenStates, start, end),
+              },
+              stepIndex,
+              latentModelInput: sliceRows(input, start, end),
+              firstRow: start,
+              ...(request.onSegment && { onSegment: request.onSegment }),
+              signal,
+            }),
+          signal,
+        );
+      const noisePreds = await inSpan("step", { "tutti.step": stepIndex }, forward);
       const noisePred = noisePreds.length === 1 ? noisePreds[0]! : concatRows(noisePreds);
       const guided = classifierFreeGuidance(noisePred, guidanceScale);
       const step = scheduler.step(guided, stepIndex, latents);

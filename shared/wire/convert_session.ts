@@ -14,6 +14,7 @@ import type {
 } from "../engine/expert.ts";
 import { isCommon, rowTimesteps } from "../engine/step_tembs.ts";
 import { TuttiError } from "../errors.ts";
+import { formatTraceparent, parseTraceparent, type Traceparent } from "../telemetry/traceparent.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
 import {
   addedCondFromFields,
@@ -61,8 +62,13 @@ export type SessionCommand =
   | { readonly kind: "piece"; readonly data: Uint8Array }
   | { readonly kind: "close" };
 
-export type RangeCommand = Omit<ForwardRange, "hiddenStates">;
-export type BackwardCommand = Omit<SessionBackward, "gradOutput">;
+export type RangeCommand = Omit<ForwardRange, "hiddenStates"> & Traced;
+export type BackwardCommand = Omit<SessionBackward, "gradOutput"> & Traced;
+
+interface Traced {
+  /** The client's span, where it makes some. */
+  readonly trace?: Traceparent;
+}
 
 /** An open command whose sizes are read and whose tensor is not: admission comes between. */
 export interface OpenCommand
@@ -109,21 +115,22 @@ export function usePlaneToMessage(use: PlaneUse): Message {
 }
 
 export function forwardToMessage(range: RangeCommand, input: Carried): Message {
-  return { forward: rangeToMessage(range, input) };
+  return { forward: { ...rangeToMessage(range), ...carriedToMessage(input) } };
 }
 
 export function restoreToMessage(range: RangeCommand, input: Carried): Message {
-  return { restore: rangeToMessage(range, input) };
-}
-
-function rangeToMessage({ stepIndex, first, last }: RangeCommand, input: Carried): Message {
-  return { stepIndex: uint32("step_index", stepIndex), first, last, ...carriedToMessage(input) };
+  return { restore: { ...rangeToMessage(range), ...carriedToMessage(input) } };
 }
 
 export function backwardToMessage(range: BackwardCommand, gradOutput: TensorHead): Message {
-  const { first, last } = range;
-  const stepIndex = uint32("step_index", range.stepIndex);
-  return { backward: { stepIndex, first, last, gradOutput: headToMessage(gradOutput) } };
+  return { backward: { ...rangeToMessage(range), gradOutput: headToMessage(gradOutput) } };
+}
+
+function rangeToMessage({ stepIndex, first, last, trace }: RangeCommand): Message {
+  return {
+    ...{ stepIndex: uint32("step_index", stepIndex), first, last },
+    ...(trace && { traceparent: formatTraceparent(trace) }),
+  };
 }
 
 /** Of a command or of an event. */
@@ -168,10 +175,12 @@ export function commandFromMessage(message: unknown): SessionCommand {
 
 /** What ranges have in common, forward and backward. */
 function rangeFromFields(fields: Fields): RangeCommand {
+  const trace = parseTraceparent(fields.get("traceparent"));
   return {
     stepIndex: fields.whole("stepIndex", 0),
     first: fields.name("first"),
     last: fields.name("last"),
+    ...(trace && { trace }),
   };
 }
 

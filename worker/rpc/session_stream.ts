@@ -12,6 +12,7 @@ import { arenaLayout } from "../../shared/engine/session_arena.ts";
 import { noInputsKept } from "../../shared/engine/backward_order.ts";
 import { isCommon } from "../../shared/engine/step_tembs.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import { inServerSpan, pastSpans } from "../../shared/telemetry/tracing.ts";
 import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   closedToMessage,
@@ -196,13 +197,21 @@ class SessionStream {
           await this.#counted("use_plane", () => this.#usePlane(open, command.use));
           return "next";
         case "forward":
-          await this.#counted("forward", () => this.#forward(open, command));
+          await this.#traced(
+            open,
+            command,
+            () => this.#counted("forward", () => this.#forward(open, command)),
+          );
           return "next";
         case "restore":
-          await this.#restore(open, command);
+          await this.#traced(open, command, () => this.#restore(open, command));
           return "next";
         case "backward":
-          await this.#counted("backward", () => this.#backward(open, command));
+          await this.#traced(
+            open,
+            command,
+            () => this.#counted("backward", () => this.#backward(open, command)),
+          );
           return "next";
       }
     } catch (error) {
@@ -230,6 +239,7 @@ class SessionStream {
       const result: ForwardResult = await this.#host.load.sessionCommand(() =>
         session.forward({ ...range, hiddenStates }, this.#stream.gone)
       );
+      pastSpans([["queue", result.queueMs], ["compute", result.computeMs]]);
       const departure = await traffic.answer(range.last, result);
       const { first, last } = range;
       const { queueMs, computeMs } = result;
@@ -281,8 +291,29 @@ class SessionStream {
       const gradients = await this.#host.load.sessionCommand(() =>
         session.backward!({ ...range, gradOutput }, this.#stream.gone)
       );
+      pastSpans([["queue", gradients.queueMs], ["compute", gradients.computeMs]]);
       await traffic.answerGradients(gradients);
     });
+  }
+
+  /** A span of the client's trace. */
+  #traced(
+    { ticket }: OpenSession,
+    { kind, range }: RangeCommand | BackwardCommand,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const { first, last, stepIndex, trace } = range;
+    return inServerSpan(
+      `worker ${kind}`,
+      {
+        "client.address": this.#peer,
+        "tutti.expert": this.#host.expert.description.name,
+        ...{ "tutti.first": first, "tutti.last": last, "tutti.step": stepIndex },
+        ...{ "tutti.session": ticket.id, "tutti.job": ticket.job },
+      },
+      trace,
+      work,
+    );
   }
 
   /** Tells the metrics how a command ended. */

@@ -69,6 +69,7 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
   const text = await expert.encodeText(inputIds);
   const head = { shape: [2, 4, 8, 8], wireDtype: "f16", sequence: 3 } as const;
   const range = { stepIndex: 1, first: "IN00", last: "IN02" };
+  const trace = { traceId: "a1".repeat(16), spanId: "b2".repeat(8), traceFlags: 1 };
   const addedCond = { pooledPromptEmbeds: f32([2, 3]), timeIds: f32([2, 6]) };
   const offer = {
     plane: "tcp",
@@ -95,6 +96,8 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     command(forwardToMessage(range, { head })),
     command(restoreToMessage(range, { head })),
     command(backwardToMessage(range, head)),
+    command(forwardToMessage({ ...range, trace }, { head })),
+    command(backwardToMessage({ ...range, trace }, head)),
     command(pieceToMessage(new Uint8Array(64))),
     command(closeToMessage()),
     event(openedToMessage({ sessionId: "s1", arenaBytes: 9, offers: [offer], keepInputs: true })),

@@ -11,6 +11,7 @@ import {
   openToMessage,
   pieceToMessage,
   planeInUseToMessage,
+  restoreToMessage,
   resultToMessage,
   usePlaneToMessage,
 } from "../../../shared/wire/convert_session.ts";
@@ -89,6 +90,37 @@ Deno.test("a feature map comes in its message, or is announced", () => {
     });
     const result = { output: carried, computeMs: 1.5, queueMs: 0.25 };
     assert.deepEqual(event(resultToMessage(result)), { kind: "result", ...result });
+  }
+});
+
+Deno.test("the client's span comes with a range, and what is malformed is passed over", () => {
+  const trace = {
+    traceId: "0af7651916cd43dd8448eb211c80319c",
+    spanId: "b7ad6b7169203331",
+    traceFlags: 1,
+  };
+  const range = { stepIndex: 7, first: "IN00", last: "M00" };
+  const messages = [
+    forwardToMessage({ ...range, trace }, { head: HEAD }),
+    restoreToMessage({ ...range, trace }, { head: HEAD }),
+    backwardToMessage({ ...range, trace }, HEAD),
+  ];
+  for (const message of messages) {
+    const [kind, sent] = Object.entries(message)[0]!;
+    const { traceparent } = sent as { traceparent: string };
+    assert.equal(traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    const read = command(message);
+    assert.deepEqual("range" in read && read.range, { ...range, trace });
+    const malformed = [
+      ...["", "00", traceparent.toUpperCase(), `${traceparent}-`, `01${traceparent.slice(2)}`],
+      ...[traceparent.replace("b7ad6b7169203331", "0".repeat(16)), `${traceparent}\n`],
+      traceparent.replace("0af7651916cd43dd8448eb211c80319c", "0".repeat(32)),
+      "x".repeat(100_000),
+    ];
+    for (const value of malformed) {
+      const without = command({ [kind]: { ...sent as Message, traceparent: value } });
+      assert.deepEqual("range" in without && without.range, range, JSON.stringify(value));
+    }
   }
 });
 
