@@ -75,7 +75,8 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   compare: {
     summary: "compare a trained SABW with averaging, each expert, and one expert per block",
-    load: async () => (await import("./coordinator/cli/compare.ts")).compareCommand(),
+    load: async () =>
+      callingWorkers((await import("./coordinator/cli/compare.ts")).compareCommand()),
   },
   zoo: {
     summary: "make models, and data to train with",

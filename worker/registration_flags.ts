@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { TuttiError, UsageError } from "../shared/errors.ts";
 import { type NatsOptions, natsOptions } from "../shared/nats/nats_options.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../shared/nats/nats_flags.ts";
 import { stateFolder } from "../shared/state_folder.ts";
 import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { isLoopback, parseAddress } from "../shared/wire/address.ts";
@@ -29,9 +29,7 @@ export interface OpenRegistration extends AsyncDisposable {
 }
 
 export function addRegistrationOptions(command: Command): Command {
-  return command
-    .addOption(natsOption("announce this worker over NATS, so that coordinators find it"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(command, "announce this worker over NATS, so that coordinators find it")
     .option(
       "--advertise <host:port>",
       "with --nats: the address to announce, port 0 for the one that was taken (default: where it listens)",

@@ -8,7 +8,7 @@ import {
   precisionOption,
 } from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -66,15 +66,16 @@ Examples:
   tutti compare --ensemble castles.toml --sabw castles-sabw/sabw --data held-out.jsonl --greedy`;
 
 export function compareCommand(): Command {
-  return new Command("compare")
-    .summary("compare a trained SABW with averaging, each expert, and one expert per block")
-    .description(
-      "Compares a trained SABW with what needs no training, by the loss on held-out data.",
-    )
-    .option("--ensemble <file>", "ensemble file (TOML)")
-    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
-    .addOption(natsOption("find workers over NATS"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    new Command("compare")
+      .summary("compare a trained SABW with averaging, each expert, and one expert per block")
+      .description(
+        "Compares a trained SABW with what needs no training, by the loss on held-out data.",
+      )
+      .option("--ensemble <file>", "ensemble file (TOML)")
+      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
+    "find workers over NATS",
+  )
     .option("--local", "open the experts in this process instead of in workers", false)
     .option("--sabw <folder>", "trained aggregators (default: the ensemble's)")
     .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")

@@ -10,7 +10,7 @@ import {
 } from "../../shared/device/device_flags.ts";
 import { throwIfAborted, UsageError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
-import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -47,13 +47,14 @@ Examples:
   tutti coordinator --nats nats://nats-1,nats-2 --ensemble castles.toml --out /shared/pictures --jobs 2 --json`;
 
 export function coordinatorCommand(): Command {
-  return new Command("coordinator")
-    .summary("draw the jobs of the queue")
-    .description(
-      "Takes jobs that `tutti submit` put into the queue, draws them with an ensemble, and writes the images to a folder.",
-    )
-    .addOption(natsOption("the NATS server that has the queue, and knows workers"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    new Command("coordinator")
+      .summary("draw the jobs of the queue")
+      .description(
+        "Takes jobs that `tutti submit` put into the queue, draws them with an ensemble, and writes the images to a folder.",
+      ),
+    "the NATS server that has the queue, and knows workers",
+  )
     .option(
       "--ensemble <file>",
       "ensemble file (TOML); without it the experts that come with Tutti",

@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { UsageError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -29,13 +29,14 @@ Examples:
   tutti jobs --json`;
 
 export function jobsCommand(): Command {
-  return new Command("jobs")
-    .summary("show the jobs of the queue, or cancel one")
-    .description(
-      "Lists the jobs of the queue: waiting, running (step and coordinator), done, failed.",
-    )
-    .addOption(natsOption("the NATS server that has the queue"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    new Command("jobs")
+      .summary("show the jobs of the queue, or cancel one")
+      .description(
+        "Lists the jobs of the queue: waiting, running (step and coordinator), done, failed.",
+      ),
+    "the NATS server that has the queue",
+  )
     .option(
       "--cancel <id>",
       "end this job: at once if it waits, else after the block that it is at",

@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { TuttiError } from "../../shared/errors.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -44,13 +44,14 @@ Examples:
   tutti ps --json`;
 
 export function psCommand(): Command {
-  return new Command("ps")
-    .summary("show workers, their models, sessions and load")
-    .description("Asks every worker for its model, sessions, load and memory.")
-    .option("--ensemble <file>", "the workers that have an address in this ensemble file, too")
-    .option("--workers <addresses>", "these workers: HOST:PORT,HOST:PORT")
-    .addOption(natsOption("the workers that announce themselves over NATS, too"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    new Command("ps")
+      .summary("show workers, their models, sessions and load")
+      .description("Asks every worker for its model, sessions, load and memory.")
+      .option("--ensemble <file>", "the workers that have an address in this ensemble file, too")
+      .option("--workers <addresses>", "these workers: HOST:PORT,HOST:PORT"),
+    "the workers that announce themselves over NATS, too",
+  )
     .option("--sessions", "list every session", false)
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)

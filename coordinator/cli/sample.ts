@@ -10,7 +10,7 @@ import {
 } from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
-import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -66,23 +66,24 @@ Examples:
   tutti sample "a red circle" --stats --json`;
 
 export function sampleCommand(): Command {
-  const command = new Command("sample")
-    .summary("draw an image with an ensemble")
-    .description(
-      "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
-    )
-    .argument("<prompt>", "what to draw")
-    .option("--ensemble <file>", "ensemble file (TOML)")
-    .option(
-      "--workers <addresses>",
-      "running workers, HOST:PORT,HOST:PORT; their order is the experts' order; + joins workers of one expert",
-    )
-    .option(
-      "--experts <names>",
-      "models by the names that their workers have: NAME,NAME; with --nats, which finds the workers",
-    )
-    .addOption(natsOption("find workers over NATS"))
-    .addOption(natsCredsOption())
+  const command = addNatsOptions(
+    new Command("sample")
+      .summary("draw an image with an ensemble")
+      .description(
+        "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
+      )
+      .argument("<prompt>", "what to draw")
+      .option("--ensemble <file>", "ensemble file (TOML)")
+      .option(
+        "--workers <addresses>",
+        "running workers, HOST:PORT,HOST:PORT; their order is the experts' order; + joins workers of one expert",
+      )
+      .option(
+        "--experts <names>",
+        "models by the names that their workers have: NAME,NAME; with --nats, which finds the workers",
+      ),
+    "find workers over NATS",
+  )
     .option(
       "--sabw <folder>",
       'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',

@@ -10,7 +10,7 @@ import {
 import { UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
-import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -58,13 +58,14 @@ Examples:
   tutti screen --ensemble castles.toml --data castles.jsonl --images 64 --json`;
 
 export function screenCommand(): Command {
-  return new Command("screen")
-    .summary("tell how much an ensemble's experts can gain, before training")
-    .description("Measures how much the experts of an ensemble can gain from being combined.")
-    .option("--ensemble <file>", "ensemble file (TOML)")
-    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
-    .addOption(natsOption("find workers over NATS"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    new Command("screen")
+      .summary("tell how much an ensemble's experts can gain, before training")
+      .description("Measures how much the experts of an ensemble can gain from being combined.")
+      .option("--ensemble <file>", "ensemble file (TOML)")
+      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
+    "find workers over NATS",
+  )
     .option("--local", "open the experts in this process instead of in workers", false)
     .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
     .option("--images <n>", "most images that are used", wholeNumber("--images"), 32)

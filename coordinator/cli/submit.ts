@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { UsageError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -32,12 +32,13 @@ Examples:
   tutti submit "a castle at dawn" --ensemble castles --seed 7 --id castle-7   # again: still one job`;
 
 export function submitCommand(): Command {
-  const command = new Command("submit")
-    .summary("put an image into the queue, for a coordinator to draw")
-    .description("Puts a job into the queue and prints its id.")
-    .argument("<prompt>", "what to draw")
-    .addOption(natsOption("the NATS server that has the queue"))
-    .addOption(natsCredsOption())
+  const command = addNatsOptions(
+    new Command("submit")
+      .summary("put an image into the queue, for a coordinator to draw")
+      .description("Puts a job into the queue and prints its id.")
+      .argument("<prompt>", "what to draw"),
+    "the NATS server that has the queue",
+  )
     .option("--ensemble <name>", "the ensemble that is to draw, by its name", "shapes");
   return addJobOptions(command)
     .option(

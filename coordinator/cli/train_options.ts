@@ -7,7 +7,7 @@ import {
   precisionOption,
 } from "../../shared/device/device_flags.ts";
 import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
-import { natsCredsOption, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import type { EnsembleFlags } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
@@ -55,11 +55,12 @@ export interface TrainFlags
 }
 
 export function addTrainOptions(command: Command): Command {
-  return command
-    .option("--ensemble <file>", "ensemble file (TOML)")
-    .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
-    .addOption(natsOption("find workers over NATS"))
-    .addOption(natsCredsOption())
+  return addNatsOptions(
+    command
+      .option("--ensemble <file>", "ensemble file (TOML)")
+      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
+    "find workers over NATS",
+  )
     .option("--local", "open the experts in this process instead of in workers", false)
     .requiredOption("--data <path>", "folder, or file of JSON lines")
     .requiredOption("--out <folder>", "where the run is written")

@@ -7,7 +7,7 @@ import {
   deviceOption,
   precisionOption,
 } from "../../shared/device/device_flags.ts";
-import { natsCredsOption, type NatsFlags, natsOption } from "../../shared/nats/nats_flags.ts";
+import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
@@ -47,21 +47,22 @@ const SECURITY = {
 };
 
 export function upCommand(): Command {
-  const command = new Command("up")
-    .summary("start an ensemble's workers on this machine and leave them running")
-    .description(
-      "Starts workers for each expert that has weights on this machine, and returns when all are ready.",
-    )
-    .argument("[ensemble]", "ensemble file (default: the experts that come with Tutti)")
-    .addOption(deviceOption("what computes"))
-    .addOption(precisionOption("the experts compute"))
-    .option(
-      "--threads <n>",
-      "threads per worker (default: cores / workers)",
-      wholeNumber("--threads"),
-    )
-    .addOption(natsOption("workers announce themselves over NATS"))
-    .addOption(natsCredsOption())
+  const command = addNatsOptions(
+    new Command("up")
+      .summary("start an ensemble's workers on this machine and leave them running")
+      .description(
+        "Starts workers for each expert that has weights on this machine, and returns when all are ready.",
+      )
+      .argument("[ensemble]", "ensemble file (default: the experts that come with Tutti)")
+      .addOption(deviceOption("what computes"))
+      .addOption(precisionOption("the experts compute"))
+      .option(
+        "--threads <n>",
+        "threads per worker (default: cores / workers)",
+        wholeNumber("--threads"),
+      ),
+    "workers announce themselves over NATS",
+  )
     .option(
       "--replicas <n>",
       "workers per expert, at least as many as it has addresses in the file",

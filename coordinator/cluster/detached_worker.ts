@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
-import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
+import { NATS_ENV, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { SECURITY_ENV, type SecurityFlags } from "../../shared/security/security_flags.ts";
 import { TOKEN_ENV } from "../../shared/security/token_file.ts";
@@ -54,8 +54,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
     // Not as arguments: everyone on the machine can read those, and a URL may hold a password.
     env: {
       ...environmentWithout(SECURITY_ENV.filter((name) => name !== TOKEN_ENV || !hasEnvToken)),
-      TUTTI_NATS: options.nats?.nats ?? "",
-      TUTTI_NATS_CREDS: options.nats?.natsCreds ?? "",
+      ...natsEnvironment(options.nats),
     },
   });
   closeSync(output);
@@ -95,6 +94,12 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
     }
     await delay(POLL_MS);
   }
+}
+
+/** All of them: one that is missing would be taken from this process. */
+function natsEnvironment(flags: NatsFlags = {}): Record<string, string> {
+  const names = Object.entries(NATS_ENV) as [keyof NatsFlags, string][];
+  return Object.fromEntries(names.map(([flag, name]) => [name, flags[flag] ?? ""]));
 }
 
 /** Paths, which anyone may see; tokens themselves stay in their file or the environment. */

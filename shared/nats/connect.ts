@@ -6,7 +6,6 @@
  */
 
 import {
-  connect,
   type ConnectionOptions,
   credsAuthenticator,
   type JetStreamManager,
@@ -14,9 +13,10 @@ import {
 } from "nats";
 import { throwIfAborted, TuttiError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
-import { natsError } from "./nats_errors.ts";
+import { isTimeout, natsError } from "./nats_errors.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import { formatServerList } from "./server_list.ts";
+import { connectNats, type NatsTls } from "./tls_transport.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -50,7 +50,8 @@ export class Nats implements AsyncDisposable {
     throwIfAborted(signal);
     const servers = formatServerList(list);
     const backOff = new BackOff();
-    const settings: ConnectionOptions = {
+    let alert: Error | undefined;
+    const settings: ConnectionOptions & { tls?: NatsTls } = {
       servers: list.servers.map(formatAddress),
       name,
       timeout: CONNECT_TIMEOUT_MS,
@@ -60,13 +61,20 @@ export class Nats implements AsyncDisposable {
       ignoreAuthErrorAbort: true,
       reconnectDelayHandler: () => backOff.delayMs(),
       ...(creds ? { authenticator: credsAuthenticator(creds) } : list.login),
-      ...((tls || list.isTls) && { tls: tls ?? {} }),
+      // An object demands TLS; without one it is taken where a server has it.
+      ...((tls || list.isTls) && {
+        tls: {
+          ...(tls?.ca !== undefined && { ca: tls.ca }),
+          ...tls?.pair,
+          onAlert: (error) => alert ??= error,
+        },
+      }),
     };
     try {
-      const connection = await unlessAborted(connect(settings), signal);
+      const connection = await unlessAborted(connectNats(settings), signal);
       return new Nats(connection, servers, backOff);
     } catch (error) {
-      throw natsError(error, { doing: "connecting", servers });
+      throw natsError(isTimeout(error) && alert || error, { doing: "connecting", servers });
     }
   }
 

@@ -15,6 +15,18 @@ export interface NatsContext {
   readonly servers: string;
 }
 
+/** What a user of NATS must be allowed to publish to and subscribe to: to find workers, and besides for the queue of jobs. */
+export const SUBJECTS = {
+  workers: ["$KV.tutti_workers.>", "$JS.API.>", "_INBOX.>"],
+  jobs: [
+    "tutti.jobs.>",
+    "$KV.tutti_results.>",
+    "$KV.tutti_leases.>",
+    "$O.tutti_checkpoints.>",
+    "$JS.ACK.tutti_jobs.>",
+  ],
+};
+
 interface Meaning {
   readonly code: Code;
   readonly problem: string;
@@ -54,7 +66,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   [ErrorCode.Timeout]: {
     code: "UNAVAILABLE",
     problem: "the NATS server does not answer in time",
-    nextStep: "Check that this is a NATS server, and whether it wants TLS and a client certificate",
+    nextStep:
+      "Check that this is a NATS server, and whether it wants a certificate of its clients " +
+      "(--nats-cert and --nats-key)",
   },
   [ErrorCode.AuthorizationViolation]: REFUSED,
   [ErrorCode.AuthenticationExpired]: REFUSED,
@@ -68,7 +82,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   [ErrorCode.PermissionsViolation]: {
     code: "PERMISSION_DENIED",
     problem: "this NATS user may not do that",
-    nextStep: "Allow it to publish to and subscribe to $KV.tutti_workers.>, $JS.API.> and _INBOX.>",
+    nextStep: `Allow it to publish to and subscribe to ${SUBJECTS.workers.join(", ")}, ` +
+      `and for the queue of jobs to ${SUBJECTS.jobs.join(", ")}, too`,
   },
   [ErrorCode.MaxPayloadExceeded]: {
     code: "RESOURCE_EXHAUSTED",
@@ -82,6 +97,21 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     nextStep: "Use tls:// for a server that has TLS, nats:// for one that does not",
   },
 };
+
+/** What to do about TLS, by what the library or the server's alert says; the first that matches. */
+const TLS_STEPS: readonly (readonly [RegExp, string])[] = [
+  [
+    /fatal alert/i,
+    "Give a certificate that an authority of the server has signed with --nats-cert and --nats-key",
+  ],
+  [/altname/i, "Call the server by a name of its certificate, or make it one for this name"],
+  [/expired/i, "Renew the server's certificate"],
+  [
+    /certificate|self.signed|issuer/i,
+    "Give the authority that signed the server's certificate with --nats-ca",
+  ],
+  [/tls|ssl/i, "Check what the server's log says"],
+];
 
 /** Any error of a call to NATS as one with its meaning; errors of ours stay as they are. */
 export function natsError(error: unknown, { doing, servers }: NatsContext): TuttiError {
@@ -98,13 +128,9 @@ export function natsError(error: unknown, { doing, servers }: NatsContext): Tutt
 /** Of codes that the library shares between meanings, or leaves out. */
 function meaningOfMessage(message: string): Meaning {
   if (/jetstream not enabled|jetstream-not-enabled/i.test(message)) return NO_JETSTREAM;
-  if (/certificate|tls|ssl|self.signed/i.test(message)) {
-    return {
-      code: "FAILED_PRECONDITION",
-      problem: `TLS failed (${message})`,
-      nextStep:
-        "Check the certificate authority, and whether the server wants a client certificate",
-    };
+  const step = TLS_STEPS.find(([pattern]) => pattern.test(message));
+  if (step) {
+    return { code: "FAILED_PRECONDITION", problem: `TLS failed (${message})`, nextStep: step[1] };
   }
   return { code: "UNKNOWN", problem: message, nextStep: "Look at the server's log" };
 }
@@ -112,6 +138,11 @@ function meaningOfMessage(message: string): Meaning {
 /** Whether waiting may help: the server is away, and nothing has to be set up first. */
 export function isAway(error: unknown): boolean {
   return error instanceof TuttiError && error.code === "UNAVAILABLE";
+}
+
+/** What the library makes of everything that keeps a server from answering, alerts of TLS among them. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof NatsError && error.code === ErrorCode.Timeout;
 }
 
 /** Whether JetStream answered that there is no such stream or message. */

@@ -30,6 +30,15 @@ export interface TlsFiles {
   readonly ca?: string;
 }
 
+/** What the files are called in messages. */
+export interface TlsFlagNames {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+const TLS_FLAGS: TlsFlagNames = { cert: "--tls-cert", key: "--tls-key", ca: "--tls-ca" };
+
 /** Far more than chains and bundles of authorities take. */
 const MAX_BYTES = 2 ** 20;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -43,35 +52,39 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 export async function readTlsFiles(
   { tlsCert, tlsKey, tlsCa }: TlsPaths,
   warn: (text: string) => void,
-  now = new Date(),
+  flags: TlsFlagNames = TLS_FLAGS,
 ): Promise<TlsFiles | undefined> {
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    const [given, missing] = tlsCert === undefined
-      ? ["--tls-key", "--tls-cert"]
-      : ["--tls-cert", "--tls-key"];
+  // An empty variable of the environment names no file.
+  if (!tlsCert !== !tlsKey) {
+    const [given, missing] = tlsCert ? [flags.cert, flags.key] : [flags.key, flags.cert];
     throw new UsageError(`${given} needs ${missing}: a certificate and its key come together`);
   }
-  if (tlsCert === undefined && tlsCa === undefined) return undefined;
-  const pair = tlsCert === undefined ? undefined : await readPair(tlsCert, tlsKey!, warn, now);
-  const ca = tlsCa === undefined ? undefined : await readAuthorities(tlsCa, now);
+  if (!tlsCert && !tlsCa) return undefined;
+  const now = new Date();
+  const pair = tlsCert ? await readPair(tlsCert, tlsKey!, { warn, now, flags }) : undefined;
+  const ca = tlsCa ? await readAuthorities(tlsCa, { now, flags }) : undefined;
   return { ...(pair && { pair }), ...(ca !== undefined && { ca }) };
+}
+
+interface Check {
+  readonly now: Date;
+  readonly flags: TlsFlagNames;
 }
 
 async function readPair(
   certPath: string,
   keyPath: string,
-  warn: (text: string) => void,
-  now: Date,
+  { warn, now, flags }: Check & { readonly warn: (text: string) => void },
 ): Promise<KeyPair> {
-  const cert = await readText("--tls-cert", certPath);
+  const cert = await readText(flags.cert, certPath);
   // The first one is the process's own; those that follow lead to the authority.
-  const [own] = certificatesOf("--tls-cert", certPath, cert);
-  checkDates("--tls-cert", certPath, own!, now);
-  const key = await readText("--tls-key", keyPath);
+  const [own] = certificatesOf(flags.cert, certPath, cert);
+  checkDates(flags.cert, certPath, own!, now);
+  const key = await readText(flags.key, keyPath);
   await checkPrivate(keyPath, warn);
-  if (!own!.checkPrivateKey(parseKey(keyPath, key))) {
+  if (!own!.checkPrivateKey(parseKey(flags.key, keyPath, key))) {
     throw fileError(
-      "--tls-key",
+      flags.key,
       keyPath,
       `it must be the key of the certificate in "${certPath}", and is another one's`,
     );
@@ -79,20 +92,20 @@ async function readPair(
   return { cert, key };
 }
 
-async function readAuthorities(path: string, now: Date): Promise<string> {
-  const text = await readText("--tls-ca", path);
-  const certificates = certificatesOf("--tls-ca", path, text);
+async function readAuthorities(path: string, { now, flags: { ca: flag } }: Check): Promise<string> {
+  const text = await readText(flag, path);
+  const certificates = certificatesOf(flag, path, text);
   const authorities = certificates.filter(({ ca }) => ca);
   if (authorities.length === 0) {
     throw fileError(
-      "--tls-ca",
+      flag,
       path,
       `it must be the certificate of an authority (${subjectOf(certificates[0]!)} is none)`,
     );
   }
   // A bundle may hold old ones beside those that are good.
   if (!authorities.some(({ validToDate }) => validToDate > now)) {
-    checkDates("--tls-ca", path, authorities[0]!, now);
+    checkDates(flag, path, authorities[0]!, now);
   }
   return text;
 }
@@ -126,18 +139,18 @@ function certificatesOf(flag: string, path: string, text: string): X509Certifica
   throw fileError(flag, path, 'it must be PEM with "-----BEGIN CERTIFICATE-----"');
 }
 
-function parseKey(path: string, text: string): KeyObject {
+function parseKey(flag: string, path: string, text: string): KeyObject {
   // No cause: what a parser says of a key may quote it.
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-    throw fileError("--tls-key", path, 'it must be PEM with "-----BEGIN PRIVATE KEY-----"');
+    throw fileError(flag, path, 'it must be PEM with "-----BEGIN PRIVATE KEY-----"');
   }
   if (text.includes("ENCRYPTED")) {
-    throw fileError("--tls-key", path, "it is encrypted: a key without a passphrase is needed");
+    throw fileError(flag, path, "it is encrypted: a key without a passphrase is needed");
   }
   try {
     return createPrivateKey(text);
   } catch {
-    throw fileError("--tls-key", path, "its key cannot be decoded");
+    throw fileError(flag, path, "its key cannot be decoded");
   }
 }
 

@@ -7,12 +7,19 @@
 
 import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import type { KeyPair } from "../../shared/security/tls_files.ts";
 import { findNatsServer } from "./nats_program.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 
 export interface NatsServerOptions {
   /** Without it, whoever connects is let in. */
   readonly login?: { readonly user: string; readonly password: string };
+  /** Without it, it speaks plain text. */
+  readonly tls?: {
+    readonly pair: KeyPair;
+    /** Authority one of whose certificates clients must have. */
+    readonly clientCa?: string;
+  };
   /** @default true */
   readonly jetStream?: boolean;
   /** Largest message, bytes. @default 1 MB, as the server's own */
@@ -46,13 +53,22 @@ export class NatsServer implements AsyncDisposable {
     assert.ok("path" in program, "tests with NATS are declared with testWithNats()");
     const server = new NatsServer(freePort(), await tempFolder());
     try {
-      await writeFile(server.#path("server.conf"), server.#config(options));
+      await server.configure(options);
       await server.restart();
       return server;
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Has effect from the next start on. */
+  async configure(options: NatsServerOptions): Promise<void> {
+    const { pair, clientCa } = options.tls ?? {};
+    if (pair) await writeFile(this.#path("server.pem"), pair.cert);
+    if (pair) await writeFile(this.#path("server.key"), pair.key, { mode: 0o600 });
+    if (clientCa !== undefined) await writeFile(this.#path("ca.pem"), clientCa);
+    await writeFile(this.#path("server.conf"), this.#config(options));
   }
 
   /** For `--nats`; without a login. */
@@ -143,15 +159,22 @@ export class NatsServer implements AsyncDisposable {
     }
   }
 
-  #config({ login, jetStream = true, maxPayload, config = "" }: NatsServerOptions): string {
+  #config({ login, tls, jetStream = true, maxPayload, config = "" }: NatsServerOptions): string {
+    const file = (name: string) => JSON.stringify(this.#path(name));
     return [
       `listen: "127.0.0.1:${this.port}"`,
-      `log_file: ${JSON.stringify(this.#path("server.log"))}`,
-      ...(jetStream ? [`jetstream { store_dir: ${JSON.stringify(this.#path("store"))} }`] : []),
+      `log_file: ${file("server.log")}`,
+      ...(jetStream ? [`jetstream { store_dir: ${file("store")} }`] : []),
       ...(login
         ? [
           `authorization { user: ${JSON.stringify(login.user)}, ` +
           `password: ${JSON.stringify(login.password)} }`,
+        ]
+        : []),
+      ...(tls
+        ? [
+          `tls { cert_file: ${file("server.pem")}, key_file: ${file("server.key")}` +
+          `${tls.clientCa === undefined ? "" : `, ca_file: ${file("ca.pem")}, verify: true`} }`,
         ]
         : []),
       ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
