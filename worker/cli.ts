@@ -30,7 +30,7 @@ import {
   type RegistrationFlags,
 } from "./registration_flags.ts";
 import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
-import { readWorkerSecurity } from "./security/worker_security.ts";
+import { pageProtection, readWorkerSecurity } from "./security/worker_security.ts";
 
 interface WorkerFlags extends DeviceFlags, RegistrationFlags, SecurityFlags {
   readonly model: string;
@@ -89,7 +89,7 @@ export function workerCommand(): Command {
     )
     .option(
       "--http <host:port>",
-      "serve /live, /ready, /status and /metrics (for Prometheus) there; port 0 takes a free one",
+      "serve /live, /ready, /status and /metrics (for Prometheus) there, over HTTPS with --tls-cert; port 0 takes a free one",
     )
     .addOption(deviceOption("what computes"))
     .addOption(precisionOption("the expert computes"))
@@ -185,7 +185,9 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
   const terminal = stderrTerminal();
   const security = await readWorkerSecurity(flags, (text) => terminal.write(`warning: ${text}\n`));
   parseListenAddress(flags.listen, flags.insecure, security);
-  if (flags.http !== undefined) parseHttpAddress(flags.http, flags.insecure);
+  if (flags.http !== undefined) {
+    parseHttpAddress(flags.http, flags.insecure, pageProtection(security));
+  }
   await using registration = await openRegistration(flags);
   const { model, precision, name } = flags;
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
@@ -250,7 +252,7 @@ function unetConfigJson(model: string): Promise<string> {
 }
 
 function readyLine(
-  { address, httpAddress: http }: RunningWorker,
+  { address, httpAddress: http, httpUrl }: RunningWorker,
   { name, modelHash, loras, fingerprint: { device, precision } }: ExpertDescription,
   json: boolean,
 ): string {
@@ -259,7 +261,7 @@ function readyLine(
     : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${
       loras.map((lora) => ` with LoRA ${lora.name}:${lora.weight}`).join("")
     } on ${device} in ${precision}${
-      http === undefined ? "" : `; health and metrics at http://${http}`
+      httpUrl === undefined ? "" : `; health and metrics at ${httpUrl}`
     }. Ctrl-C stops it`;
 }
 

@@ -1,11 +1,13 @@
 /**
  * Pages for probes, Prometheus and people: `/live`, `/ready`, `/status`, `/metrics`. Whoever asks learns what goes on
- * and can change nothing.
+ * and can change nothing. Where there are tokens, figures need one; probes never do.
  *
  * @module
  */
 
 import { TuttiError, UsageError } from "../errors.ts";
+import type { KeyPair } from "../security/tls_files.ts";
+import type { TokenGuard } from "../security/token_guard.ts";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../wire/address.ts";
 
 export interface Watched {
@@ -17,6 +19,13 @@ export interface Watched {
   metrics(): Promise<string>;
 }
 
+/** What keeps strangers from the figures. */
+export interface PageProtection {
+  /** Makes the pages HTTPS. */
+  readonly tls?: KeyPair;
+  readonly guard: TokenGuard;
+}
+
 export interface NotReady {
   readonly state: string;
   readonly reason: string;
@@ -25,6 +34,8 @@ export interface NotReady {
 export interface WatchServer extends AsyncDisposable {
   /** HOST:PORT with the port that was taken. */
   readonly address: string;
+  /** http or https, and the address. */
+  readonly url: string;
 }
 
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,29 +46,44 @@ const PATHS = ["/live", "/ready", "/status", "/metrics"];
 /**
  * Reads `--http`.
  *
- * @param insecure whether others may read the pages, which have no authentication
- * @throws {UsageError} if the address is malformed, or not loopback without `insecure`
+ * @param insecure whether the user accepts that anyone who reaches the port can read the figures
+ * @throws {UsageError} if the address is malformed, or not loopback without TLS, tokens and `insecure`
  */
-export function parseHttpAddress(text: string, insecure: boolean): Address {
+export function parseHttpAddress(
+  text: string,
+  insecure: boolean,
+  { tls, guard }: PageProtection,
+): Address {
   const address = parseAddress(text, { anyPort: true });
-  if (insecure || isLoopback(address)) return address;
+  if (insecure || (tls && guard.isOn) || isLoopback(address)) return address;
+  const missing = [
+    ...(tls ? [] : ["--tls-cert and --tls-key"]),
+    ...(guard.isOn ? [] : ["--token-file (with a token of role metrics)"]),
+  ].join(" and ");
   throw new UsageError(
-    `Showing health and metrics on ${formatAddress(address)} needs --insecure: ` +
-      "anyone who reaches that port can read them. Keep to 127.0.0.1, or use a private network",
+    `Showing health and metrics on ${formatAddress(address)} needs ${missing}: ` +
+      "without, anyone on the network can read them. --insecure shows them nevertheless, on a network that you trust",
   );
 }
 
 /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */
-export function startWatchServer({ host, port }: Address, watched: Watched): WatchServer {
+export function startWatchServer(
+  { host, port }: Address,
+  watched: Watched,
+  { tls, guard }: PageProtection,
+): WatchServer {
   try {
     const server = Deno.serve({
       hostname: host,
       port,
+      ...tls,
       onListen: () => {},
       onError: (error) => failed(error),
-    }, (request) => answer(watched, request));
+    }, (request) => answer(watched, guard, request));
+    const address = formatAddress({ host, port: server.addr.port });
     return {
-      address: formatAddress({ host, port: server.addr.port }),
+      address,
+      url: `${tls ? "https" : "http"}://${address}`,
       // A scraper that keeps its connection open does not hold the process up.
       [Symbol.asyncDispose]: () => server.shutdown(),
     };
@@ -72,12 +98,21 @@ export function startWatchServer({ host, port }: Address, watched: Watched): Wat
   }
 }
 
-async function answer(watched: Watched, { method, url }: Request): Promise<Response> {
+async function answer(watched: Watched, guard: TokenGuard, request: Request): Promise<Response> {
+  const { method, url, headers } = request;
   if (method !== "GET" && method !== "HEAD") {
     const error = `Method must be GET or HEAD: current value is ${method}`;
     return json({ error }, 405, { allow: "GET, HEAD" });
   }
-  switch (new URL(url).pathname) {
+  const path = new URL(url).pathname;
+  if (path === "/status" || path === "/metrics") {
+    try {
+      guard.check(headers.get("authorization") ?? undefined, ["metrics"], path);
+    } catch (error) {
+      return refused(TuttiError.from(error));
+    }
+  }
+  switch (path) {
     case "/live":
       return json({ live: true });
     case "/ready": {
@@ -93,6 +128,13 @@ async function answer(watched: Watched, { method, url }: Request): Promise<Respo
     default:
       return json({ error: `Path must be one of ${PATHS.join(", ")}` }, 404);
   }
+}
+
+function refused({ code, message }: TuttiError): Response {
+  const error = `${message}. Its header is "Authorization: Bearer TOKEN"`;
+  return code === "UNAUTHENTICATED"
+    ? json({ error }, 401, { "www-authenticate": "Bearer" })
+    : json({ error }, 403);
 }
 
 function failed(error: unknown): Response {

@@ -7,6 +7,7 @@ import { AffineExpert } from "../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../support/expert_inputs.ts";
 import { Hold } from "../support/hold.ts";
 import { eventually } from "../support/serve_expert.ts";
+import { testCerts } from "../support/test_certs.ts";
 
 const listen = "127.0.0.1:0";
 
@@ -73,11 +74,55 @@ Deno.test("worker: pages refuse other methods and paths, and other machines unle
   assert.equal((await get(worker.httpAddress, "/ready")).code, 200);
   await assert.rejects(
     startWorkerServer({ expert: new AffineExpert(), listen, http: "0.0.0.0:0" }),
-    (error) => error instanceof UsageError && /0\.0\.0\.0:0 needs --insecure/.test(error.message),
+    (error) =>
+      error instanceof UsageError &&
+      /0\.0\.0\.0:0 needs --tls-cert .* and --token-file/.test(error.message),
   );
   // A port that is taken: the worker does not stay half open.
   await assert.rejects(
     startWorkerServer({ expert: new AffineExpert(), listen, http: worker.httpAddress! }),
     /Cannot listen on 127\.0\.0\.1:\d+.*--http/,
   );
+});
+
+Deno.test("worker: figures need a token of role metrics, over TLS; probes need none", async () => {
+  const { worker: pair, authority } = await testCerts();
+  const tokens = [
+    { role: "metrics", secret: "metrics-0123456789" },
+    { role: "client", secret: "client-0123456789" },
+    { role: "admin", secret: "admin-0123456789" },
+  ] as const;
+  const security = { tls: { pair }, tokens };
+  const expert = new AffineExpert();
+  // TLS and tokens open the port of calls and this one to others.
+  await using worker = await startWorkerServer({ expert, listen, http: "0.0.0.0:0", security });
+  await worker.ready;
+  assert.match(worker.httpUrl!, /^https:/);
+  using client = Deno.createHttpClient({ caCerts: [authority.cert] });
+  const ask = async (path: string, token?: string) => {
+    const url = `${worker.httpUrl!.replace("0.0.0.0", "127.0.0.1")}${path}`;
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const response = await fetch(url, { client, headers });
+    return { code: response.status, text: await response.text() };
+  };
+  assert.equal((await ask("/live")).code, 200);
+  assert.equal((await ask("/ready")).code, 200);
+  for (const path of ["/metrics", "/status"]) {
+    const none = await ask(path);
+    assert.equal(none.code, 401);
+    assert.match(
+      none.text,
+      /needs a token: give one of role metrics .*Authorization: Bearer TOKEN/,
+    );
+    assert.equal((await ask(path, "wrong-0123456789")).code, 401);
+    const other = await ask(path, tokens[1].secret);
+    assert.equal(other.code, 403);
+    assert.match(other.text, /needs a token of role metrics: this one has role client/);
+    assert.equal((await ask(path, tokens[0].secret)).code, 200);
+    assert.equal((await ask(path, tokens[2].secret)).code, 200);
+  }
+  for (const part of [{ tls: { pair }, tokens: [] }, { tokens }]) {
+    const opening = startWorkerServer({ expert, listen, http: "0.0.0.0:0", security: part });
+    await assert.rejects(opening, { name: "UsageError", message: /needs --t[a-z-]+ .*--insecure/ });
+  }
 });

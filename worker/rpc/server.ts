@@ -11,6 +11,7 @@ import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import {
+  type PageProtection,
   parseHttpAddress,
   startWatchServer,
   type WatchServer,
@@ -34,7 +35,12 @@ import { PlaneHost } from "../plane/plane_host.ts";
 import { watchWorker } from "../watch.ts";
 import { authorization } from "../security/authorization.ts";
 import { serverCredentials } from "../security/server_credentials.ts";
-import { NO_SECURITY, type WorkerSecurity, type WorkerTls } from "../security/worker_security.ts";
+import {
+  NO_SECURITY,
+  pageProtection,
+  type WorkerSecurity,
+  type WorkerTls,
+} from "../security/worker_security.ts";
 import { WorkerHost } from "../worker_host.ts";
 import { workerHandlers } from "./handlers.ts";
 
@@ -80,6 +86,8 @@ export interface RunningWorker extends AsyncDisposable {
   readonly address: string;
   /** HOST:PORT of the pages, where there are any. */
   readonly httpAddress: string | undefined;
+  /** The same with http or https before it. */
+  readonly httpUrl: string | undefined;
   /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
   readonly ready: Promise<void>;
   /** What GetStatus answers. */
@@ -106,7 +114,8 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const { listen = "127.0.0.1:7070", insecure = false, security = NO_SECURITY } = options;
   const address = parseListenAddress(listen, insecure, security);
   const { http } = options;
-  const httpAddress = http === undefined ? undefined : parseHttpAddress(http, insecure);
+  const protection = pageProtection(security);
+  const httpAddress = http === undefined ? undefined : parseHttpAddress(http, insecure, protection);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const host = new WorkerHost({
     limits,
@@ -127,7 +136,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const flowWindow = openFlowWindow(server);
   const port = await bind(server, formatAddress(address), security.tls);
   flowWindow.afterBind();
-  const pages = await openPages(httpAddress, host, server);
+  const pages = await openPages(httpAddress, { host, server, protection });
 
   const ready = opening.then((expert) => {
     host.serve(expert);
@@ -151,6 +160,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   return {
     address: formatAddress({ host: address.host, port }),
     httpAddress: pages?.address,
+    httpUrl: pages?.url,
     ready,
     status: () => host.status(),
     drain,
@@ -162,12 +172,15 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
 /** The pages are there as long as the process lives: while it loads and while it stops, too. */
 async function openPages(
   address: Address | undefined,
-  host: WorkerHost,
-  server: Server,
+  { host, server, protection }: {
+    readonly host: WorkerHost;
+    readonly server: Server;
+    readonly protection: PageProtection;
+  },
 ): Promise<WatchServer | undefined> {
   if (!address) return undefined;
   try {
-    return startWatchServer(address, watchWorker(host));
+    return startWatchServer(address, watchWorker(host), protection);
   } catch (error) {
     server.forceShutdown();
     await host.planes.close();

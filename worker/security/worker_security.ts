@@ -5,9 +5,11 @@
  */
 
 import { UsageError } from "../../shared/errors.ts";
+import type { PageProtection } from "../../shared/http/watch_server.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { type KeyPair, readTlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens, type Token } from "../../shared/security/token_file.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
 
 export interface WorkerSecurity {
   readonly tls?: WorkerTls;
@@ -41,6 +43,11 @@ export async function readWorkerSecurity(
     );
   }
   return { tokens, tls: { pair, ...(ca !== undefined && { clientCa: ca }) } };
+}
+
+/** What pages are shown with. Certificates of clients do not open them: few that scrape have one. */
+export function pageProtection({ tls, tokens }: WorkerSecurity): PageProtection {
+  return { guard: new TokenGuard(tokens), ...(tls && { tls: tls.pair }) };
 }
 
 /** What is missing before others may reach the worker, or undefined. */
