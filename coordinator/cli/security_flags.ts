@@ -18,8 +18,10 @@ const TEXTS = {
 export function callsWorkers(command: Command): Command {
   securityOptions(TEXTS).forEach((option) => command.addOption(option));
   return command.hook("preAction", async (_, action) => {
-    const { ensemble } = action.opts<{ ensemble?: string }>();
-    const file = ensemble === undefined ? undefined : await loadEnsembleFile(ensemble);
+    const { ensemble, workers } = action.opts<{ ensemble?: string; workers?: string }>();
+    // Both contradict each other, which the command itself says before it reads either.
+    const isRead = ensemble !== undefined && workers === undefined;
+    const file = isRead ? await loadEnsembleFile(ensemble) : undefined;
     const flags = mergeSecurity(action, file?.security);
     const terminal = stderrTerminal();
     useCredentials(await readCredentials(flags, (text) => terminal.write(`warning: ${text}\n`)));
