@@ -70,11 +70,13 @@ export function answerFailed(message: unknown, worker: string, context: CallCont
 
 /** The error of an answer that cannot be read. */
 export function wrongAnswer(error: unknown, worker: string, context: CallContext): WorkerError {
-  const { message } = TuttiError.from(error);
+  const { message, code, details: { state } } = TuttiError.from(error);
+  // What was damaged on the way is no fault of the worker's: asked again, it may answer well.
+  const isDamaged = state === "damaged";
   return new WorkerError(
-    "INTERNAL",
+    isDamaged ? code : "INTERNAL",
     `Worker ${worker} answered wrongly while ${context.doing}: ${message}`,
-    { cause: error, details: contextDetails(worker, context) },
+    { cause: error, details: { ...contextDetails(worker, context), ...(isDamaged && { state }) } },
   );
 }
 

@@ -42,6 +42,7 @@ import {
 } from "./convert_plane.ts";
 import { Fields, type Message } from "./fields.ts";
 import { MAX_PIECE_BYTES } from "./limits.ts";
+import { checkChecksum, withChecksum } from "./message_checksum.ts";
 import type { PlaneKind } from "./plane/plane_kind.ts";
 import { tensorToMessage } from "./tensor_message.ts";
 
@@ -135,7 +136,7 @@ function rangeToMessage({ stepIndex, first, last, trace }: RangeCommand): Messag
 
 /** Of a command or of an event. */
 export function pieceToMessage(data: Uint8Array): Message {
-  return { piece: { data } };
+  return { piece: withChecksum(data) };
 }
 
 export function closeToMessage(): Message {
@@ -364,5 +365,6 @@ function pieceFromFields(fields: Fields): Uint8Array {
   if (bytes.length === 0 || bytes.length > MAX_PIECE_BYTES) {
     fields.fail("data", `1 to ${MAX_PIECE_BYTES} bytes`, `${bytes.length} bytes`);
   }
+  checkChecksum(fields, bytes);
   return bytes;
 }

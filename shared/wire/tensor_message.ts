@@ -10,6 +10,7 @@ import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { bytesOf, formatType, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
 import { Fields, type Message } from "./fields.ts";
 import { MAX_RANK } from "./limits.ts";
+import { checkChecksum, withChecksum } from "./message_checksum.ts";
 
 /** Names of `tutti.v1.DataType`. */
 const DATA_TYPES: Readonly<Record<DType, string>> = {
@@ -34,7 +35,8 @@ const DTYPE_OF: ReadonlyMap<unknown, DType> = new Map(
 
 /** The tensor as a message that shares its bytes. */
 export function tensorToMessage(tensor: Tensor): Message {
-  return { dtype: DATA_TYPES[tensor.dtype], shape: tensor.shape, data: bytesOf(tensor) };
+  const { dtype, shape } = tensor;
+  return { dtype: DATA_TYPES[dtype], shape, ...withChecksum(bytesOf(tensor)) };
 }
 
 /**
@@ -43,6 +45,7 @@ export function tensorToMessage(tensor: Tensor): Message {
  *
  * @param path names the field in errors: `OpenSession.encoder_hidden_states`
  * @throws {ShapeError} if it is missing, is not of `dtype`, or its bytes are not those of its shape
+ * @throws {TuttiError} DATA_LOSS if its bytes are not those that were sent
  */
 export function tensorFromMessage<D extends DType>(
   message: unknown,
@@ -71,5 +74,6 @@ export function tensorFromMessage<D extends DType>(
       { details: { field: path } },
     );
   }
+  checkChecksum(fields, bytes);
   return tensorFromBytes(dtype, shape, bytes);
 }

@@ -66,7 +66,7 @@ export class Loss {
 
 function reasonOf(error: TuttiError): LossReason | undefined {
   const { code, details } = error;
-  if (details.planeState === "lost") return "plane";
+  if (details.planeState === "lost" || details.state === "damaged") return "plane";
   switch (code) {
     case "UNAVAILABLE":
       if (details.state === "silent") return "silent";

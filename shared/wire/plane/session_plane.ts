@@ -113,7 +113,7 @@ export interface PieceStream {
   receivePiece(): Promise<Uint8Array>;
 }
 
-/** Pieces among the messages of the control stream, which carries them in order and checks them itself. */
+/** Pieces among the messages of the control stream, which carries them in order, each with its checksum. */
 export class PiecesPlane implements SessionPlane {
   readonly kind = "grpc";
   readonly #stream: PieceStream;

@@ -53,7 +53,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "no-return",
-    what: "the only worker of an expert is killed and stays away for longer than the run waits",
+    what:
+      "the only worker of an expert is killed and stays away for longer than the run waits: an error names the expert",
     cluster: { replicas: 1 },
     load: { images: 1, steps: 4, parkSeconds: 2 },
     events: [{

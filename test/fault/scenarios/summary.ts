@@ -36,7 +36,7 @@ export function summarize(result: ScenarioResult, seed: number): Summary {
   return {
     ...{ scenario, what, seed, images: images.length, losses: byBlock, checks, seconds },
     strikes: images.reduce((sum, image) => sum + image.strikes, 0),
-    failed: images.filter(({ isFailed }) => isFailed).length,
+    failed: images.filter(({ error }) => error && error.code !== "CANCELLED").length,
     otherBits: images.filter(({ hasEqualBits }) => hasEqualBits === false).length,
     ...(noticedMs && { noticedMs }),
     ...(replacedMs && { replacedMs }),
