@@ -53,6 +53,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "show workers, their models, sessions and load",
     load: async () => callingWorkers((await import("./coordinator/cli/ps.ts")).psCommand()),
   },
+  top: {
+    summary: "watch how busy workers are",
+    load: async () => callingWorkers((await import("./coordinator/cli/top.ts")).topCommand()),
+  },
   health: {
     summary: "ask one worker whether it is healthy; the exit code tells",
     load: async () => callingWorkers((await import("./coordinator/cli/health.ts")).healthCommand()),

@@ -1,0 +1,118 @@
+/**
+ * Which workers a command asks about: those that it names, those that `tutti up` started here, those of an ensemble
+ * file, those that announce themselves over NATS.
+ *
+ * @module
+ */
+
+import { TuttiError } from "../../shared/errors.ts";
+import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
+import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
+import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
+import { listRecords } from "../cluster/worker_records.ts";
+import type { Discovery } from "./discovery.ts";
+
+export interface WorkerPlacesFlags extends NatsFlags {
+  readonly ensemble?: string;
+  readonly workers?: string;
+}
+
+/** Where a worker should be. */
+export interface WorkerPlace {
+  /** HOST:PORT */
+  readonly address: string;
+  /** What it last said of itself over NATS. */
+  readonly announced?: WorkerAnnouncement;
+}
+
+/** A worker's answer, or why there is none. */
+export type WorkerAnswer<T> =
+  & WorkerPlace
+  & ({ readonly answer: T } | { readonly error: TuttiError });
+
+export class WorkerPlaces implements AsyncDisposable {
+  /** Those that do not change while the command runs. */
+  readonly #named: readonly string[];
+  readonly #hasRecords: boolean;
+  readonly #discovery: Discovery | undefined;
+
+  private constructor(named: readonly string[], hasRecords: boolean, discovery?: Discovery) {
+    this.#named = named;
+    this.#hasRecords = hasRecords;
+    this.#discovery = discovery;
+  }
+
+  /**
+   * @param command its name, for the NATS server
+   * @param onNotice told how the connection to NATS fares
+   * @throws {TuttiError} if a flag or the ensemble file is wrong, or NATS refuses
+   */
+  static async open(
+    flags: WorkerPlacesFlags,
+    command: string,
+    onNotice: (text: string) => void,
+  ): Promise<WorkerPlaces> {
+    const { ensemble, workers } = flags;
+    if (workers !== undefined) {
+      const named = workers.split(/[,+]/).map((text) => formatAddress(parseAddress(text.trim())));
+      return new WorkerPlaces([...new Set(named)], false);
+    }
+    const listed = ensemble === undefined ? [] : (await loadEnsembleFile(ensemble)).experts;
+    const named = listed.flatMap(({ addresses }) => addresses?.map(formatAddress) ?? []);
+    const nats = await natsOptions(flags, command);
+    if (nats === undefined) return new WorkerPlaces(named, true);
+    const { Discovery } = await import("./discovery.ts");
+    return new WorkerPlaces(named, true, await Discovery.open(nats, { onNotice }));
+  }
+
+  /** As things are now. */
+  async list(): Promise<WorkerPlace[]> {
+    const records = this.#hasRecords ? await listRecords() : [];
+    const announced = new Map(
+      this.#discovery?.view.workers().map((worker) => [worker.address, worker]),
+    );
+    const addresses = [...records.map(({ address }) => address), ...this.#named];
+    return [...new Set([...addresses, ...announced.keys()])].map((address) => {
+      const worker = announced.get(address);
+      return { address, ...(worker && { announced: worker }) };
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#discovery?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Never rejects. */
+export async function askWorker<T>(
+  place: WorkerPlace,
+  ask: (address: string) => Promise<T>,
+): Promise<WorkerAnswer<T>> {
+  try {
+    return { ...place, answer: await ask(place.address) };
+  } catch (error) {
+    return { ...place, error: TuttiError.from(error) };
+  }
+}
+
+/** The word for a worker that gave no answer: it wants other credentials, or it is not there. */
+export function stateWithoutAnswer({ code, details }: TuttiError): "refused" | "unreachable" {
+  const isRefusal = code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" ||
+    details.field === "tls";
+  return isRefusal ? "refused" : "unreachable";
+}
+
+/** What a program is told of a worker that gave no answer. */
+export function withoutAnswer(
+  { address, announced }: WorkerPlace,
+  { code, message }: TuttiError,
+): Record<string, string> {
+  return {
+    address,
+    ...(announced && { name: announced.name, modelHash: announced.modelHash }),
+    error: message,
+    code,
+  };
+}
