@@ -3,7 +3,7 @@ import { connectExpert } from "../../coordinator/cluster/remote_expert.ts";
 import { checkHealth } from "../../coordinator/cluster/worker_status.ts";
 import { latentsFor, sessionConfig } from "../support/expert_inputs.ts";
 import { goldenExpert } from "../support/golden_expert.ts";
-import { testTutti } from "../support/run_tutti.ts";
+import { LONG_LIVED_MS, testTutti } from "../support/run_tutti.ts";
 import { PROMPT, zooPath } from "../support/zoo.ts";
 
 /**
@@ -15,7 +15,7 @@ const PERTURBED = { MALLOC_PERTURB_: "165" };
 testTutti("a worker survives the goodbye of its clients", async (home) => {
   const worker = home.start(
     ["worker", "--model", goldenExpert("a"), "--listen", "127.0.0.1:0", "--threads", "1"],
-    { env: PERTURBED },
+    { env: PERTURBED, timeoutMs: LONG_LIVED_MS },
   );
   const [, address = ""] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+)/m);
   for (let client = 0; client < 3; client++) {
@@ -42,12 +42,13 @@ testTutti(
         // There is no other worker: given time, the run would go on for it.
         ...["--drain-limit", "0"],
       ],
+      { timeoutMs: LONG_LIVED_MS },
     );
     const [, address = ""] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+)/m);
     const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
     const run = home.start(
       ["sample", PROMPT, "--steps", "1000", "--workers", address, ...files],
-      { env: PERTURBED },
+      { env: PERTURBED, timeoutMs: LONG_LIVED_MS },
     );
     await run.says(/Sampling 0\/1000/);
     worker.kill("SIGTERM");

@@ -4,7 +4,7 @@ import { parseInfotext } from "../../coordinator/image/infotext.ts";
 import { writeRandomSabw } from "../../coordinator/zoo/random_sabw.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { toFloat32 } from "../../shared/tensor/tensor.ts";
-import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
+import { LONG_LIVED_MS, testTutti, type TuttiHome } from "../support/run_tutti.ts";
 import { PROMPT, readPng, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
 
 /** Starts a worker as a user does and reads its address from the line that it prints. */
@@ -12,7 +12,7 @@ async function startWorker(home: TuttiHome, name: string) {
   const worker = home.start([
     ...["worker", "--model", zooPath(name), "--listen", "127.0.0.1:0"],
     ...["--threads", "1"],
-  ]);
+  ], { timeoutMs: LONG_LIVED_MS });
   const [, address] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+): serving/m);
   return { worker, address: address! };
 }

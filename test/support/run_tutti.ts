@@ -37,6 +37,8 @@ export interface FoundProcess {
 
 /** A run that takes longer than this hangs. */
 const TIMEOUT_MS = 60_000;
+/** For what goes on until the test ends it, however busy the machine is. */
+export const LONG_LIVED_MS = 600_000;
 
 let denoDir: Promise<string> | undefined;
 

@@ -35,11 +35,16 @@ export async function serveExpert(
   };
 }
 
+/** Long enough for processes that start on a busy machine. */
+const EVENTUALLY_MS = 60_000;
+
 /** Waits until `condition` holds; for what another event loop turn or process brings about. */
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + EVENTUALLY_MS;
   while (!await condition()) {
-    if (performance.now() > end) throw new Error(`Still not so after 20 s: ${condition}`);
+    if (performance.now() > end) {
+      throw new Error(`Still not so after ${EVENTUALLY_MS / 1000} s: ${condition}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
