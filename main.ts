@@ -7,6 +7,7 @@
 
 import { Command, CommanderError } from "commander";
 import { EXIT, exitCode, TuttiError, UsageError } from "./shared/errors.ts";
+import { isJsonLog, logLine } from "./shared/telemetry/log_line.ts";
 import { oneLine } from "./shared/terminal/display_width.ts";
 import { styles } from "./shared/terminal/sgr.ts";
 import { printJson, printText } from "./shared/terminal/stdout.ts";
@@ -158,7 +159,13 @@ function report(error: TuttiError, json: boolean): number {
   const code = exitCode(error);
   const terminal = stderrTerminal();
   if (json) printErrorJson(error);
-  terminal.write(`${styles(terminal.hasColour).red("error")}: ${error.message}\n`);
+  const level = styles(terminal.hasColour).red("error");
+  const { message, code: reason } = error;
+  terminal.write(
+    isJsonLog()
+      ? logLine({ level: "error", message, fields: { code: reason } })
+      : `${level}: ${message}\n`,
+  );
   if (error.code === "UNKNOWN" && error.cause instanceof Error && Deno.env.has("TUTTI_DEBUG")) {
     terminal.write(`${error.cause.stack}\n`);
   }

@@ -18,8 +18,9 @@ import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
+import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
+import { startLogging } from "../shared/telemetry/logging.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
-import { stderrTerminal } from "../shared/terminal/terminal.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parsePlaneList, PLANE_KINDS, type PlaneKind } from "../shared/wire/plane/plane_kind.ts";
@@ -32,7 +33,7 @@ import {
 import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
 import { pageProtection, readWorkerSecurity } from "./security/worker_security.ts";
 
-interface WorkerFlags extends DeviceFlags, RegistrationFlags, SecurityFlags {
+interface WorkerFlags extends DeviceFlags, LogFlags, RegistrationFlags, SecurityFlags {
   readonly model: string;
   readonly name?: string;
   readonly listen: string;
@@ -61,7 +62,7 @@ Examples:
   tutti worker --model models/dreamy
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
-  tutti worker --model models/dreamy --http 127.0.0.1:7860
+  tutti worker --model models/dreamy --http 127.0.0.1:7860 --log json --log-level info
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --tls-cert worker.pem --tls-key worker.key --tls-ca ca.pem
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
   tutti worker --model models/dreamy --listen 0.0.0.0:7070 --insecure --nats nats://nats:4222 --advertise gpu-1:7070`;
@@ -177,21 +178,21 @@ export function workerCommand(): Command {
     .option("--json", "print one line of JSON when ready", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: WorkerFlags) => runWorker(flags));
-  securityOptions(SECURITY).forEach((option) => command.addOption(option));
+  [...securityOptions(SECURITY), ...logOptions()].forEach((option) => command.addOption(option));
   return addRegistrationOptions(command);
 }
 
 async function runWorker(flags: WorkerFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const security = await readWorkerSecurity(flags, (text) => terminal.write(`warning: ${text}\n`));
+  const notes = startLogging("worker", flags);
+  const security = await readWorkerSecurity(flags, notes.warn);
   parseListenAddress(flags.listen, flags.insecure, security);
   if (flags.http !== undefined) {
     parseHttpAddress(flags.http, flags.insecure, pageProtection(security));
   }
-  await using registration = await openRegistration(flags);
+  await using registration = await openRegistration(flags, notes);
   const { model, precision, name } = flags;
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
-  if (explanation !== undefined) terminal.write(`${explanation}\n`);
+  if (explanation !== undefined) notes.note(explanation);
   const cores = navigator.hardwareConcurrency;
   const threads = flags.threads ?? Math.max(1, Math.floor(cores / lanes));
   // ONNX Runtime takes a while to load, and is not needed to print help or refuse a flag.

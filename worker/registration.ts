@@ -20,6 +20,7 @@ import {
   type WorkerAnnouncement,
   WORKERS_BUCKET,
 } from "../shared/nats/worker_announcement.ts";
+import { type Notes, roleLogger } from "../shared/telemetry/logging.ts";
 import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts";
 import type { PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { randomId } from "./worker_identity.ts";
@@ -43,7 +44,7 @@ export interface RegisteredWorker {
 
 export interface RegistrationOptions {
   /** A line for people, when something changes. */
-  readonly onNotice?: (text: string) => void;
+  readonly onNotice?: (text: string, kind: keyof Notes) => void;
   /** @default REFRESH_MS */
   readonly refreshMs?: number;
 }
@@ -58,7 +59,7 @@ const STATE_CHECK_MS = 250;
 /** The connection comes first, so that a wrong login is told before a model is loaded. */
 export class Registration implements AsyncDisposable {
   readonly #options: NatsOptions;
-  readonly #notice: (text: string) => void;
+  readonly #notice: (text: string, kind: keyof Notes) => void;
   readonly #refreshMs: number;
   readonly #boot = randomId();
   readonly #end = new AbortController();
@@ -115,6 +116,7 @@ export class Registration implements AsyncDisposable {
     if (this.#worker && this.#twins.size === 0 && nats.isConnected) {
       // Without it the lease ends by itself.
       await this.#bucket?.delete(this.#worker.id).catch(() => {});
+      roleLogger("worker").info("announcement taken back", { id: this.#worker.id });
     }
     await nats[Symbol.asyncDispose]();
   }
@@ -162,7 +164,10 @@ export class Registration implements AsyncDisposable {
       throw nats.error(error, "announcing this worker");
     }
     if (this.#problem !== undefined || this.#count === 1) {
-      this.#notice(`Announced to NATS at ${nats.servers} as ${worker.id}, at ${worker.address}`);
+      this.#notice(
+        `Announced to NATS at ${nats.servers} as ${worker.id}, at ${worker.address}`,
+        "note",
+      );
     }
     this.#problem = undefined;
   }
@@ -205,8 +210,9 @@ export class Registration implements AsyncDisposable {
       if (boot === this.#boot || this.#twins.has(boot) || this.#twins.size >= MAX_TWINS) return;
       this.#twins.add(boot);
       this.#notice(
-        `warning: another worker has the id ${worker.id} of this one: it is at ${address}, this one ` +
+        `another worker has the id ${worker.id} of this one: it is at ${address}, this one ` +
           `at ${worker.address}. Start one of them with a --state folder of its own`,
+        "warn",
       );
     } catch {
       // What is no announcement is no worker.
@@ -218,7 +224,8 @@ export class Registration implements AsyncDisposable {
     if (this.#problem === code || this.#end.signal.aborted) return;
     this.#problem = code;
     this.#notice(
-      `warning: ${message}. The worker goes on serving, and is announced when that is mended`,
+      `${message}. The worker goes on serving, and is announced when that is mended`,
+      "warn",
     );
   }
 

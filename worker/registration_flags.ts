@@ -6,7 +6,7 @@ import { TuttiError, UsageError } from "../shared/errors.ts";
 import { type NatsOptions, natsOptions } from "../shared/nats/nats_options.ts";
 import { addNatsOptions, type NatsFlags } from "../shared/nats/nats_flags.ts";
 import { stateFolder } from "../shared/state_folder.ts";
-import { stderrTerminal } from "../shared/terminal/terminal.ts";
+import type { Notes } from "../shared/telemetry/logging.ts";
 import { isLoopback, parseAddress } from "../shared/wire/address.ts";
 import type { PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { advertisedAddress } from "./listen_address.ts";
@@ -43,12 +43,14 @@ export function addRegistrationOptions(command: Command): Command {
 /**
  * Connects to NATS, before a model is loaded: what is wrong with the flags should not wait for that.
  *
+ * @param notes told when something changes
  * @returns `undefined` without `--nats`
  * @throws {UsageError} if flags are wrong
  * @throws {TuttiError} if NATS refuses the login or has no JetStream
  */
 export async function openRegistration(
   flags: RegistrationFlags,
+  notes: Notes,
 ): Promise<OpenRegistration | undefined> {
   const options = await natsOptions(flags, "tutti worker");
   if (options === undefined) {
@@ -58,19 +60,20 @@ export async function openRegistration(
     );
   }
   const advertised = advertisedAddress(flags.listen, flags.advertise);
-  const note = (text: string) => stderrTerminal().write(`${text}\n`);
-  warnOfLoopback(advertised, options, note);
+  warnOfLoopback(advertised, options, notes);
   await using resources = new AsyncDisposableStack();
   // Workers without NATS need no client.
   const { Registration } = await import("./registration.ts");
-  const registration = await Registration.open(options, { onNotice: note });
+  const registration = await Registration.open(options, {
+    onNotice: (text, kind) => notes[kind](text),
+  });
   let identity: WorkerIdentity | undefined;
   resources.defer(() => identity?.[Symbol.dispose]());
   resources.use(registration);
   const owned = resources.move();
   return {
     start: async ({ address, status }, expert) => {
-      identity = await identityOf(flags.state, expert.name, note);
+      identity = await identityOf(flags.state, expert.name, notes);
       registration.start({
         id: identity.id,
         address: advertisedAddress(address, flags.advertise),
@@ -87,13 +90,13 @@ export async function openRegistration(
 async function identityOf(
   state: string | undefined,
   name: string,
-  note: (text: string) => void,
+  notes: Notes,
 ): Promise<WorkerIdentity> {
   if (state !== undefined) return await takeIdentity(state, name);
   try {
     return await takeIdentity(stateFolder(), name);
   } catch (error) {
-    note(`warning: ${TuttiError.from(error).message}. This worker has another id after a restart`);
+    notes.warn(`${TuttiError.from(error).message}. This worker has another id after a restart`);
     return { id: randomId(), [Symbol.dispose]: () => {} };
   }
 }
@@ -101,12 +104,12 @@ async function identityOf(
 function warnOfLoopback(
   advertised: string,
   { list }: NatsOptions,
-  note: (text: string) => void,
+  notes: Notes,
 ): void {
   const isAlone = isLoopback(parseAddress(advertised, { anyPort: true }));
   if (!isAlone || list.servers.every(isLoopback)) return;
-  note(
-    `warning: ${advertised} is announced, which only this machine can reach: ` +
+  notes.warn(
+    `${advertised} is announced, which only this machine can reach: ` +
       "listen elsewhere (--listen), or say how others reach this worker (--advertise)",
   );
 }

@@ -17,6 +17,7 @@ import { JobFences } from "./job_fences.ts";
 import { LoadMeter } from "./load_meter.ts";
 import { WorkerMetrics } from "./metrics/worker_metrics.ts";
 import type { PlaneHost } from "./plane/plane_host.ts";
+import { WorkerLog } from "./worker_log.ts";
 
 export interface WorkerHostOptions {
   readonly limits: WorkerLimits;
@@ -32,6 +33,7 @@ export class WorkerHost {
   readonly fences = new JobFences();
   readonly load: LoadMeter;
   readonly planes: PlaneHost;
+  readonly log = new WorkerLog();
   readonly metrics = new WorkerMetrics({
     status: () => this.status(),
     description: () => this.#expert?.description,

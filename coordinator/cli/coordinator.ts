@@ -12,9 +12,10 @@ import { throwIfAborted, UsageError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
 import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { type LogFlags, logOptions } from "../../shared/telemetry/log_flags.ts";
+import { roleLogger, startLogging } from "../../shared/telemetry/logging.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { JobLeases } from "../jobs/queue/job_lease.ts";
@@ -27,7 +28,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { PlaneFallbacks, planeOption, transportOptions } from "./transport_flags.ts";
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
-interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, WaitFlags {
+interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, LogFlags, WaitFlags {
   readonly plane: Parameters<typeof transportOptions>[0]["plane"];
   readonly force: boolean;
   readonly out: string;
@@ -47,7 +48,7 @@ Examples:
   tutti coordinator --nats nats://nats-1,nats-2 --ensemble castles.toml --out /shared/pictures --jobs 2 --json`;
 
 export function coordinatorCommand(): Command {
-  return addNatsOptions(
+  const command = addNatsOptions(
     new Command("coordinator")
       .summary("draw the jobs of the queue")
       .description(
@@ -92,12 +93,14 @@ export function coordinatorCommand(): Command {
     .option("--json", "print one line of JSON per event", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: CoordinatorFlags) => runCoordinatorCommand(flags));
+  logOptions().forEach((option) => command.addOption(option));
+  return command;
 }
 
 async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${oneLine(text)}\n`);
+  const notes = startLogging("coordinator", flags, { hasNotes: !flags.json });
+  const { note } = notes;
+  const warn = (text: string) => notes.warn(oneLine(text));
   const fallbacks = new PlaneFallbacks(warn);
   const coordinator = flags.name ?? `${hostname()}:${Deno.pid}`;
   const options = await natsOptions(flags, `tutti coordinator ${coordinator}`);
@@ -122,15 +125,36 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   });
   for (const warning of ensemble.warnings) warn(warning);
   throwIfAborted(signal);
+  signal.addEventListener("abort", () => roleLogger("coordinator").info("drain began"));
   await runCoordinator({
     ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
     maxAttempts: flags.maxAttempts,
     patience: () => patienceOf(flags, note, signal),
     ...(flags.queueLimit !== undefined && { queueLimit: flags.queueLimit }),
-    onEvent: (event) =>
-      flags.json ? printEvent(event) : printLine(oneLine(eventText(event, ensemble.name))),
+    onEvent: (event) => {
+      logEvent(event, ensemble.name);
+      if (flags.json) printEvent(event);
+      else printLine(oneLine(eventText(event, ensemble.name)));
+    },
   });
+  roleLogger("coordinator").info("drain ended");
   note("All jobs are done or back in the queue");
+}
+
+/** Without texts, which may quote a prompt: they are on standard output. */
+function logEvent({ event, ...facts }: CoordinatorEvent, ensemble: string): void {
+  const logger = roleLogger("coordinator");
+  const job = "job" in facts ? facts.job : undefined;
+  if (event === "ready" || event === "waiting") {
+    logger.info(event === "ready" ? "asking for jobs" : "cannot ask for jobs", { ensemble });
+    return;
+  }
+  logger.info(`job ${event}`, {
+    job,
+    ...("stepsDone" in facts && { stepsDone: facts.stepsDone }),
+    ...("images" in facts && { images: facts.images.length }),
+    ...("error" in facts && { code: facts.error.code }),
+  });
 }
 
 function printEvent(event: CoordinatorEvent): void {

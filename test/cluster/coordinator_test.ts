@@ -13,12 +13,24 @@ const AWAY_MS = 8_000;
 testQueue(
   "a drained job goes on with another coordinator, through a time without NATS, to the bits of tutti sample",
   async (queue) => {
-    const drained = await queue.coordinator("drained");
+    const drained = await queue.coordinator("drained", "--log", "json", "--log-level", "info");
     await queue.submit("picture", 5, STEPS);
     await queue.until("picture", ({ stepsDone }) => stepsDone >= 3);
     drained.process.kill("SIGTERM");
-    const { code, stdout } = await drained.process.result;
+    const { code, stdout, stderr } = await drained.process.result;
     assert.equal(code, 0);
+    // Notes for people are lines, too.
+    const told = jsonLines(stderr).filter(({ message }) =>
+      /^(asking|job|drain) /.test(message as string)
+    );
+    assert.deepEqual(told.map(({ message, job, code }) => [message, job, code]), [
+      ["asking for jobs", undefined, undefined],
+      ["job started", "picture", undefined],
+      ["drain began", undefined, undefined],
+      ["job returned", "picture", "UNAVAILABLE"],
+      ["drain ended", undefined, undefined],
+    ]);
+    assert.ok(!stderr.includes(PROMPT), "a prompt was logged");
     const last = jsonLines<EventLine>(stdout).at(-1)!;
     assert.deepEqual([last.event, last.job, last.error!.details.state], [
       "returned",

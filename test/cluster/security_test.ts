@@ -45,7 +45,7 @@ testTutti(
       startWorker(home, []),
       startWorker(home, [
         ...[...CA, "--tls-cert", "certs/worker.pem", "--tls-key", "certs/worker.key"],
-        ...["--token-file", "certs/tokens"],
+        ...["--token-file", "certs/tokens", "--log", "json", "--log-level", "debug"],
       ]),
     ]);
     const printed: string[] = [];
@@ -89,6 +89,9 @@ testTutti(
     }
     const seen = [...printed, titles, await textsBelow(home.stateFolder)].join("\n");
     assert.match(seen, /--token-file/);
+    assert.match(seen, /"level":"debug".*"message":"call"/);
+    assert.match(seen, /"message":"session closed"/);
+    assert.ok(!printed.join("\n").includes("green heart"), "a prompt was shown");
     for (const secret of [...secrets, wrong, ...keys]) {
       assert.ok(!seen.includes(secret), "a secret was shown");
     }

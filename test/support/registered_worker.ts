@@ -34,10 +34,13 @@ export function registeredWorker(
 
 export interface Lines {
   readonly lines: string[];
-  readonly onNotice: (text: string) => void;
+  readonly onNotice: (text: string, kind?: "note" | "warn") => void;
 }
 
 export function collectLines(): Lines {
   const lines: string[] = [];
-  return { lines, onNotice: (text) => void lines.push(text) };
+  return {
+    lines,
+    onNotice: (text, kind) => void lines.push(kind === "warn" ? `warning: ${text}` : text),
+  };
 }

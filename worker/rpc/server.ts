@@ -149,13 +149,17 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     stopped ??= stopServer(server, host, health, graceMs)
       .then(() => pages?.[Symbol.asyncDispose]());
   const drain = async (limitMs = DRAIN_LIMIT_MS) => {
-    const end = performance.now() + limitMs;
+    const began = performance.now();
+    const end = began + limitMs;
+    host.log.drainBegan(limitMs, host.sessions.size);
     setHealth(health, "NOT_SERVING");
     host.beginDrain(limitMs);
     await Promise.race([withinMs(limitMs, host.sessions.empty()), aborted(host.stopping)]);
+    const left = host.sessions.size;
     await stop(
       Math.max(0, Math.min(options.stopGraceMs ?? STOP_GRACE_MS, end - performance.now())),
     );
+    host.log.drainEnded(performance.now() - began, left);
   };
   return {
     address: formatAddress({ host: address.host, port }),

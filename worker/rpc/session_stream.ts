@@ -67,6 +67,7 @@ class SessionStream {
   readonly #stream: CommandStream;
   readonly #peer: string;
   #open: OpenSession | undefined;
+  #blocksRun = 0;
   /** Tells that this owner of the job has one session less here. */
   #leaveJob: () => void = () => {};
 
@@ -81,9 +82,11 @@ class SessionStream {
     let closeWanted = false;
     try {
       closeWanted = await this.#obey();
-    } finally {
-      await this.#release();
+    } catch (error) {
+      await this.#release(error);
+      throw error;
     }
+    await this.#release();
     if (closeWanted) await this.#stream.send(closedToMessage());
   }
 
@@ -109,6 +112,7 @@ class SessionStream {
       );
     }
     this.#open = await this.#counted("open", () => this.#openSession(command.open));
+    this.#host.log.sessionOpened(this.#open.ticket);
     const { ticket: { id: sessionId, arenaBytes }, planes: { offers }, keepInputs } = this.#open;
     return openedToMessage({ sessionId, arenaBytes, offers, keepInputs });
   }
@@ -244,7 +248,9 @@ class SessionStream {
       const { first, last } = range;
       const { queueMs, computeMs } = result;
       const times = { first, last, queueMs, computeMs, arrival: passage, departure };
-      this.#host.metrics.range(times, this.#blockCount(range));
+      const blocks = this.#blockCount(range);
+      this.#host.metrics.range(times, blocks);
+      this.#blocksRun += blocks;
     });
   }
 
@@ -316,15 +322,17 @@ class SessionStream {
     );
   }
 
-  /** Tells the metrics how a command ended. */
+  /** Tells metrics and log how a command ended. */
   async #counted<T>(command: string, work: () => Promise<T>): Promise<T> {
-    const { metrics } = this.#host;
+    const { metrics, log } = this.#host;
     try {
       const result = await work();
       metrics.command(command);
       return result;
     } catch (error) {
       metrics.command(command, error);
+      const { id: session, job } = this.#open?.ticket ?? {};
+      log.failed(command, error, { session, job, peer: this.#peer });
       throw error;
     }
   }
@@ -351,11 +359,13 @@ class SessionStream {
     }
   }
 
-  async #release(): Promise<void> {
+  /** @param error what ended the session */
+  async #release(error?: unknown): Promise<void> {
     this.#leaveJob();
     const open = this.#open;
     this.#open = undefined;
     if (!open) return;
+    this.#host.log.sessionClosed(open.ticket, this.#blocksRun, error);
     try {
       await open.session.close();
     } finally {

@@ -27,13 +27,16 @@ export function unaryHandler(
     call.on("cancelled", () => abort.abort());
     const respond = async () => {
       const began = performance.now();
-      const { metrics } = host;
+      const { metrics, log } = host;
       try {
         const response = await answer(call.request, abort.signal);
-        metrics.call(method, performance.now() - began);
+        const ms = performance.now() - began;
+        metrics.call(method, ms);
+        log.called(method, ms, { peer: call.getPeer() });
         callback(null, response);
       } catch (error) {
         metrics.call(method, performance.now() - began, error);
+        log.failed(method, error, { peer: call.getPeer() });
         callback(errorToStatus(error));
       }
     };
