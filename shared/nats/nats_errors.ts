@@ -22,6 +22,7 @@ export const SUBJECTS = {
     "tutti.jobs.>",
     "$KV.tutti_results.>",
     "$KV.tutti_leases.>",
+    "$KV.tutti_checkpoints.>",
     "$O.tutti_checkpoints.>",
     "$JS.ACK.tutti_jobs.>",
   ],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
+import { textsBelow } from "../support/texts_below.ts";
 import { PROMPT, readPng, zooPath } from "../support/zoo.ts";
 
 const SERVE = ["worker", "--model", zooPath("round"), "--threads", "1", "--listen", "127.0.0.1:0"];
@@ -14,15 +15,6 @@ async function startWorker(home: TuttiHome, flags: readonly string[]) {
   const worker = home.start([...SERVE, ...flags], { timeoutMs: TIMEOUT_MS });
   const [, address] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+): serving/m);
   return { worker, address: address! };
-}
-
-/** Every text below a folder. */
-async function textsBelow(folder: string): Promise<string> {
-  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
-  const texts = entries.map(({ name, isDirectory }) =>
-    isDirectory ? textsBelow(`${folder}/${name}`) : readFile(`${folder}/${name}`, "latin1")
-  );
-  return (await Promise.all(texts)).join("\n");
 }
 
 testTutti(
