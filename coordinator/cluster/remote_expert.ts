@@ -202,6 +202,14 @@ export class RemoteExpert implements DifferentiableExpert {
   /** Closes its sessions and the connection; the worker and its model stay. */
   async close(): Promise<void> {
     await Promise.all([...this.#sessions].map((session) => session.close()));
+    this.disconnect();
+  }
+
+  /**
+   * Closes the connection alone. What sessions gave stays readable until their owners close them: a result may lie in memory
+   * that goes with its session.
+   */
+  disconnect(): void {
     this.#client.close();
   }
 

@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Sends SIGINT when it fires: Ctrl-C. */
   readonly signal?: AbortSignal;
-  /** @default 60 s: a run that takes longer hangs */
+  /** @default 240 s: a run that takes longer hangs */
   readonly timeoutMs?: number;
   /** A process group of its own, so that `killGroup()` reaches it and no one else. */
   readonly detached?: boolean;
@@ -36,7 +36,7 @@ export interface FoundProcess {
 }
 
 /** A run that takes longer than this hangs. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 240_000;
 /** For what goes on until the test ends it, however busy the machine is. */
 export const LONG_LIVED_MS = 600_000;
 
