@@ -14,6 +14,13 @@ import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { type LogFlags, logOptions } from "../../shared/telemetry/log_flags.ts";
 import { roleLogger, startLogging } from "../../shared/telemetry/logging.ts";
+import { parseHttpAddress, startWatchServer } from "../../shared/http/watch_server.ts";
+import type { SecurityFlags } from "../../shared/security/security_flags.ts";
+import { readTlsFiles } from "../../shared/security/tls_files.ts";
+import { readTokens } from "../../shared/security/token_file.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
+import { CoordinatorMetrics } from "../metrics/coordinator_metrics.ts";
+import { watchCoordinator } from "../metrics/watch_coordinator.ts";
 import { oneLine } from "../../shared/terminal/display_width.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { openEnsemble } from "../ensemble/ensemble.ts";
@@ -28,7 +35,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { PlaneFallbacks, planeOption, transportOptions } from "./transport_flags.ts";
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
-interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, LogFlags, WaitFlags {
+interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, LogFlags, WaitFlags, SecurityFlags {
   readonly plane: Parameters<typeof transportOptions>[0]["plane"];
   readonly force: boolean;
   readonly out: string;
@@ -36,6 +43,7 @@ interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, LogFlags, WaitFla
   readonly maxAttempts: number;
   readonly queueLimit?: number;
   readonly name?: string;
+  readonly http?: string;
   readonly json: boolean;
 }
 
@@ -90,6 +98,10 @@ export function coordinatorCommand(): Command {
     .addOption(precisionOption("workers that this command starts compute"))
     .addOption(planeOption())
     .addOption(waitOption())
+    .option(
+      "--http <host:port>",
+      "serve /live, /ready, /status and /metrics (for Prometheus) there, over HTTPS with --tls-cert; port 0 takes a free one",
+    )
     .option("--json", "print one line of JSON per event", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: CoordinatorFlags) => runCoordinatorCommand(flags));
@@ -107,6 +119,7 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
   using interrupt = onInterrupt();
   const { signal } = interrupt;
+  const pages = flags.http === undefined ? undefined : await pagesOf(flags, flags.http);
   const plan = await ensemblePlan(flags);
   await using nats = await Nats.connect({ ...options, signal });
   const stores = {
@@ -117,23 +130,32 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   };
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined) note(explanation);
+  const metrics = pages && new CoordinatorMetrics();
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, takesAnySabw: flags.force },
     transport: transportOptions({ plane: flags.plane, wireDtype: {} }, fallbacks),
     nats: options,
+    replicas: { onEvent: (event) => metrics?.replica(event) },
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);
   throwIfAborted(signal);
   signal.addEventListener("abort", () => roleLogger("coordinator").info("drain began"));
+  metrics?.setExperts(ensemble.members.map(({ name }) => name));
+  const facts = { coordinator, ensemble: ensemble.name, jobs: flags.jobs };
+  await using server = pages && metrics &&
+    startWatchServer(pages.address, watchCoordinator(facts, metrics, signal), pages.protection);
+  if (server) note(`Health and metrics at ${server.url}`);
   await runCoordinator({
     ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
     maxAttempts: flags.maxAttempts,
     patience: () => patienceOf(flags, note, signal),
     ...(flags.queueLimit !== undefined && { queueLimit: flags.queueLimit }),
+    ...(metrics && { onSegment: metrics.segment }),
     onEvent: (event) => {
       logEvent(event, ensemble.name);
-      if (flags.json) printEvent(event);
+      metrics?.job(event);
+      if (flags.json) printEvent(event, server?.address);
       else printLine(oneLine(eventText(event, ensemble.name)));
     },
   });
@@ -157,7 +179,18 @@ function logEvent({ event, ...facts }: CoordinatorEvent, ensemble: string): void
   });
 }
 
-function printEvent(event: CoordinatorEvent): void {
+/** Where the pages are shown, and who may read the figures on them: as with a worker's. */
+async function pagesOf(flags: CoordinatorFlags, http: string) {
+  // What others may read of these files has been told.
+  const ignore = () => {};
+  const [tls, tokens] = [await readTlsFiles(flags, ignore), await readTokens(flags, ignore)];
+  const protection = { guard: new TokenGuard(tokens), ...(tls?.pair && { tls: tls.pair }) };
+  return { address: parseHttpAddress(http, flags.insecure === true, protection), protection };
+}
+
+/** @param http where the pages are, told with the first event */
+function printEvent(event: CoordinatorEvent, http: string | undefined): void {
+  if (event.event === "ready") return printJson({ ...event, ...(http && { http }) });
   if (!("error" in event)) return printJson(event);
   const { code, message, details } = event.error;
   printJson({ ...event, error: { code, message, details } });

@@ -3,6 +3,7 @@ import { JobQueue } from "../../coordinator/jobs/queue/job_queue.ts";
 import { newRecord } from "../../coordinator/jobs/queue/job_record.ts";
 import { JOB } from "../coordinator/jobs/small_job.ts";
 import { connectTo, type EventLine, testQueue } from "../support/job_queue.ts";
+import { readSamples } from "../support/read_samples.ts";
 import { jsonLines } from "../support/run_tutti.ts";
 import { PROMPT } from "../support/zoo.ts";
 
@@ -68,7 +69,8 @@ testQueue(
     await queue.records.create({ ...newRecord(worn.id, worn.spec), attempts: 5, stepsDone: 2 });
     await (await JobQueue.open(nats)).add(worn);
     await nats.connection.jetstream().publish("tutti.jobs.shapes", "no job");
-    const coordinator = await queue.coordinator("one");
+    const coordinator = await queue.coordinator("one", "--http", "127.0.0.1:0");
+    const [, http] = await coordinator.process.says(/"event":"ready","http":"([^"]+)"/);
 
     const wrong = await home.expect(2, [
       "submit",
@@ -103,6 +105,13 @@ testQueue(
       { env },
     );
     assert.deepEqual([good!.state, good!.images.length], ["done", 2]);
+    const samples = readSamples(await (await fetch(`http://${http}/metrics`)).text());
+    const jobs = (labels: Record<string, string>) =>
+      samples.sum("tutti_coordinator_jobs_total", labels);
+    assert.equal(jobs({ event: "done" }), 1);
+    assert.equal(jobs({ event: "failed", code: "cancelled" }), 1);
+    assert.ok(samples.sum("tutti_coordinator_round_trip_seconds_count", { expert: "round" }) >= 50);
+    assert.ok((await (await fetch(`http://${http}/ready`)).json()).ready);
     const events = (await coordinator.kill()).map(({ event, job }) => `${event} ${job}`);
     for (const expected of ["failed message 2", "failed worn", "failed wrong", "failed long"]) {
       assert.ok(events.includes(expected), `${expected} in ${events}`);

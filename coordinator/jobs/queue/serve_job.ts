@@ -11,6 +11,7 @@ import type { JsMsg } from "nats";
 import { type Code, FormatError, TuttiError } from "../../../shared/errors.ts";
 import type { Patience } from "../../cluster/admission_retry.ts";
 import type { Ensemble } from "../../ensemble/ensemble.ts";
+import type { SegmentReport } from "../../sampling/ensemble_forward.ts";
 import { outputPaths } from "../output_paths.ts";
 import { type DrawnImages, runJob } from "../run_job.ts";
 import { storeImages } from "../store_images.ts";
@@ -34,6 +35,8 @@ export interface ServeOptions extends JobStores {
   /** Jobs go back into the queue after the step that they are at. */
   readonly draining: AbortSignal;
   readonly onEvent: (event: JobEvent) => void;
+  /** Told what each range of blocks took. */
+  readonly onSegment?: (report: SegmentReport) => void;
 }
 
 export type JobEvent =
@@ -108,6 +111,7 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
     ...{ ensemble, spec, job, fence: held.fence, draining, warn },
     ...{ patience: options.patience(), signal: held.ends },
     checkpoints: { save: (step: StepCheckpoint) => held.keepStep(step) },
+    ...(options.onSegment && { onSegment: options.onSegment }),
   };
   let before: number | undefined;
   const onStep = async (stepsDone: number) => {
