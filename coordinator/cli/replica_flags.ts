@@ -10,10 +10,17 @@ export interface ParkFlags {
   readonly park: number;
 }
 
+export interface ReplicaFlags extends ParkFlags {
+  readonly hedge: boolean;
+}
+
 /** What `--stats` tells of replicas. */
 export interface ReplicaStats {
   readonly losses: readonly Omit<ReplicaLost, "kind">[];
   readonly failovers: readonly Omit<Failover, "kind">[];
+  /** Ranges that a second replica was asked for, too, and those in which it was first. */
+  readonly hedged: number;
+  readonly hedgesWon: number;
   /** Times that work waited for a replica to come back. */
   readonly parked: number;
 }
@@ -23,6 +30,13 @@ export function parkOption(): Option {
     "--park <seconds>",
     "how long work waits when the last worker of an expert is lost, until one comes back; 0 fails at once",
   ).argParser(notNegative("--park")).default(PARK_MS / 1000);
+}
+
+export function hedgeOption(): Option {
+  return new Option(
+    "--hedge",
+    "where an expert has several workers, ask a second one when the first takes longer than usual",
+  ).default(false);
 }
 
 export class ReplicaReport {
@@ -46,6 +60,8 @@ export class ReplicaReport {
     return {
       losses: of("lost").map(facts),
       failovers: of("failover").map(facts),
+      hedged: of("hedged").length,
+      hedgesWon: of("hedged").filter(({ won }) => won).length,
       parked: of("parked").length,
     };
   }
@@ -55,6 +71,7 @@ export class ReplicaReport {
 function sentence(event: ReplicaEvent): string | undefined {
   switch (event.kind) {
     case "lost":
+    case "hedged":
       return undefined;
     case "refused":
       return event.message;

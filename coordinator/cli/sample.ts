@@ -30,7 +30,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { SampleStats } from "./sample_stats.ts";
-import { type ParkFlags, parkOption, ReplicaReport } from "./replica_flags.ts";
+import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
 import {
   PlaneFallbacks,
   planeOption,
@@ -40,7 +40,7 @@ import {
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
 export interface SampleFlags
-  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, ParkFlags, WaitFlags {
+  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, ReplicaFlags, WaitFlags {
   readonly force: boolean;
   readonly out: string;
   readonly initLatents?: string;
@@ -121,6 +121,7 @@ export function sampleCommand(): Command {
       false,
     )
     .addOption(parkOption())
+    .addOption(hedgeOption())
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
@@ -157,7 +158,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     takesAnySabw: flags.force,
     transport: transportOptions(flags, fallbacks),
     ...(nats && { nats }),
-    replicas: { parkMs: flags.park * 1000, onEvent: replicas.add },
+    replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);

@@ -30,7 +30,7 @@ import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { skippedWarnings } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
-import { type ParkFlags, parkOption, ReplicaReport } from "./replica_flags.ts";
+import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
 import {
   PlaneFallbacks,
   planeOption,
@@ -40,7 +40,7 @@ import {
 } from "./transport_flags.ts";
 
 interface ScreenFlags
-  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ParkFlags, DataFlags {
+  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ReplicaFlags, DataFlags {
   readonly local: boolean;
   readonly images: number;
   readonly timesteps: number;
@@ -87,6 +87,7 @@ export function screenCommand(): Command {
     .addOption(planeOption())
     .addOption(wireDtypeOption())
     .addOption(parkOption())
+    .addOption(hedgeOption())
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: ScreenFlags) => runScreen(flags));
@@ -109,7 +110,11 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
     ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
     transport: transportOptions(flags, new PlaneFallbacks(warn)),
     ...(nats && { nats }),
-    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
+    replicas: {
+      parkMs: flags.park * 1000,
+      hedge: flags.hedge,
+      onEvent: new ReplicaReport(warn).add,
+    },
   });
   for (const warning of ensemble.warnings) warn(warning);
   const data = await prepareData(ensemble, {

@@ -71,7 +71,7 @@ export interface OpenEnsembleOptions {
   /** Where the workers of experts that are named by their model are found. */
   readonly nats?: NatsOptions;
   /** What happens when a worker is lost. */
-  readonly replicas?: Pick<ReplicaPoolOptions, "parkMs" | "onEvent">;
+  readonly replicas?: Pick<ReplicaPoolOptions, "parkMs" | "hedge" | "onEvent">;
   readonly signal?: AbortSignal;
   /** Told what is happening, for a person who waits. */
   readonly onProgress?: (text: string) => void;

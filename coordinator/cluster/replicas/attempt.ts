@@ -8,7 +8,7 @@
 import { TuttiError, WorkerError } from "../../../shared/errors.ts";
 import { Loss } from "./loss.ts";
 import type { ReplicaPool } from "./replica_pool.ts";
-import type { ReplicaUse } from "./replica_search.ts";
+import type { ReplicaUse } from "./replica_use.ts";
 
 export interface Attempt<T> {
   readonly pool: ReplicaPool;

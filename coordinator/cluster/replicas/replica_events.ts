@@ -46,6 +46,15 @@ export interface Failover extends OfWorker, Place {
   readonly repeated: number;
 }
 
+/** A second replica got the same range, because the first took longer than usual. The slower one is cancelled, not lost. */
+export interface Hedged extends OfWorker, Place {
+  readonly kind: "hedged";
+  /** Worker of the second one. */
+  readonly spare: string;
+  /** Whether it answered first. */
+  readonly won: boolean;
+}
+
 /** A worker serves something else than the expert: it is not used. */
 export interface ReplicaRefused extends OfWorker {
   readonly kind: "refused";
@@ -69,6 +78,7 @@ export interface Unparked extends OfWorker {
 export type ReplicaEvent =
   | ReplicaLost
   | Failover
+  | Hedged
   | ReplicaRefused
   | Parked
   | Unparked;

@@ -23,6 +23,8 @@ export interface ReplicaPoolOptions {
   readonly connect: ConnectReplica;
   /** How long work waits for a replica when none is left, ms; 0 to fail at once. @default PARK_MS */
   readonly parkMs?: number;
+  /** Whether a second replica is asked when the first takes longer than usual. @default false */
+  readonly hedge?: boolean;
   readonly onEvent?: ReplicaListener;
   readonly settings?: Partial<ReplicaSettings>;
 }
@@ -30,6 +32,7 @@ export interface ReplicaPoolOptions {
 export class ReplicaPool {
   readonly name: string;
   readonly parkMs: number;
+  readonly hedge: boolean;
   readonly settings: ReplicaSettings;
   readonly #options: ReplicaPoolOptions;
   readonly #replicas = new Map<string, Replica>();
@@ -41,6 +44,7 @@ export class ReplicaPool {
     this.#options = options;
     this.name = options.name;
     this.parkMs = options.parkMs ?? PARK_MS;
+    this.hedge = options.hedge ?? false;
     this.settings = { ...REPLICA_SETTINGS, ...options.settings };
   }
 

@@ -10,12 +10,7 @@ import { Loss } from "./loss.ts";
 import type { Link, Replica } from "./replica.ts";
 import type { Place } from "./replica_events.ts";
 import { type ReplicaPool, untilAborted } from "./replica_pool.ts";
-
-/** A replica that answers, and what ends the use of it. */
-export interface ReplicaUse extends Disposable {
-  readonly replica: Replica;
-  readonly link: Link;
-}
+import { type ReplicaUse, useReplica } from "./replica_use.ts";
 
 export interface ReplicaSearchOptions {
   /** For events and errors. */
@@ -74,7 +69,7 @@ export class ReplicaSearch {
         throwIfAborted(signal);
         if (performance.now() < replica.retryAt) continue;
         try {
-          const use = await this.#use(replica);
+          const use = await useReplica(replica, signal);
           this.#unpark(replica);
           return use;
         } catch (error) {
@@ -90,28 +85,6 @@ export class ReplicaSearch {
   #candidates(): Replica[] {
     const candidates = this.#pool.candidates().filter((replica) => !this.#hopeless.has(replica));
     return this.#leftMs() > 0 ? candidates : candidates.filter((one) => !this.#lost.has(one));
-  }
-
-  async #use(replica: Replica): Promise<ReplicaUse> {
-    // At once, so that what is routed meanwhile goes elsewhere.
-    replica.ownWork++;
-    try {
-      const link = await untilAborted(replica.link(), this.#options.signal);
-      if (link.lost.aborted) throw link.lost.reason;
-      const watched = link.use();
-      let isUsed = true;
-      return {
-        ...{ replica, link },
-        [Symbol.dispose]: () => {
-          if (isUsed) replica.ownWork--;
-          isUsed = false;
-          watched[Symbol.dispose]();
-        },
-      };
-    } catch (error) {
-      replica.ownWork--;
-      throw error;
-    }
   }
 
   #remember(replica: Replica, loss: Loss, link?: Link): void {

@@ -25,6 +25,8 @@ export interface ReplicaSettings {
   readonly maxRetryMs: number;
   /** After the last call the heartbeat goes on for so long, ms: the next call may come soon. */
   readonly lingerMs: number;
+  /** A second replica is not asked sooner, ms: restoring a step there takes as long. */
+  readonly hedgeFloorMs: number;
 }
 
 export const REPLICA_SETTINGS: ReplicaSettings = {
@@ -40,6 +42,7 @@ export const REPLICA_SETTINGS: ReplicaSettings = {
   retryMs: 250,
   maxRetryMs: 2_000,
   lingerMs: 2_000,
+  hedgeFloorMs: 25,
 };
 
 /** How long work waits for a replica when none is left, ms. */

@@ -16,17 +16,15 @@ import type {
 import { arenaLayout } from "../../../shared/engine/session_arena.ts";
 import { throwIfAborted, TuttiError } from "../../../shared/errors.ts";
 import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS } from "../deadlines.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, type Outcome } from "./attempt.ts";
+import { hedgedAttempt } from "./hedged_attempt.ts";
 import { KeptInputs } from "./kept_inputs.ts";
 import type { Loss } from "./loss.ts";
-import { replay } from "./replay.ts";
+import { replay, type Replayed, restoringRanges } from "./replay.ts";
+import type { Replica } from "./replica.ts";
 import type { ReplicaPool } from "./replica_pool.ts";
-import { ReplicaSearch, type ReplicaUse } from "./replica_search.ts";
-
-/** A session on one replica. */
-interface Lease extends ReplicaUse {
-  readonly session: ExpertSession;
-}
+import { ReplicaSearch } from "./replica_search.ts";
+import { type Lease, SpareSession } from "./spare_session.ts";
 
 /** What is to be done with whichever session there is. */
 interface Work<T> {
@@ -38,10 +36,15 @@ interface Work<T> {
 
 /** What was lost, for the event that tells how it was replaced. */
 interface Lost {
-  readonly from: string;
+  readonly replica: Replica;
   readonly loss: Loss;
   readonly detectMs: number;
   readonly at: number;
+}
+
+interface LostRange extends Lost {
+  readonly block: string;
+  readonly stepIndex: number;
 }
 
 interface OpenOptions {
@@ -54,6 +57,8 @@ export class ReplicatedSession implements ExpertSession {
   readonly #config: SessionConfig;
   readonly #kept: KeptInputs;
   readonly #onClose: (() => void) | undefined;
+  /** Of a session that asks a second replica when the first takes longer than usual. */
+  readonly #spare: SpareSession | undefined;
   #lease: Lease | undefined;
   #isRunning = false;
   #isClosed = false;
@@ -62,6 +67,8 @@ export class ReplicatedSession implements ExpertSession {
     this.#onClose = onClose;
     this.#pool = pool;
     this.#config = config;
+    // One that keeps inputs could only be caught up with by computing the whole step again.
+    this.#spare = pool.hedge && !config.keepInputs ? new SpareSession(pool, config) : undefined;
     const { blocks } = pool.description;
     this.#kept = new KeptInputs(blocks, arenaLayout(blocks, config).inputs);
   }
@@ -113,11 +120,12 @@ export class ReplicatedSession implements ExpertSession {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#onClose?.();
+    this.#spare?.close();
     const lease = this.#lease;
     this.#lease = undefined;
     if (!lease) return;
     // On a worker that does not answer, closing takes as long as it may.
-    if (lease.link.lost.aborted) return this.#drop(lease);
+    if (lease.link.lost.aborted) return this.#end(lease);
     await lease.session.close();
     lease[Symbol.dispose]();
   }
@@ -142,11 +150,8 @@ export class ReplicatedSession implements ExpertSession {
   }
 
   /** On the replica there is, or on the next ones. */
-  async #carryOut<T>(
-    { range: { first, last, stepIndex }, kind, longestMs, run }: Work<T>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    const { batch, height, width } = this.#config;
+  async #carryOut<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+    const { first, stepIndex } = work.range;
     const place = { block: first, stepIndex };
     const search = new ReplicaSearch(this.#pool, { place, signal, waitsForRoom: true });
     let lost: Lost | undefined;
@@ -155,21 +160,69 @@ export class ReplicatedSession implements ExpertSession {
         await this.#open(search, signal, lost && { ...lost, ...place });
       const lease = this.#lease;
       if (!isThere || !lease) continue;
-      const outcome = await attempt({
-        pool: this.#pool,
-        use: lease,
-        work: `${kind} ${first}..${last} ${batch}x${height}x${width}`,
-        longestMs,
-        patience: search.patience,
-        signal,
-        run: (signal) => run(lease.session, signal),
-      });
+      const outcome = await this.#attempt(lease, work, search, signal);
       if ("answer" in outcome) return outcome.answer;
       const { loss, detectMs } = outcome;
-      lost ??= { from: lease.replica.address, loss, detectMs, at: performance.now() };
-      this.#drop(lease);
+      lost ??= { replica: lease.replica, loss, detectMs, at: performance.now() };
+      this.#lease = undefined;
+      this.#end(lease);
       search.lost(lease, loss, detectMs);
     }
+  }
+
+  /** On this replica; and on the spare if that takes longer than usual, where the session then goes on if it is first. */
+  async #attempt<T>(
+    lease: Lease,
+    work: Work<T>,
+    search: ReplicaSearch,
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome<T>> {
+    const pool = this.#pool;
+    const { kind, longestMs, range: { first, last, stepIndex } } = work;
+    const { batch, height, width } = this.#config;
+    const name = `${kind} ${first}..${last} ${batch}x${height}x${width}`;
+    const on = (lease: Lease, signal: AbortSignal | undefined) =>
+      attempt({
+        ...{ pool, use: lease, work: name, longestMs, patience: search.patience, signal },
+        run: (signal) => work.run(lease.session, signal),
+      });
+    const spares = kind === "forward" ? this.#spare : undefined;
+    const usualMs = spares && lease.replica.times.p99(name);
+    if (!spares || usualMs === undefined) return await on(lease, signal);
+    const result = await hedgedAttempt({
+      ...{ pool, lease, spares, on, signal },
+      afterMs: Math.max(pool.settings.hedgeFloorMs, usualMs),
+      isCheap: () => restoringRanges(pool.description.blocks, this.#kept.ranges) !== undefined,
+      catchUp: (session, signal) => this.#catchUp(session, signal),
+    });
+    const { replica: { address: worker } } = lease;
+    const facts = { expert: pool.name, worker, block: first, stepIndex };
+    if (result.by === "first") {
+      const { outcome, spare } = result;
+      if (spare) pool.emit({ ...facts, kind: "hedged", spare: spare.address, won: false });
+      return outcome;
+    }
+    const { lease: next, answer, replayed, lost } = result;
+    pool.emit({ ...facts, kind: "hedged", spare: next.replica.address, won: true });
+    if (lost) {
+      search.lost(lease, lost.loss, lost.detectMs);
+      this.#tellFailover(
+        { ...lost, replica: lease.replica, block: first, stepIndex },
+        next,
+        replayed,
+      );
+    }
+    // Closed meanwhile, it has no use for another lease.
+    if (this.#lease === lease) this.#lease = next;
+    else this.#end(next);
+    this.#end(lease);
+    return { answer };
+  }
+
+  /** Brings a session to where the step stands. */
+  #catchUp(session: ExpertSession, signal: AbortSignal): Promise<Replayed> {
+    const { keepInputs = false } = this.#config;
+    return replay(session, this.#pool.description.blocks, this.#kept, { keepInputs, signal });
   }
 
   /**
@@ -181,23 +234,21 @@ export class ReplicatedSession implements ExpertSession {
   async #open(
     search: ReplicaSearch,
     signal: AbortSignal | undefined,
-    lost?: Lost & { readonly block: string; readonly stepIndex: number },
+    lost?: LostRange,
   ): Promise<boolean> {
-    const use = await search.next({ asksAll: true });
     const pool = this.#pool;
-    const { keepInputs = false } = this.#config;
+    const ready = lost && this.#spare?.takeOpened(lost.replica);
+    const use = ready ?? await search.next({ asksAll: true });
     const outcome = await attempt({
       ...{ pool, use, signal },
       run: async (signal) => {
         // A worker that drains keeps a session that has nowhere to go.
         const canMove = pool.hasSpare(use.replica);
         const config = { ...this.#config, canMove };
-        const session = await use.link.connection.expert.openSession(config, signal);
-        const lease = { ...use, session };
+        const session = ready?.session ??
+          await use.link.connection.expert.openSession(config, signal);
         try {
-          const { blocks } = pool.description;
-          const replayed = await replay(session, blocks, this.#kept, { keepInputs, signal });
-          return { lease, replayed };
+          return { lease: { ...use, session }, replayed: await this.#catchUp(session, signal) };
         } catch (error) {
           pool.closeLater(session);
           throw error;
@@ -214,19 +265,23 @@ export class ReplicatedSession implements ExpertSession {
     }
     const { lease, replayed } = outcome.answer;
     this.#lease = lease;
-    if (lost) {
-      const { from, loss, detectMs, at, block, stepIndex } = lost;
-      pool.emit({
-        ...{ kind: "failover", expert: pool.name, from, worker: lease.replica.address },
-        ...{ reason: loss.reason, detectMs, replayMs: performance.now() - at },
-        ...{ ...replayed, block, stepIndex },
-      });
-    }
+    if (lost) this.#tellFailover(lost, lease, replayed);
     return true;
   }
 
-  #drop(lease: Lease): void {
-    this.#lease = undefined;
+  #tellFailover(
+    { replica, loss: { reason }, detectMs, at, block, stepIndex }: LostRange,
+    { replica: { address: worker } }: Lease,
+    replayed: Replayed,
+  ): void {
+    const { name: expert } = this.#pool;
+    this.#pool.emit({
+      ...{ kind: "failover", expert, from: replica.address, worker, reason, detectMs },
+      ...{ replayMs: performance.now() - at, ...replayed, block, stepIndex },
+    });
+  }
+
+  #end(lease: Lease): void {
     lease[Symbol.dispose]();
     this.#pool.closeLater(lease.session);
   }

@@ -1,4 +1,4 @@
-/** How long each kind of work takes on one worker, from its newest calls: what deadlines go by. @module */
+/** How long each kind of work takes on one worker, from its newest calls: what deadlines and hedging go by. @module */
 
 /** Calls that are remembered per kind: enough for a p99 that is not the slowest of all times. */
 const KEPT = 128;
