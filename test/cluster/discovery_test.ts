@@ -77,7 +77,7 @@ testWithAnnounced("workers are listed, found by name or hash, and gone", EXPERTS
     assert.match(
       stderr,
       new RegExp(
-        `^Announced to NATS at 127.0.0.1:${server.port} as [0-9a-f]{16}, at 127.0.0.1:\\d+$`,
+        `Announced to NATS at 127.0.0.1:${server.port} as [0-9a-f]{16}, at 127.0.0.1:\\d+`,
         "m",
       ),
     );

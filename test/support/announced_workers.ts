@@ -41,8 +41,11 @@ export function testWithAnnounced(
     try {
       const workers = experts.map((expert) =>
         home.start(
-          ["worker", "--model", zooPath(expert), "--listen", "127.0.0.1:0", "--json"],
-          { env, timeoutMs: 120_000 },
+          [
+            ...["worker", "--model", zooPath(expert), "--listen", "127.0.0.1:0"],
+            ...["--json", "--log-level", "info"],
+          ],
+          { env, timeoutMs: 240_000 },
         )
       );
       for (const worker of workers) await worker.says(/"event":"ready"/);
