@@ -202,14 +202,15 @@ export class RemoteExpert implements DifferentiableExpert {
   /** Closes its sessions and the connection; the worker and its model stay. */
   async close(): Promise<void> {
     await Promise.all([...this.#sessions].map((session) => session.close()));
-    this.disconnect();
+    this.#client.close();
   }
 
   /**
-   * Closes the connection alone. What sessions gave stays readable until their owners close them: a result may lie in memory
-   * that goes with its session.
+   * Closes the connection when the sessions have ended, and none of them. What they gave stays readable until their owners
+   * close them: a result may lie in memory that goes with its session.
    */
-  disconnect(): void {
+  async disconnect(): Promise<void> {
+    await Promise.all([...this.#sessions].map((session) => session.ended));
     this.#client.close();
   }
 

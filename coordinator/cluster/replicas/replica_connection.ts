@@ -43,10 +43,9 @@ export function connectWorkers(transport: TransportOptions = {}): ConnectReplica
       expert,
       askLoad: (signal) => askLoad(client, signal),
       // A worker may be lost between its answer and the use of it: sessions are closed by those who opened them.
-      close: () => {
+      close: async () => {
         client.close();
-        expert.disconnect();
-        return Promise.resolve();
+        await expert.disconnect();
       },
     };
   };

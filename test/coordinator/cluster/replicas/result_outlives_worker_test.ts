@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { CLOSE_DEADLINE_MS } from "../../../../coordinator/cluster/deadlines.ts";
+import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { connectWorkers } from "../../../../coordinator/cluster/replicas/replica_connection.ts";
 import { StaticReplicas } from "../../../../coordinator/cluster/replicas/replica_directory.ts";
 import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/replicated_expert.ts";
@@ -17,7 +19,7 @@ Deno.test("a result in shared memory stays as it is when its worker is given up 
   await worker.ready;
   const { host: hostname, port } = parseAddress(worker.address);
   await using proxy = new LinkProxy({ server: { hostname, port } });
-  const dropped = Promise.withResolvers<void>();
+  const dropped = Promise.withResolvers<unknown>();
   const connect = connectWorkers();
   const expert = await openReplicatedExpert({
     name: "affine",
@@ -28,9 +30,10 @@ Deno.test("a result in shared memory stays as it is when its worker is given up 
       const connection = await connect(address, options);
       return {
         ...connection,
-        close: async () => {
-          await connection.close();
-          dropped.resolve();
+        close: () => {
+          const closing = connection.close();
+          dropped.resolve(closing);
+          return closing;
         },
       };
     },
@@ -45,7 +48,9 @@ Deno.test("a result in shared memory stays as it is when its worker is given up 
   assert.ok(before.data.some((value) => value !== 0));
   // Nothing is heard of it any more: the heartbeat notices, and the connection is given up.
   proxy.stall();
-  await dropped.promise;
+  const longEnough = new AbortController();
+  await Promise.race([dropped.promise, delay(CLOSE_DEADLINE_MS + 1000, longEnough.signal)]);
+  longEnough.abort();
   assert.deepEqual(output.data, before.data);
   proxy.cut();
   await session.close();
