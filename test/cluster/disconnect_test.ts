@@ -47,7 +47,7 @@ testTutti(
     const [, address = ""] = await worker.says(/^Worker ready at (127\.0\.0\.1:\d+)/m);
     const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
     const run = home.start(
-      ["sample", PROMPT, "--steps", "1000", "--workers", address, ...files],
+      ["sample", PROMPT, "--steps", "1000", "--workers", address, "--park", "0", ...files],
       { env: PERTURBED, timeoutMs: LONG_LIVED_MS },
     );
     await run.says(/Sampling 0\/1000/);
