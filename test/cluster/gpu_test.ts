@@ -29,8 +29,9 @@ async function verifyOnGpu(via: string, checks: readonly string[]): Promise<void
   }
 }
 
-testOnGpu("blocks, AFA and a whole run on WebGPU, through workers, are within 1e-3", async () => {
-  await verifyOnGpu("cluster", ["sd15/unet", "sd15/afa", "sd15/sample"]);
+// Both have every block of two experts in them: a check of the blocks alone would compile the same shaders once more.
+testOnGpu("AFA and a whole run on WebGPU, through workers, are within 1e-3", async () => {
+  await verifyOnGpu("cluster", ["sd15/afa", "sd15/sample"]);
 });
 
 testOnGpu("text encoders and VAE on WebGPU, in one process, are within 1e-3", async () => {
