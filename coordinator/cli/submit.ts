@@ -1,7 +1,7 @@
 /** `tutti submit`: puts a job into the queue. @module */
 
 import { Command } from "commander";
-import { UsageError } from "../../shared/errors.ts";
+import { TuttiError, UsageError } from "../../shared/errors.ts";
 import { Nats } from "../../shared/nats/connect.ts";
 import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
@@ -55,8 +55,12 @@ async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
   const { id = crypto.randomUUID(), ensemble, json } = flags;
   if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
   const spec = jobSpec(prompt, flags, { ensemble, seeds: seedsFrom(flags.seed, flags.batch ?? 1) });
-  // What a coordinator would refuse is refused here.
-  jobSpecFromJson(jobSpecToJson(spec), "The job");
+  // What a coordinator would refuse is refused here, and no file is to blame.
+  try {
+    jobSpecFromJson(jobSpecToJson(spec), "The job");
+  } catch (cause) {
+    throw new UsageError(TuttiError.from(cause).message, { cause });
+  }
   const options = await natsOptions(flags, "tutti submit");
   if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
   using interrupt = onInterrupt();

@@ -44,6 +44,9 @@ export function startLogging(
       {
         category: ["tutti", role, NOTES],
         lowestLevel: logLevel === undefined && hasNotes ? "info" : level,
+        // Inherited ones would go by the level of whom they are inherited from.
+        sinks: ["stderr"],
+        parentSinks: "override",
       },
     ],
   });

@@ -43,7 +43,7 @@ export function testWithAnnounced(
         home.start(
           [
             ...["worker", "--model", zooPath(expert), "--listen", "127.0.0.1:0"],
-            ...["--json", "--log-level", "info"],
+            "--json",
           ],
           { env, timeoutMs: 240_000 },
         )

@@ -127,7 +127,7 @@ Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
     experts,
     ["round", "square", "pointed"].map((name) => ({ name, model: join(zoo, name) })),
   );
-  assert.deepEqual(sabw, { kind: "uniform" });
+  assert.deepEqual(sabw, { kind: "trained", path: join(zoo, "sabw") });
   assert.equal(scheduler, join(zoo, "scheduler", "scheduler_config.json"));
 });
 
