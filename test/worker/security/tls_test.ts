@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { type Credentials, useCredentials } from "../../../coordinator/cluster/credentials.ts";
+import { RECONNECT_MIN_MS } from "../../../coordinator/cluster/deadlines.ts";
+import { delay } from "../../../coordinator/cluster/delay.ts";
 import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { checkHealth, readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
 import type { KeyPair } from "../../../shared/security/tls_files.ts";
@@ -60,6 +62,8 @@ async function assertRefused(address: string, credentials: Credentials, message:
     });
   }
   assert.ok(performance.now() - start < AT_ONCE_MS);
+  // grpc-js finishes its pause before another attempt even when the client is closed.
+  await delay(3 * RECONNECT_MIN_MS);
 }
 
 const tlsOf = (ca: string, pair?: KeyPair): Credentials => ({ tls: { ca, ...(pair && { pair }) } });
