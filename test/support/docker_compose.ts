@@ -5,10 +5,8 @@
  * @module
  */
 
-import { access, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { run } from "./run_program.ts";
+import { join } from "node:path";
+import { cachePath, isThere, keep, withPackages } from "./debian_packages.ts";
 
 /** How it is started, or why it is not here. */
 export type DockerCompose =
@@ -31,15 +29,12 @@ export async function provideDockerCompose(): Promise<DockerCompose> {
   if (await isThere("/usr/bin/docker-compose")) {
     return { program: "/usr/bin/docker-compose", args: [], env: {} };
   }
-  const folder = join(
-    Deno.env.get("XDG_CACHE_HOME") || join(homedir(), ".cache"),
-    ...["tutti", "docker-compose"],
-  );
+  const folder = cachePath("docker-compose");
   if (!await isThere(PYTHON) || !await isThere("/usr/bin/apt-get")) {
     return { reason: "docker-compose is taken from Debian packages" };
   }
   try {
-    if (!await isThere(folder)) await download(folder);
+    if (!await isThere(folder)) await withPackages(PACKAGES, (root) => keep(root, folder));
   } catch (error) {
     return { reason: `docker-compose cannot be had: ${(error as Error).message}` };
   }
@@ -48,24 +43,4 @@ export async function provideDockerCompose(): Promise<DockerCompose> {
     args: [join(folder, "usr/bin/docker-compose")],
     env: { PYTHONPATH: join(folder, "usr/lib/python3/dist-packages") },
   };
-}
-
-async function download(folder: string): Promise<void> {
-  const temporary = await mkdtemp(join(tmpdir(), "tutti-compose-"));
-  const shell = (line: string) => run("/bin/sh", ["-c", `cd "${temporary}" && ${line}`]);
-  const fetch = `apt-get download ${PACKAGES.join(" ")}`;
-  try {
-    // Images come without package lists.
-    await shell(`${fetch} || (apt-get update && ${fetch})`);
-    for (const name of await readdir(temporary)) await shell(`dpkg-deb --extract "${name}" all`);
-    await mkdir(dirname(folder), { recursive: true });
-    await run("/bin/cp", ["-a", join(temporary, "all"), `${folder}.${Deno.pid}`]);
-    await rename(`${folder}.${Deno.pid}`, folder);
-  } finally {
-    await rm(temporary, { recursive: true });
-  }
-}
-
-function isThere(path: string): Promise<boolean> {
-  return access(path).then(() => true, () => false);
 }

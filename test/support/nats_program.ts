@@ -5,15 +5,14 @@
  * @module
  */
 
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { cachePath, isThere, keep, withPackages } from "./debian_packages.ts";
 
 /** The program, or why there is none. */
 export type NatsProgram = { readonly path: string } | { readonly reason: string };
 
 const PACKAGE = "nats-server";
-const TIMEOUT_MS = 120_000;
 
 /** What is there already: `TUTTI_TEST_NATS_SERVER`, the installed package, or what an earlier run got. */
 export async function findNatsServer(): Promise<NatsProgram> {
@@ -34,57 +33,15 @@ export async function provideNatsServer(say: (text: string) => void): Promise<Na
   if ("path" in found || Deno.build.os !== "linux") return found;
   const release = await readFile("/etc/os-release", "utf8").catch(() => "");
   if (!/^ID(_LIKE)?=.*debian/m.test(release)) return found;
-  const folder = await mkdtemp(join(tmpdir(), "tutti-nats-"));
   try {
     say("Getting nats-server (4 MB, once) for the tests with NATS");
-    await download(folder);
-    const [archive] = (await readdir(folder)).filter((name) => name.endsWith(".deb"));
-    await run(folder, "dpkg-deb", ["--extract", archive!, "all"]);
-    await mkdir(join(cached(), ".."), { recursive: true });
-    // Whole or not at all, however many runs are at it.
-    const part = `${cached()}.${Deno.pid}.part`;
-    await Deno.copyFile(join(folder, "all/usr/sbin", PACKAGE), part);
-    await rename(part, cached());
+    await withPackages([PACKAGE], (root) => keep(join(root, "usr/sbin", PACKAGE), cached()));
     return await findNatsServer();
   } catch (error) {
     return { reason: `nats-server cannot be had: ${(error as Error).message}` };
-  } finally {
-    await rm(folder, { recursive: true });
   }
-}
-
-async function download(folder: string): Promise<void> {
-  try {
-    await run(folder, "apt-get", ["download", PACKAGE]);
-  } catch {
-    // Images come without package lists.
-    await run(folder, "apt-get", ["update"]);
-    await run(folder, "apt-get", ["download", PACKAGE]);
-  }
-}
-
-async function run(cwd: string, program: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, {
-    args,
-    cwd,
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).output();
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
-  throw new Error(
-    `${program} ${args[0]}: ${lines.find((line) => line.startsWith("E:")) ?? lines[0]}`,
-  );
 }
 
 function cached(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") || join(homedir(), ".cache");
-  return join(cache, "tutti", `nats-server-${Deno.build.arch}`, PACKAGE);
-}
-
-function isThere(path: string): Promise<boolean> {
-  return access(path).then(() => true, () => false);
+  return cachePath(`nats-server-${Deno.build.arch}`, PACKAGE);
 }

@@ -8,9 +8,9 @@
  * @module
  */
 
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { cachePath, isThere, keep, withPackages } from "./debian_packages.ts";
 
 /** The environment in which Vulkan programs find the driver, or why there is none. */
 export type SoftwareGpu =
@@ -21,7 +21,8 @@ const DRIVER_FILE = "vk_swiftshader_icd.json";
 const INSTALLED_DRIVER = join("/usr/lib/chromium", DRIVER_FILE);
 const LOADER = "libvulkan.so.1";
 const TRIPLETS = { x86_64: "x86_64-linux-gnu", aarch64: "aarch64-linux-gnu" } as const;
-/** Debian's mirrors are fast; a machine without network shall not wait long. */
+const PACKAGES = ["chromium-common", "libvulkan1"];
+/** The driver's package is a large one. */
 const TIMEOUT_MS = 180_000;
 
 /** What is there already. */
@@ -48,70 +49,33 @@ export async function provideSoftwareGpu(say: (text: string) => void): Promise<S
   const release = await readFile("/etc/os-release", "utf8").catch(() => "");
   // Others have no such package, or one that is empty.
   if (!/^ID=debian$/m.test(release)) return { reason: "SwiftShader is taken from Debian packages" };
-  const folder = await mkdtemp(join(tmpdir(), "tutti-swiftshader-"));
   try {
     say("Getting SwiftShader (32 MB, once) for the tests on a GPU");
-    await download(folder);
-    await unpack(folder);
+    await withPackages(PACKAGES, keepDriver, { timeoutMs: TIMEOUT_MS });
     return await findSoftwareGpu();
   } catch (error) {
     return { reason: `SwiftShader cannot be had: ${(error as Error).message}` };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-async function download(folder: string): Promise<void> {
-  const fetchPackages = () => run(folder, "apt-get", ["download", "chromium-common", "libvulkan1"]);
-  try {
-    await fetchPackages();
-  } catch {
-    // Images come without package lists.
-    await run(folder, "apt-get", ["update"]);
-    await fetchPackages();
   }
 }
 
 /** The two libraries and the file that names one of them, all at once, so that no half of it is ever found. */
-async function unpack(folder: string): Promise<void> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(folder)) names.push(name);
-  for (const name of names.filter((each) => each.endsWith(".deb"))) {
-    await run(folder, "dpkg-deb", ["--extract", name, "all"]);
-  }
-  const ready = join(folder, "ready");
+async function keepDriver(root: string): Promise<void> {
+  const ready = join(root, "ready");
   await mkdir(ready);
   await rename(
-    join(folder, "all/usr/lib/chromium/libvk_swiftshader.so"),
+    join(root, "usr/lib/chromium/libvk_swiftshader.so"),
     join(ready, "libvk_swiftshader.so"),
   );
-  const loader = await Deno.realPath(join(folder, "all", libraryFolder(), LOADER));
-  await Deno.copyFile(loader, join(ready, LOADER));
+  await Deno.copyFile(
+    await Deno.realPath(join(root, libraryFolder(), LOADER)),
+    join(ready, LOADER),
+  );
   const driver = { library_path: "./libvk_swiftshader.so", api_version: "1.0.5" };
   await writeFile(
     join(ready, DRIVER_FILE),
     JSON.stringify({ file_format_version: "1.0.0", ICD: driver }),
   );
-  await mkdir(join(cacheFolder(), ".."), { recursive: true });
-  await run(folder, "cp", ["--recursive", "ready", `${cacheFolder()}.part`]);
-  await rename(`${cacheFolder()}.part`, cacheFolder());
-}
-
-async function run(cwd: string, program: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, {
-    args,
-    cwd,
-    env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).output();
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
-  throw new Error(
-    `${program} ${args[0]}: ${lines.find((line) => line.startsWith("E:")) ?? lines[0]}`,
-  );
+  await keep(ready, cacheFolder());
 }
 
 function libraryFolder(): string {
@@ -119,10 +83,5 @@ function libraryFolder(): string {
 }
 
 function cacheFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") || join(homedir(), ".cache");
-  return join(cache, "tutti", `swiftshader-${Deno.build.arch}`);
-}
-
-function isThere(path: string): Promise<boolean> {
-  return access(path).then(() => true, () => false);
+  return cachePath(`swiftshader-${Deno.build.arch}`);
 }
