@@ -1,20 +1,12 @@
 /** `tutti compare`: a trained SABW against what needs no training, on data that it was not trained with. @module */
 
 import { Command } from "commander";
-import { chooseDevice } from "../../shared/device/choose_device.ts";
-import {
-  type DeviceFlags,
-  deviceOption,
-  precisionOption,
-} from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
-import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { openEnsemble } from "../ensemble/ensemble.ts";
-import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { aggregationPlan } from "../sampling/aggregation_plan.ts";
 import {
   type BaselineComparison,
@@ -22,32 +14,22 @@ import {
   type CompareRequest,
   evaluationCount,
 } from "../training/compare_baselines.ts";
-import { readRecords } from "../training/dataset/records.ts";
 import { heldOutRows } from "../training/held_out.ts";
-import { prepareData } from "../training/prepare_data.ts";
 import {
-  cacheOption,
-  type DataFlags,
-  latentsOption,
-  seedOption,
-  trainingSizeOption,
-} from "./data_options.ts";
+  addComputeOptions,
+  addExpertOptions,
+  addPartOptions,
+  type DataEnsembleFlags,
+  openWithData,
+  prepareImages,
+} from "./data_ensemble.ts";
+import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { type ParkFlags, parkOption, ReplicaReport } from "./replica_flags.ts";
-import { comparisonTable, skippedWarnings, usageTable } from "./train_report.ts";
-import { trainingCache } from "./training_cache.ts";
-import {
-  PlaneFallbacks,
-  planeOption,
-  type TransportFlags,
-  transportOptions,
-  wireDtypeOption,
-} from "./transport_flags.ts";
+import { comparisonTable, usageTable } from "./train_report.ts";
 
-interface CompareFlags
-  extends EnsembleFlags, DeviceFlags, TransportFlags, DataFlags, NatsFlags, ParkFlags {
-  readonly local: boolean;
+interface CompareFlags extends DataEnsembleFlags {
+  readonly sabw?: string;
   readonly images: number;
   readonly drawsPerImage: number;
   readonly batch: number;
@@ -66,17 +48,13 @@ Examples:
   tutti compare --ensemble castles.toml --sabw castles-sabw/sabw --data held-out.jsonl --greedy`;
 
 export function compareCommand(): Command {
-  return addNatsOptions(
+  const command = addExpertOptions(
     new Command("compare")
       .summary("compare a trained SABW with averaging, each expert, and one expert per block")
       .description(
         "Compares a trained SABW with what needs no training, by the loss on held-out data.",
-      )
-      .option("--ensemble <file>", "ensemble file (TOML)")
-      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
-    "find workers over NATS",
+      ),
   )
-    .option("--local", "open the experts in this process instead of in workers", false)
     .option("--sabw <folder>", "trained aggregators (default: the ensemble's)")
     .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
     .option("--images <n>", "most images that are used", wholeNumber("--images"), 64)
@@ -91,14 +69,8 @@ export function compareCommand(): Command {
     .addOption(seedOption())
     .addOption(trainingSizeOption())
     .addOption(latentsOption())
-    .addOption(cacheOption())
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
-    .addOption(deviceOption("what computes VAE and SABW, and experts that this command opens"))
-    .addOption(precisionOption("experts that this command opens compute"))
-    .addOption(planeOption())
-    .addOption(wireDtypeOption())
-    .addOption(parkOption())
+    .addOption(cacheOption());
+  return addComputeOptions(addPartOptions(command), "VAE and SABW")
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: CompareFlags) => runCompare(flags));
@@ -115,23 +87,10 @@ async function runCompare(flags: CompareFlags): Promise<void> {
   if (plan.sabw.kind === "uniform") {
     throw new UsageError("There is no trained SABW to compare: --sabw FOLDER names one");
   }
-  const records = await readRecords(flags.data);
-  const { device, explanation } = await chooseDevice(flags.device);
-  if (explanation !== undefined) note(explanation);
-  await using ensemble = await openEnsemble(plan, {
-    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
-    transport: transportOptions(flags, new PlaneFallbacks(warn)),
-    ...(nats && { nats }),
-    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
-  });
-  for (const warning of ensemble.warnings) warn(warning);
-  const data = await prepareData(ensemble, {
-    ...{ data: records, seed: flags.seed, cache: flags.cache ?? trainingCache() },
-    ...{ most: flags.images, signal },
-    ...(flags.size !== undefined && { size: flags.size }),
-    ...(flags.latents !== undefined && { latents: flags.latents }),
-  });
-  skippedWarnings(data.skipped).forEach(warn);
+  const context = { nats, note, warn, signal };
+  const { ensemble: opened, records } = await openWithData(plan, flags, context);
+  await using ensemble = opened;
+  const data = await prepareImages(ensemble, records, flags, context);
   const names = ensemble.members.map(({ name }) => name);
   const { experts, aggregator: sabw, aggregatedBlocks } = ensemble;
   const heldOut = heldOutRows(data.rows, data.examples, flags.seed, flags.drawsPerImage);

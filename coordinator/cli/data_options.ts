@@ -1,4 +1,4 @@
-/** Options that `tutti train` and `tutti screen` share: what is drawn from the data, and where it is kept. @module */
+/** Options that `tutti train`, `screen` and `compare` share: what is drawn from the data, and where it is kept. @module */
 
 import { Option } from "commander";
 import { seed, wholeNumber } from "./flags.ts";

@@ -1,47 +1,28 @@
 /** `tutti screen`: how much an ensemble's experts can gain from being combined, before anything is trained. @module */
 
 import { Command } from "commander";
-import { chooseDevice } from "../../shared/device/choose_device.ts";
-import {
-  type DeviceFlags,
-  deviceOption,
-  precisionOption,
-} from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
-import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { openEnsemble } from "../ensemble/ensemble.ts";
-import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
-import { prepareData } from "../training/prepare_data.ts";
-import { readRecords } from "../training/dataset/records.ts";
+import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { headroom, screen, type ScreenResult } from "../training/screen.ts";
 import {
-  cacheOption,
-  type DataFlags,
-  latentsOption,
-  seedOption,
-  trainingSizeOption,
-} from "./data_options.ts";
+  addComputeOptions,
+  addExpertOptions,
+  addPartOptions,
+  type DataEnsembleFlags,
+  openWithData,
+  prepareImages,
+} from "./data_ensemble.ts";
+import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { skippedWarnings } from "./train_report.ts";
-import { trainingCache } from "./training_cache.ts";
-import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
-import {
-  PlaneFallbacks,
-  planeOption,
-  type TransportFlags,
-  transportOptions,
-  wireDtypeOption,
-} from "./transport_flags.ts";
+import { hedgeOption } from "./replica_flags.ts";
 
-interface ScreenFlags
-  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ReplicaFlags, DataFlags {
-  readonly local: boolean;
+interface ScreenFlags extends DataEnsembleFlags {
   readonly images: number;
   readonly timesteps: number;
   readonly draws: number;
@@ -58,15 +39,11 @@ Examples:
   tutti screen --ensemble castles.toml --data castles.jsonl --images 64 --json`;
 
 export function screenCommand(): Command {
-  return addNatsOptions(
+  const command = addExpertOptions(
     new Command("screen")
       .summary("tell how much an ensemble's experts can gain, before training")
-      .description("Measures how much the experts of an ensemble can gain from being combined.")
-      .option("--ensemble <file>", "ensemble file (TOML)")
-      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
-    "find workers over NATS",
+      .description("Measures how much the experts of an ensemble can gain from being combined."),
   )
-    .option("--local", "open the experts in this process instead of in workers", false)
     .requiredOption("--data <path>", "folder, or file of JSON lines, as for tutti train")
     .option("--images <n>", "most images that are used", wholeNumber("--images"), 32)
     .option("--timesteps <n>", "timesteps per image", wholeNumber("--timesteps"), 4)
@@ -79,14 +56,8 @@ export function screenCommand(): Command {
     .addOption(seedOption())
     .addOption(trainingSizeOption())
     .addOption(latentsOption())
-    .addOption(cacheOption())
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
-    .addOption(deviceOption("what computes the VAE, and experts that this command opens"))
-    .addOption(precisionOption("experts that this command opens compute"))
-    .addOption(planeOption())
-    .addOption(wireDtypeOption())
-    .addOption(parkOption())
+    .addOption(cacheOption());
+  return addComputeOptions(addPartOptions(command), "the VAE")
     .addOption(hedgeOption())
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
@@ -102,28 +73,10 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
   const nats = await natsOptions(flags, "tutti screen");
   if (plan.experts.length < 2) throw new UsageError("Screening compares two experts or more");
-  // Before any expert is opened: a path that is wrong costs no time.
-  const records = await readRecords(flags.data);
-  const { device, explanation } = await chooseDevice(flags.device);
-  if (explanation !== undefined) note(explanation);
-  await using ensemble = await openEnsemble(plan, {
-    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
-    transport: transportOptions(flags, new PlaneFallbacks(warn)),
-    ...(nats && { nats }),
-    replicas: {
-      parkMs: flags.park * 1000,
-      hedge: flags.hedge,
-      onEvent: new ReplicaReport(warn).add,
-    },
-  });
-  for (const warning of ensemble.warnings) warn(warning);
-  const data = await prepareData(ensemble, {
-    ...{ data: records, seed: flags.seed, cache: flags.cache ?? trainingCache() },
-    ...{ most: flags.images, signal },
-    ...(flags.size !== undefined && { size: flags.size }),
-    ...(flags.latents !== undefined && { latents: flags.latents }),
-  });
-  skippedWarnings(data.skipped).forEach(warn);
+  const context = { nats, note, warn, signal };
+  const { ensemble: opened, records } = await openWithData(plan, flags, context);
+  await using ensemble = opened;
+  const data = await prepareImages(ensemble, records, flags, context);
   let result: ScreenResult | undefined;
   {
     using progress = new Progress({

@@ -3,19 +3,18 @@
 import { Command } from "commander";
 import { join } from "node:path";
 import { openBackend } from "../../shared/device/backend.ts";
-import { chooseDevice } from "../../shared/device/choose_device.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
-import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
-import { type DataRecords, readRecords } from "../training/dataset/records.ts";
+import type { DataRecords } from "../training/dataset/records.ts";
 import { PASS_PARTS, PassTimes } from "../training/pass_times.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
@@ -24,6 +23,7 @@ import {
   type TrainingResult,
   type TrainingRun,
 } from "../training/run_training.ts";
+import { openWithData } from "./data_ensemble.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
 import {
@@ -34,8 +34,6 @@ import {
   writeReport,
 } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
-import { ReplicaReport } from "./replica_flags.ts";
-import { PlaneFallbacks, transportOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
 Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, a folder with such a file captions.jsonl,
@@ -74,17 +72,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
   const nats = await natsOptions(flags, "tutti train");
-  // Before any expert is opened: a path that is wrong costs no time.
-  const records = await readRecords(flags.data);
-  const { device, explanation } = await chooseDevice(flags.device);
-  if (explanation !== undefined) note(explanation);
-  await using ensemble = await openEnsemble(plan, {
-    ...{ signal, device, precision: flags.precision, isLocal: flags.local, onProgress: note },
-    transport: transportOptions(flags, new PlaneFallbacks(warn)),
-    ...(nats && { nats }),
-    replicas: { parkMs: flags.park * 1000, onEvent: new ReplicaReport(warn).add },
-  });
-  for (const warning of ensemble.warnings) warn(warning);
+  const context = { nats, note, warn, signal };
+  const { ensemble: opened, records, device } = await openWithData(plan, flags, context);
+  await using ensemble = opened;
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
   await using prepared = await prepare(ensemble, records, flags, { compute, signal });
   const summary = dataSummary(prepared);

@@ -1,32 +1,21 @@
 /** The flags of `tutti train`. @module */
 
 import type { Command } from "commander";
-import {
-  type DeviceFlags,
-  deviceOption,
-  precisionOption,
-} from "../../shared/device/device_flags.ts";
 import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
-import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
-import type { EnsembleFlags } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import {
-  cacheOption,
-  type DataFlags,
-  latentsOption,
-  seedOption,
-  trainingSizeOption,
-} from "./data_options.ts";
+  addComputeOptions,
+  addExpertOptions,
+  addPartOptions,
+  type DataEnsembleFlags,
+} from "./data_ensemble.ts";
+import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
 import { blockChoice, listOf, notNegative, positive, share, wholeNumber } from "./flags.ts";
-import { type ParkFlags, parkOption } from "./replica_flags.ts";
-import { planeOption, type TransportFlags, wireDtypeOption } from "./transport_flags.ts";
 
-export interface TrainFlags
-  extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ParkFlags, DataFlags {
-  readonly local: boolean;
+export interface TrainFlags extends DataEnsembleFlags {
   readonly out: string;
   readonly steps: number;
   readonly batch: number;
@@ -55,13 +44,7 @@ export interface TrainFlags
 }
 
 export function addTrainOptions(command: Command): Command {
-  return addNatsOptions(
-    command
-      .option("--ensemble <file>", "ensemble file (TOML)")
-      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
-    "find workers over NATS",
-  )
-    .option("--local", "open the experts in this process instead of in workers", false)
+  addExpertOptions(command)
     .requiredOption("--data <path>", "folder, or file of JSON lines")
     .requiredOption("--out <folder>", "where the run is written")
     .option("--steps <n>", "updates in all", wholeNumber("--steps"), 2000)
@@ -170,19 +153,14 @@ export function addTrainOptions(command: Command): Command {
     )
     .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
     .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
-    .addOption(cacheOption())
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)")
+    .addOption(cacheOption());
+  addPartOptions(command)
     .option(
       "--lora <expert=file:weight>",
       "merge a LoRA into an expert that this command opens; several times for several",
       collectExpertLora,
-    )
-    .addOption(deviceOption("what computes VAE and SABW, and experts that this command opens"))
-    .addOption(precisionOption("experts that this command opens compute"))
-    .addOption(planeOption())
-    .addOption(wireDtypeOption())
-    .addOption(parkOption())
+    );
+  return addComputeOptions(command, "VAE and SABW")
     .option("--stats", "print where the time went", false)
     .option("--json", "print one JSON object per event", false);
 }
