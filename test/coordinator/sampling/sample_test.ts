@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
 import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
@@ -10,36 +9,20 @@ import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
-import { concatRows, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
+import { concatRows, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { assertClose, assertFar, Golden, goldenPath } from "../../support/goldens.ts";
 import { Hold } from "../../support/hold.ts";
 import { openGoldenEnsemble } from "./golden_ensemble.ts";
+import { run, smallRequest } from "./small_run.ts";
 
 const PROMPT = [298, 5, 17, 3, ...new Array(12).fill(299)];
 const NEGATIVE = [298, ...new Array(15).fill(299)];
 
-/** Two steps of one 8 x 8 latent under the mean; a test changes what it is about. */
+/** One image. */
 function request(experts: readonly Expert[], changes: Partial<SampleRequest> = {}): SampleRequest {
-  return {
-    experts,
-    aggregator: new UniformAggregator(),
-    plan: aggregationPlan(experts[0]!.description.blocks),
-    scheduler: new DdimScheduler(2, DEFAULT_SCHEDULER_CONFIG),
-    guidanceScale: 5,
-    initialLatents: randomTensor([1, 4, 8, 8], 1),
-    promptIds: [PROMPT],
-    negativePromptIds: [NEGATIVE],
-    ...changes,
-  };
-}
-
-/** The last step's latents. */
-async function run(sampleRequest: SampleRequest): Promise<F32Tensor> {
-  let latents: F32Tensor | undefined;
-  for await (const step of sample(sampleRequest)) latents = step.latents;
-  return latents!;
+  return smallRequest(experts, { promptIds: [PROMPT], negativePromptIds: [NEGATIVE] }, changes);
 }
 
 Deno.test("a whole run, 4 DDIM steps with guidance 7.5: latents of each step and the image agree with the reference", async () => {

@@ -1,19 +1,15 @@
 import assert from "node:assert/strict";
-import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
-import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import type { SegmentReport } from "../../../coordinator/sampling/ensemble_forward.ts";
-import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import type { SampleRequest } from "../../../coordinator/sampling/sample.ts";
 import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { concatRows, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
-import { randomTensor } from "../../support/expert_inputs.ts";
 import { assertClose } from "../../support/goldens.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 import { openGoldenEnsemble } from "./golden_ensemble.ts";
+import { run, smallRequest } from "./small_run.ts";
 
 const IMAGES = 2;
 const goldenIds = (
@@ -21,29 +17,14 @@ const goldenIds = (
 ) => [298, ...words, ...new Array(15 - words.length).fill(299)];
 const affineIds = (...words: number[]) => [98, ...words, ...new Array(6 - words.length).fill(99)];
 
-/** Two steps of two images with guidance: four rows, no two of them alike. */
+/** Two images with guidance: four rows, no two of them alike. */
 function request(
   experts: readonly Expert[],
   ids: (...words: number[]) => number[],
   changes: Partial<SampleRequest> = {},
 ): SampleRequest {
-  return {
-    experts,
-    aggregator: new UniformAggregator(),
-    plan: aggregationPlan(experts[0]!.description.blocks),
-    scheduler: new DdimScheduler(2, DEFAULT_SCHEDULER_CONFIG),
-    guidanceScale: 5,
-    initialLatents: randomTensor([IMAGES, 4, 8, 8], 1),
-    promptIds: [ids(5, 17, 3), ids(9)],
-    negativePromptIds: [ids(), ids(7, 7)],
-    ...changes,
-  };
-}
-
-async function run(sampleRequest: SampleRequest): Promise<F32Tensor> {
-  let latents: F32Tensor | undefined;
-  for await (const step of sample(sampleRequest)) latents = step.latents;
-  return latents!;
+  const prompts = { promptIds: [ids(5, 17, 3), ids(9)], negativePromptIds: [ids(), ids(7, 7)] };
+  return smallRequest(experts, prompts, changes);
 }
 
 Deno.test("waves change the time and not the image: 1, 2 and 4 waves, in this process and through workers", async () => {

@@ -2,43 +2,22 @@ import assert from "node:assert/strict";
 import { Patience } from "../../../coordinator/cluster/admission_retry.ts";
 import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
-import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
-import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
-import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import type { SampleRequest } from "../../../coordinator/sampling/sample.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
-import { randomTensor } from "../../support/expert_inputs.ts";
 import { Hold } from "../../support/hold.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
+import { run, smallRequest } from "./small_run.ts";
 
 const IDS = [98, 5, 17, 99, 99, 99, 99];
 /** Far longer than the runs of a test take on any machine. */
 const LONG_MS = 60_000;
 
 function request(experts: readonly Expert[], changes: Partial<SampleRequest> = {}): SampleRequest {
-  return {
-    experts,
-    aggregator: new UniformAggregator(),
-    plan: aggregationPlan(experts[0]!.description.blocks),
-    scheduler: new DdimScheduler(2, DEFAULT_SCHEDULER_CONFIG),
-    guidanceScale: 5,
-    initialLatents: randomTensor([1, 4, 8, 8], 1),
-    promptIds: [IDS],
-    negativePromptIds: [IDS],
-    waves: 2,
-    ...changes,
-  };
-}
-
-async function run(sampleRequest: SampleRequest): Promise<F32Tensor> {
-  let latents: F32Tensor | undefined;
-  for await (const step of sample(sampleRequest)) latents = step.latents;
-  return latents!;
+  const prompts = { promptIds: [IDS], negativePromptIds: [IDS] };
+  return smallRequest(experts, prompts, { waves: 2, ...changes });
 }
 
 Deno.test("runs that need all sessions of two workers, in opposite orders, do not wait for each other for ever", async () => {
