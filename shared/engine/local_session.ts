@@ -21,6 +21,7 @@ import type {
   SessionGradients,
   StatelessForward,
 } from "./expert.ts";
+import { OneRange } from "./one_range.ts";
 import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
 import { embedSteps } from "./step_tembs.ts";
 import { WayBack } from "./way_back.ts";
@@ -37,7 +38,7 @@ export class LocalSession implements ExpertSession {
   /** Index of the block that may come next; 0 means that a new step starts. */
   #position = 0;
   #stepIndex = -1;
-  #running = false;
+  readonly #ranges = new OneRange();
   #closed = false;
 
   private constructor(
@@ -78,13 +79,13 @@ export class LocalSession implements ExpertSession {
   }
 
   forward(range: ForwardRange, signal?: AbortSignal): Promise<ForwardResult> {
-    return this.#alone(range, () => this.#forward(range, signal));
+    return this.#ranges.alone(range, () => this.#forward(range, signal));
   }
 
   restore(range: ForwardRange): Promise<void> {
     // Async, so that a refusal is a rejection.
     // deno-lint-ignore require-await
-    return this.#alone(range, async () => this.#restore(range));
+    return this.#ranges.alone(range, async () => this.#restore(range));
   }
 
   gradientBuffer(range: Omit<SessionBackward, "gradOutput">): F32Tensor {
@@ -92,27 +93,7 @@ export class LocalSession implements ExpertSession {
   }
 
   backward(range: SessionBackward, signal?: AbortSignal): Promise<SessionGradients> {
-    return this.#alone(range, () => this.#openedWayBack().run(range, signal));
-  }
-
-  /** Two ranges at once would take each other's skips. */
-  async #alone<T>(
-    { first, last }: Pick<ForwardRange, "first" | "last">,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    if (this.#running) {
-      throw new TuttiError(
-        "FAILED_PRECONDITION",
-        `A session takes one range at a time: ${first}..${last} came before the last one ended`,
-        { details: { block: first } },
-      );
-    }
-    this.#running = true;
-    try {
-      return await work();
-    } finally {
-      this.#running = false;
-    }
+    return this.#ranges.alone(range, () => this.#openedWayBack().run(range, signal));
   }
 
   #restore(range: ForwardRange): void {

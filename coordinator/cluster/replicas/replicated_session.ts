@@ -13,6 +13,7 @@ import type {
   SessionConfig,
   SessionGradients,
 } from "../../../shared/engine/expert.ts";
+import { OneRange } from "../../../shared/engine/one_range.ts";
 import { arenaLayout } from "../../../shared/engine/session_arena.ts";
 import { throwIfAborted, TuttiError } from "../../../shared/errors.ts";
 import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS } from "../deadlines.ts";
@@ -60,7 +61,7 @@ export class ReplicatedSession implements ExpertSession {
   /** Of a session that asks a second replica when the first takes longer than usual. */
   readonly #spare: SpareSession | undefined;
   #lease: Lease | undefined;
-  #isRunning = false;
+  readonly #ranges = new OneRange();
   #isClosed = false;
 
   private constructor(pool: ReplicaPool, config: SessionConfig, onClose?: () => void) {
@@ -130,23 +131,9 @@ export class ReplicatedSession implements ExpertSession {
     lease[Symbol.dispose]();
   }
 
-  /** Two ranges at once would take each other's replica. */
-  async #alone<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
-    const { first, last } = work.range;
+  #alone<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
     if (this.#isClosed) throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
-    if (this.#isRunning) {
-      throw new TuttiError(
-        "FAILED_PRECONDITION",
-        `A session takes one range at a time: ${first}..${last} came before the last one ended`,
-        { details: { block: first } },
-      );
-    }
-    this.#isRunning = true;
-    try {
-      return await this.#carryOut(work, signal);
-    } finally {
-      this.#isRunning = false;
-    }
+    return this.#ranges.alone(work.range, () => this.#carryOut(work, signal));
   }
 
   /** On the replica there is, or on the next ones. */

@@ -6,17 +6,16 @@
  */
 
 import assert from "node:assert/strict";
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, credentials, status } from "@grpc/grpc-js";
 import { workerService } from "../../../shared/wire/load_proto.ts";
 import { codeFromNumber } from "../../../shared/wire/status.ts";
 import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
+import { sendBytes } from "../../support/send_bytes.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 import type { FuzzTarget, Outcome } from "../fuzz.ts";
 import { mutateFields } from "../protobuf_fields.ts";
 import { messageSeeds } from "./message_seeds.ts";
-
-const SAME_BYTES = (bytes: Buffer) => bytes;
 
 export async function grpcCalls(): Promise<FuzzTarget> {
   const expert = new DifferentiableAffineExpert();
@@ -34,24 +33,10 @@ export async function grpcCalls(): Promise<FuzzTarget> {
   /** Opens the session in which damaged commands come. */
   const opening = seeds[1]!.bytes;
 
-  const send = (method: string, bytes: Uint8Array, seed: number): Promise<Outcome> => {
-    const { path, requestStream } = service[method]!;
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const done = (error: ServiceError | null) =>
-      resolve(error ? codeFromNumber(error.code) : "taken");
-    if (!requestStream) {
-      client.makeUnaryRequest(path, SAME_BYTES, SAME_BYTES, Buffer.from(bytes), done);
-      return promise;
-    }
-    const stream = client.makeBidiStreamRequest(path, SAME_BYTES, SAME_BYTES);
-    stream.on("data", () => {});
-    stream.on("end", () => done(null));
-    stream.on("error", done);
-    const isOpening = seed < 2;
-    if (!isOpening) stream.write(Buffer.from(opening));
-    stream.write(Buffer.from(bytes));
-    stream.end();
-    return promise;
+  const send = async (method: string, bytes: Uint8Array, seed: number): Promise<Outcome> => {
+    const isCommand = method === "Session" && seed >= 2;
+    const code = await sendBytes(client, method, isCommand ? [opening, bytes] : [bytes]);
+    return code === status.OK ? "taken" : codeFromNumber(code);
   };
 
   const config = await sessionConfig(expert);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, credentials, status } from "@grpc/grpc-js";
 import { backwardBlockToMessage } from "../../../shared/wire/convert_backward.ts";
 import { forwardBlockToMessage } from "../../../shared/wire/convert.ts";
 import { openToMessage } from "../../../shared/wire/convert_session.ts";
@@ -7,27 +7,8 @@ import { workerService } from "../../../shared/wire/load_proto.ts";
 import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { NO_PLANES } from "../../support/raw_session.ts";
+import { sendBytes } from "../../support/send_bytes.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
-
-const SAME_BYTES = (bytes: Buffer) => bytes;
-
-/** Sends bytes as the only message of a call; its status. */
-function send(client: Client, method: string, bytes: Uint8Array): Promise<number> {
-  const { path, requestStream } = workerService()[method]!;
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const done = (error: ServiceError | null) => resolve(error?.code ?? status.OK);
-  if (!requestStream) {
-    client.makeUnaryRequest(path, SAME_BYTES, SAME_BYTES, Buffer.from(bytes), done);
-    return promise;
-  }
-  const stream = client.makeBidiStreamRequest(path, SAME_BYTES, SAME_BYTES);
-  stream.on("data", () => {});
-  stream.on("end", () => done(null));
-  stream.on("error", done);
-  stream.write(Buffer.from(bytes));
-  stream.end();
-  return promise;
-}
 
 /** Changes up to four bytes, or cuts the end off; the same at every run. */
 function mutate(bytes: Uint8Array, seed: number): Uint8Array {
@@ -75,12 +56,12 @@ Deno.test("worker: 3 x 300 damaged messages end in a status, and the next good o
     for (const [method, bytes] of good) {
       const seen = new Set<number>();
       for (let seed = 1; seed <= 300; seed++) {
-        seen.add(await send(client, method, mutate(bytes, seed)));
+        seen.add(await sendBytes(client, method, [mutate(bytes, seed)]));
       }
       // UNKNOWN and UNAVAILABLE would mean an untyped error, or a connection that broke.
       assert.ok(!seen.has(status.UNKNOWN) && !seen.has(status.UNAVAILABLE), [...seen].join());
       assert.ok(seen.has(status.INVALID_ARGUMENT) && seen.has(status.INTERNAL));
-      assert.equal(await send(client, method, bytes), status.OK);
+      assert.equal(await sendBytes(client, method, [bytes]), status.OK);
     }
   } finally {
     client.close();
