@@ -90,6 +90,17 @@ export function deadlinePassed(worker: string, context: CallContext): WorkerErro
   );
 }
 
+/** The error of a call that was under way, or was to be, on a connection that was given up for another reason. */
+export function lostMeanwhile(
+  error: TuttiError,
+  worker: string,
+  context: CallContext,
+): WorkerError {
+  const text = `Worker ${worker} was lost while ${context.doing}: ${error.message}`;
+  const details = { ...error.details, ...contextDetails(worker, context) };
+  return new WorkerError("UNAVAILABLE", text, { cause: error, details });
+}
+
 export function cancelled(cause?: unknown): TuttiError {
   return new TuttiError("CANCELLED", "The operation was cancelled", { cause });
 }

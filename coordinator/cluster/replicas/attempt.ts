@@ -6,6 +6,7 @@
  */
 
 import { TuttiError, WorkerError } from "../../../shared/errors.ts";
+import { type CallContext, lostMeanwhile } from "../call_errors.ts";
 import { Loss } from "./loss.ts";
 import type { ReplicaPool } from "./replica_pool.ts";
 import type { ReplicaUse } from "./replica_use.ts";
@@ -19,6 +20,8 @@ export interface Attempt<T> {
   readonly longestMs?: number;
   /** What the deadline is multiplied by. @default 1 */
   readonly patience?: number;
+  /** For the error of a worker that is lost meanwhile. */
+  readonly context?: CallContext;
   readonly signal: AbortSignal | undefined;
   readonly run: (signal: AbortSignal) => Promise<T>;
 }
@@ -33,7 +36,7 @@ export type Outcome<T> =
 
 /** @throws {TuttiError} what another replica would not change, and CANCELLED */
 export async function attempt<T>(
-  { pool, use, work, longestMs = Infinity, patience = 1, signal, run }: Attempt<T>,
+  { pool, use, work, longestMs = Infinity, patience = 1, context, signal, run }: Attempt<T>,
 ): Promise<Outcome<T>> {
   const { replica, link } = use;
   const start = performance.now();
@@ -52,7 +55,7 @@ export async function attempt<T>(
     const detectMs = performance.now() - start;
     if (signal?.aborted) throw error;
     const loss = link.lost.aborted
-      ? lossOfLink(link.lost.reason)
+      ? lossOfLink(link.lost.reason, replica.address, context)
       : over.signal.aborted
       ? new Loss("deadline", tooSlow(replica.address, deadlineMs, work))
       : Loss.of(error);
@@ -75,9 +78,11 @@ function usualDeadline(
   return deadlineMs * (pool.hasSpare(replica) ? 1 : lastPatience);
 }
 
-function lossOfLink(reason: unknown): Loss {
-  const error = TuttiError.from(reason);
-  return Loss.of(error) ?? new Loss("connection", error);
+/** Whoever gave the worker up did not know of this work. */
+function lossOfLink(cause: unknown, worker: string, context: CallContext | undefined): Loss {
+  const error = TuttiError.from(cause);
+  const reason = Loss.of(error)?.reason ?? "connection";
+  return new Loss(reason, context ? lostMeanwhile(error, worker, context) : error);
 }
 
 function tooSlow(worker: string, deadlineMs: number, work = "work"): WorkerError {

@@ -16,6 +16,7 @@ import type {
 import { OneRange } from "../../../shared/engine/one_range.ts";
 import { arenaLayout } from "../../../shared/engine/session_arena.ts";
 import { throwIfAborted, TuttiError } from "../../../shared/errors.ts";
+import { backwardContext, forwardContext } from "../call_errors.ts";
 import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS } from "../deadlines.ts";
 import { attempt, type Outcome } from "./attempt.ts";
 import { hedgedAttempt } from "./hedged_attempt.ts";
@@ -168,9 +169,11 @@ export class ReplicatedSession implements ExpertSession {
     const { kind, longestMs, range: { first, last, stepIndex } } = work;
     const { batch, height, width } = this.#config;
     const name = `${kind} ${first}..${last} ${batch}x${height}x${width}`;
+    const contextOf = kind === "forward" ? forwardContext : backwardContext;
+    const context = contextOf(first, last, stepIndex);
     const on = (lease: Lease, signal: AbortSignal | undefined) =>
       attempt({
-        ...{ pool, use: lease, work: name, longestMs, patience: search.patience, signal },
+        ...{ pool, use: lease, work: name, longestMs, patience: search.patience, context, signal },
         run: (signal) => work.run(lease.session, signal),
       });
     const spares = kind === "forward" ? this.#spare : undefined;
