@@ -2,6 +2,7 @@
 
 import type { NotReady, Watched } from "../shared/http/watch_server.ts";
 import type { WorkerState } from "../shared/wire/convert_status.ts";
+import type { WorkerMetrics } from "./metrics/worker_metrics.ts";
 import type { WorkerHost } from "./worker_host.ts";
 
 const REASONS: Readonly<Record<Exclude<WorkerState, "serving">, string>> = {
@@ -10,11 +11,11 @@ const REASONS: Readonly<Record<Exclude<WorkerState, "serving">, string>> = {
   stopping: "The worker is stopping: running commands finish, new ones are refused",
 };
 
-export function watchWorker(host: WorkerHost): Watched {
+export function watchWorker(host: WorkerHost, metrics: WorkerMetrics): Watched {
   return {
     notReady: () => reasonOf(host.state),
     status: () => ({ ...host.status(), sessionList: host.sessions.list() }),
-    metrics: () => host.metrics.text(),
+    metrics: () => metrics.text(),
   };
 }
 

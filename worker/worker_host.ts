@@ -15,6 +15,7 @@ import { SessionAdmission } from "./admission/session_admission.ts";
 import { SessionRegistry } from "./admission/session_registry.ts";
 import { JobFences } from "./job_fences.ts";
 import { LoadMeter } from "./load_meter.ts";
+import type { BlockTimes } from "./metrics/block_times.ts";
 import { WorkerMetrics } from "./metrics/worker_metrics.ts";
 import type { PlaneHost } from "./plane/plane_host.ts";
 import { WorkerLog } from "./worker_log.ts";
@@ -24,6 +25,8 @@ export interface WorkerHostOptions {
   readonly lanes: number;
   readonly configJson: string;
   readonly planes: PlaneHost;
+  /** Whether it counts and measures for pages, which costs up to 0.1 ms a block. */
+  readonly hasPages: boolean;
 }
 
 export class WorkerHost {
@@ -34,26 +37,32 @@ export class WorkerHost {
   readonly load: LoadMeter;
   readonly planes: PlaneHost;
   readonly log = new WorkerLog();
-  readonly metrics = new WorkerMetrics({
-    status: () => this.status(),
-    description: () => this.#expert?.description,
-  });
+  /** Undefined where no page shows them. */
+  readonly metrics: WorkerMetrics | undefined;
   readonly #configJson: string;
   readonly #startedAt = performance.now();
   readonly #drain = new AbortController();
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #expert: Expert | undefined;
+  #blocksRun = 0;
+  #computeSeconds = 0;
   /** When draining ends at the latest, ms as of `performance.now()`. */
   #drainEnd = Infinity;
 
-  constructor({ limits, lanes, configJson, planes }: WorkerHostOptions) {
+  constructor({ limits, lanes, configJson, planes, hasPages }: WorkerHostOptions) {
     this.limits = limits;
     this.planes = planes;
     this.sessions = new SessionRegistry(limits);
     this.admission = new SessionAdmission(this.sessions, limits);
     this.load = new LoadMeter(lanes, limits.maxCalls);
     this.#configJson = configJson;
+    if (hasPages) {
+      this.metrics = new WorkerMetrics({
+        status: () => this.status(),
+        description: () => this.#expert?.description,
+      });
+    }
   }
 
   /** Fires when the worker begins to stop. */
@@ -83,6 +92,13 @@ export class WorkerHost {
 
   serve(expert: Expert): void {
     this.#expert = expert;
+  }
+
+  /** @param blocks how many the range has that a session ran */
+  countRange(times: BlockTimes, blocks: number): void {
+    this.#blocksRun += blocks;
+    this.#computeSeconds += times.computeMs / 1000;
+    this.metrics?.range(times);
   }
 
   /** From now on no session is opened. */
@@ -150,7 +166,8 @@ export class WorkerHost {
       arenaBytesUsed: this.sessions.usedBytes,
       arenaBytesLeft: this.sessions.leftBytes,
       residentBytes: Deno.memoryUsage().rss,
-      ...this.metrics.totals,
+      blocksRun: this.#blocksRun,
+      computeSeconds: this.#computeSeconds,
     };
   }
 

@@ -5,11 +5,18 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { resolve } from "node:path";
 import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
 import { batches, findTestFiles } from "./test_batches.ts";
-import { conclude, formatCounts, parseSummary, type TestCounts } from "./test_summary.ts";
+import {
+  conclude,
+  failuresIn,
+  formatCounts,
+  parseSummary,
+  type TestCounts,
+} from "./test_summary.ts";
 
 const ROOT = resolve(import.meta.dirname!, "../..");
 /** More than these share memory and disk, and gain little. */
@@ -84,7 +91,7 @@ async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion
   const all = batches(await findTestFiles(ROOT));
   const waiting = [...all];
   const conclusions: Conclusion[] = [];
-  const failed: string[] = [];
+  const failed: { readonly files: readonly string[]; readonly output: string }[] = [];
   const runNext = async () => {
     for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
       const chunks: Uint8Array[] = [];
@@ -92,15 +99,21 @@ async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion
       // Types are what `deno task check` is for: checking them for every batch would cost minutes.
       const conclusion = await runDenoTest(["--no-check", ...batch], env, (c) => chunks.push(c));
       conclusions.push(conclusion);
-      if (conclusion.exitCode !== 0) failed.push(...batch);
       const seconds = Math.round((performance.now() - start) / 1000);
-      chunks.forEach(write);
+      const output = Buffer.concat(chunks);
+      write(output);
+      if (conclusion.exitCode !== 0) {
+        failed.push({ files: batch, output: output.toString() });
+      }
       say(`Tests: ${conclusions.length} of ${all.length} batches done, this one in ${seconds} s`);
     }
   };
   const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency);
   await Promise.all(Array.from({ length: atOnce }, runNext));
-  if (failed.length > 0) say(`Something failed in:\n  deno task test ${failed.join(" ")}`);
+  // Once more at the end, where people look.
+  for (const { files, output } of failed) {
+    say(`\nFailed in: deno task test ${files.join(" ")}\n${failuresIn(output)}\n`);
+  }
   const total = (key: keyof TestCounts) =>
     conclusions.reduce((sum, { counts }) => sum + counts[key], 0);
   return {

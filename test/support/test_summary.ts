@@ -36,6 +36,16 @@ export function parseSummary(line: string): TestCounts | undefined {
   return { passed, failed, skipped: counts.get("ignored") ?? 0 };
 }
 
+/** Lines that tell enough of a run that broke down before it could say what failed. */
+const LAST_LINES = 40;
+
+/** What `deno test` printed of its failures: from the errors on, or its last lines if it never came to them. */
+export function failuresIn(output: string): string {
+  const lines = output.trimEnd().split("\n");
+  const errors = lines.findLastIndex((line) => line.replaceAll(COLOUR, "").trim() === "ERRORS");
+  return lines.slice(errors < 0 ? -LAST_LINES : errors).join("\n");
+}
+
 /** The line by which every run of the tests ends. */
 export function formatCounts({ passed, failed, skipped }: TestCounts): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { conclude, formatCounts, parseSummary } from "./test_summary.ts";
+import { conclude, failuresIn, formatCounts, parseSummary } from "./test_summary.ts";
 
 Deno.test("parseSummary() reads the summaries of deno test", () => {
   const cases: readonly (readonly [string, number, number, number])[] = [
@@ -56,6 +56,14 @@ Deno.test("conclude() reports a run that broke down as a failure", () => {
       remark: `deno test printed no summary and ended with exit code ${exitCode}`,
     });
   }
+});
+
+Deno.test("failuresIn() finds the errors, or else takes the last lines", () => {
+  const errors =
+    "\x1b[0m\x1b[1m\x1b[37m\x1b[41m ERRORS \x1b[0m\n\nd => ./d_test.ts:1:6\nerror: Error: no";
+  assert.equal(failuresIn(`a ... ok\nthe word ERRORS\n${errors}\n\n`), errors);
+  const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
+  assert.deepEqual(failuresIn(lines.join("\n")).split("\n"), lines.slice(-40));
 });
 
 Deno.test("formatCounts() writes the line that ends every run", () => {

@@ -30,8 +30,6 @@ export class WorkerMetrics {
   readonly registry = new Registry();
   readonly #source: MetricsSource;
   readonly #process = new ProcessMetrics(this.registry);
-  #blocksRun = 0;
-  #computeSeconds = 0;
 
   readonly #calls = this.#counter(
     "tutti_worker_calls_total",
@@ -105,11 +103,6 @@ export class WorkerMetrics {
     this.#source = source;
   }
 
-  /** Blocks that sessions have run, and the time in their graphs. */
-  get totals(): { readonly blocksRun: number; readonly computeSeconds: number } {
-    return { blocksRun: this.#blocksRun, computeSeconds: this.#computeSeconds };
-  }
-
   /** A single call has ended; with `error` if it failed. */
   call(method: string, durationMs: number, error?: unknown): void {
     this.#calls.inc({ method, ...ending(error) });
@@ -121,10 +114,8 @@ export class WorkerMetrics {
     this.#commands.inc({ command, ...ending(error) });
   }
 
-  /** @param blocks how many the range has */
-  range(times: BlockTimes, blocks: number): void {
-    this.#blocksRun += blocks;
-    this.#computeSeconds += times.computeMs / 1000;
+  /** A session has run a range. */
+  range(times: BlockTimes): void {
     const block = blockLabel(times);
     for (const { seconds, ...labels } of phaseTimes(times)) {
       this.#blockSeconds.observe({ block, ...labels }, seconds);

@@ -121,6 +121,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     limits,
     lanes: options.lanes ?? 1,
     configJson: options.configJson ?? "",
+    hasPages: httpAddress !== undefined,
     planes: await PlaneHost.open({
       planes: options.planes ?? PLANE_KINDS,
       hostname: address.host,
@@ -182,9 +183,10 @@ async function openPages(
     readonly protection: PageProtection;
   },
 ): Promise<WatchServer | undefined> {
-  if (!address) return undefined;
+  const { metrics } = host;
+  if (!address || !metrics) return undefined;
   try {
-    return startWatchServer(address, watchWorker(host), protection);
+    return startWatchServer(address, watchWorker(host, metrics), protection);
   } catch (error) {
     server.forceShutdown();
     await host.planes.close();

@@ -162,7 +162,7 @@ class SessionStream {
     const traffic = new PlaneTraffic(this.#stream, {
       dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
       idleLimitSeconds: limits.idleLimitSeconds,
-      onLost: (plane) => this.#host.metrics.planeFallback(plane, "lost"),
+      onLost: (plane) => this.#host.metrics?.planeFallback(plane, "lost"),
     });
     // From now on the session's end gives them back.
     held.move();
@@ -229,7 +229,7 @@ class SessionStream {
   async #usePlane({ planes, traffic, ticket }: OpenSession, use: PlaneUse): Promise<void> {
     const best = planes.offers[0]?.plane;
     traffic.use(await planes.take(use, this.#stream));
-    if (best && best !== use.plane) this.#host.metrics.planeFallback(best, "not_taken");
+    if (best && best !== use.plane) this.#host.metrics?.planeFallback(best, "not_taken");
     ticket.plane = use.plane;
     await this.#stream.send(planeInUseToMessage(use.plane));
   }
@@ -249,7 +249,7 @@ class SessionStream {
       const { queueMs, computeMs } = result;
       const times = { first, last, queueMs, computeMs, arrival: passage, departure };
       const blocks = this.#blockCount(range);
-      this.#host.metrics.range(times, blocks);
+      this.#host.countRange(times, blocks);
       this.#blocksRun += blocks;
     });
   }
@@ -327,10 +327,10 @@ class SessionStream {
     const { metrics, log } = this.#host;
     try {
       const result = await work();
-      metrics.command(command);
+      metrics?.command(command);
       return result;
     } catch (error) {
-      metrics.command(command, error);
+      metrics?.command(command, error);
       const { id: session, job } = this.#open?.ticket ?? {};
       log.failed(command, error, { session, job, peer: this.#peer });
       throw error;

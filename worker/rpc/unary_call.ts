@@ -31,11 +31,11 @@ export function unaryHandler(
       try {
         const response = await answer(call.request, abort.signal);
         const ms = performance.now() - began;
-        metrics.call(method, ms);
+        metrics?.call(method, ms);
         log.called(method, ms, { peer: call.getPeer() });
         callback(null, response);
       } catch (error) {
-        metrics.call(method, performance.now() - began, error);
+        metrics?.call(method, performance.now() - began, error);
         log.failed(method, error, { peer: call.getPeer() });
         callback(errorToStatus(error));
       }
