@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import { resolve } from "node:path";
 import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
+import { type BatchRun, type Conclusion, hasFailed, repeatFailed } from "./repeat_failed.ts";
 import { batches, findTestFiles } from "./test_batches.ts";
 import {
   conclude,
@@ -21,11 +22,6 @@ import {
 const ROOT = resolve(import.meta.dirname!, "../..");
 /** More than these share memory and disk, and gain little. */
 const MAX_AT_ONCE = 4;
-
-interface Conclusion {
-  readonly counts: TestCounts;
-  readonly exitCode: number;
-}
 
 /**
  * Gets what tests need beyond the npm packages of deno.json, such as a server program or a software
@@ -86,39 +82,42 @@ async function runDenoTest(
   return { counts, exitCode };
 }
 
-/** Each batch's output as one piece, when it has ended. */
+/** Its output as one piece, when it has ended. */
+async function runBatch(
+  files: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<BatchRun> {
+  const chunks: Uint8Array[] = [];
+  // Types are what `deno task check` is for: checking them for every batch would cost minutes.
+  const conclusion = await runDenoTest(["--no-check", ...files], env, (c) => chunks.push(c));
+  const output = Buffer.concat(chunks);
+  write(output);
+  return { ...conclusion, files, output: output.toString() };
+}
+
 async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion> {
   const all = batches(await findTestFiles(ROOT));
   const waiting = [...all];
-  const conclusions: Conclusion[] = [];
-  const failed: { readonly files: readonly string[]; readonly output: string }[] = [];
+  const runs: BatchRun[] = [];
   const runNext = async () => {
     for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
-      const chunks: Uint8Array[] = [];
       const start = performance.now();
-      // Types are what `deno task check` is for: checking them for every batch would cost minutes.
-      const conclusion = await runDenoTest(["--no-check", ...batch], env, (c) => chunks.push(c));
-      conclusions.push(conclusion);
+      runs.push(await runBatch(batch, env));
       const seconds = Math.round((performance.now() - start) / 1000);
-      const output = Buffer.concat(chunks);
-      write(output);
-      if (conclusion.exitCode !== 0) {
-        failed.push({ files: batch, output: output.toString() });
-      }
-      say(`Tests: ${conclusions.length} of ${all.length} batches done, this one in ${seconds} s`);
+      say(`Tests: ${runs.length} of ${all.length} batches done, this one in ${seconds} s`);
     }
   };
   const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency);
   await Promise.all(Array.from({ length: atOnce }, runNext));
+  const final = await repeatFailed(runs, (files) => runBatch(files, env), say);
   // Once more at the end, where people look.
-  for (const { files, output } of failed) {
+  for (const { files, output } of final.filter(hasFailed)) {
     say(`\nFailed in: deno task test ${files.join(" ")}\n${failuresIn(output)}\n`);
   }
-  const total = (key: keyof TestCounts) =>
-    conclusions.reduce((sum, { counts }) => sum + counts[key], 0);
+  const total = (key: keyof TestCounts) => final.reduce((sum, { counts }) => sum + counts[key], 0);
   return {
     counts: { passed: total("passed"), failed: total("failed"), skipped: total("skipped") },
-    exitCode: conclusions.find(({ exitCode }) => exitCode !== 0)?.exitCode ?? 0,
+    exitCode: final.find(hasFailed)?.exitCode ?? 0,
   };
 }
 
