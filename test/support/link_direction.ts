@@ -13,6 +13,8 @@ export interface Link {
   readonly delayMs?: number;
   /** Without it as fast as the sockets. */
   readonly bytesPerSecond?: number;
+  /** Share of packets that are lost on the way and sent again, with everything behind them waiting. @default 0 */
+  readonly loss?: number;
   /**
    * Most bytes under way; a link that is full takes no more.
    *
@@ -62,6 +64,10 @@ const QUEUE_MS = 50;
 const MAX_SPARE_BUFFERS = 8;
 /** The end of a wait for which a timer is too coarse. */
 const SHORT_MS = 3;
+/** What a packet of Ethernet carries. */
+const PACKET_BYTES = 1448;
+/** Linux sends what was not acknowledged again after this at the earliest. */
+const RETRANSMIT_MS = 200;
 const NOTHING = new Uint8Array();
 
 export class LinkDirection {
@@ -69,6 +75,7 @@ export class LinkDirection {
   readonly #to: Deno.TcpConn;
   readonly #delayMs: number;
   readonly #bytesPerSecond: number;
+  readonly #loss: number;
   readonly #maxBytes: number;
   readonly #readBytes: number;
   readonly #cut: () => void;
@@ -88,13 +95,14 @@ export class LinkDirection {
   #wakeWriter = () => {};
 
   constructor({ from, to, link, cut, shortSleep }: LinkDirectionOptions) {
-    const { delayMs = 0, bytesPerSecond = Infinity, maxBytesUnderWay } = link;
+    const { delayMs = 0, bytesPerSecond = Infinity, loss = 0, maxBytesUnderWay } = link;
     this.#from = from;
     this.#to = to;
     this.#cut = cut;
     this.#shortSleep = shortSleep;
     this.#delayMs = delayMs;
     this.#bytesPerSecond = bytesPerSecond;
+    this.#loss = loss;
     const perMs = bytesPerSecond / 1000;
     this.#readBytes = Math.min(READ_BYTES, Math.max(MIN_READ_BYTES, Math.ceil(perMs * READ_MS)));
     const inDelay = Math.max(this.#readBytes, perMs * (delayMs + QUEUE_MS));
@@ -141,7 +149,7 @@ export class LinkDirection {
       if (this.#isStopped) return;
       this.#sentMs = Math.max(this.#sentMs, performance.now()) +
         (count ?? 0) / this.#bytesPerSecond * 1000;
-      const dueMs = this.#sentMs + this.#delayMs;
+      const dueMs = this.#sentMs + this.#delayMs + this.#lossDelayMs(count ?? 0);
       if (count === null || count === undefined) {
         this.#push({ bytes: NOTHING, dueMs, end: count === null ? "closed" : "lost" });
         return;
@@ -161,6 +169,13 @@ export class LinkDirection {
     this.#queue.push(chunk);
     // Otherwise it is at work, or sleeps until the first chunk is due.
     if (this.#queue.length === 1) this.#wakeWriter();
+  }
+
+  /** What losses on the way add to the delay of so many bytes, ms. */
+  #lossDelayMs(bytes: number): number {
+    if (this.#loss === 0) return 0;
+    const arrives = (1 - this.#loss) ** Math.ceil(bytes / PACKET_BYTES);
+    return Math.random() < arrives ? 0 : RETRANSMIT_MS;
   }
 
   async #write(): Promise<void> {

@@ -2,8 +2,9 @@
  * A TCP link with a delay and faults: a proxy in this process that passes on what client and server say to each other,
  * later, slower or wrong. For kernels without `netem`, and for faults that no kernel makes at a named byte.
  *
- * What it does not have is TCP's own behaviour over distance (slow start, loss, retransmission): either side talks to the
- * proxy next to it. A delay is what the bytes wait here; the way to the proxy and its own work come on top.
+ * What it does not have is TCP's own behaviour over distance (slow start, congestion): either side talks to the proxy next
+ * to it. A lost packet is what a receiver sees of one: nothing for the time of a retransmission, then all at once. A delay is
+ * what the bytes wait here; the way to the proxy and its own work come on top.
  *
  * @module
  */

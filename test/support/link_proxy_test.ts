@@ -152,6 +152,24 @@ Deno.test("a link with a rate is no faster than that", async () => {
   assert.ok(performance.now() - start >= 200, `${performance.now() - start} ms`);
 });
 
+Deno.test("what is behind a lost packet waits until it is sent again, and nothing is missing", async () => {
+  await using ends = new Ends({ toServer: { loss: 0.2 } });
+  const { client, server } = await ends.connect();
+  const delays: number[] = [];
+  for (let i = 0; i < 40; i++) {
+    const start = performance.now();
+    const bytes = someBytes(1000, i);
+    await Promise.all([
+      send(client, bytes),
+      receive(server, 1000).then((received) => assert.deepEqual(received, bytes)),
+    ]);
+    delays.push(performance.now() - start);
+  }
+  const lost = delays.filter((ms) => ms >= 200).length;
+  // 8 of 40 are expected; by chance alone fewer than 1 or more than 24 come once in 7,000 runs.
+  assert.ok(lost >= 1 && lost <= 24, `${lost} of 40`);
+});
+
 Deno.test("a receiver that does not read stops the sender, and then gets everything", async () => {
   const total = 64e6;
   await using ends = new Ends({ link: { maxBytesUnderWay: 2 ** 20 } });

@@ -33,7 +33,7 @@ export interface ImageRun {
   readonly strikes: readonly Strike[];
   /** Told of each strike, and of what has to be waited for before the fleet is whole again. */
   readonly onStrike: (
-    worker: FleetWorker,
+    worker: FleetWorker | undefined,
     at: number,
     strike: Strike,
     repair: Promise<void>,
@@ -66,6 +66,11 @@ export async function drawImage(run: ImageRun): Promise<ImageOutcome> {
     if (next.action.kind === "cancel") {
       struckAt.push(performance.now());
       return abort.abort();
+    }
+    if (next.action.kind === "nats away") {
+      const at = performance.now();
+      struckAt.push(at);
+      return onStrike(undefined, at, next, fleet.sendNatsAway(next.action.seconds));
     }
     const worker = await seen;
     const at = performance.now();
@@ -120,7 +125,7 @@ async function workerOf(fleet: WorkerFleet, expert: string): Promise<FleetWorker
  */
 function strikeWorker(
   worker: FleetWorker,
-  action: Exclude<Action, { kind: "cancel" }>,
+  action: Exclude<Action, { kind: "cancel" | "nats away" }>,
   repairs: (() => void)[],
 ): Promise<void> | undefined {
   switch (action.kind) {

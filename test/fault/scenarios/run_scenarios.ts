@@ -18,28 +18,35 @@ import { TuttiHome } from "../../support/run_tutti.ts";
 import { faultRows, withFaultTable } from "./fault_table.ts";
 import { playScenario } from "./run_scenario.ts";
 import type { Scenario } from "./scenario.ts";
-import { KILL_STORM, SCENARIOS } from "./scenarios.ts";
+import { KILL_STORM, SCENARIOS, SOAK } from "./scenarios.ts";
 import { merge, summarize, type Summary } from "./summary.ts";
 
 interface Flags {
   readonly scenario?: string;
   readonly images?: number;
+  readonly minutes?: number;
   readonly seed: number;
   readonly out?: string;
   readonly readme: boolean;
 }
 
+/** Not among those that are played without a name. */
+const LONG = [KILL_STORM, SOAK];
 const RESULTS = join(import.meta.dirname!, "../results");
 
-async function run({ scenario: wanted, images, seed, out, readme }: Flags): Promise<void> {
+async function run({ scenario: wanted, images, minutes, seed, out, readme }: Flags): Promise<void> {
   if (readme) return await writeReadme();
   const names = wanted?.split(",");
   const chosen = names
-    ? [...SCENARIOS, KILL_STORM].filter(({ name }) => names.includes(name))
+    ? [...SCENARIOS, ...LONG].filter(({ name }) => names.includes(name))
     : SCENARIOS;
   const summaries: Summary[] = [];
   for (const scenario of chosen) {
-    const load = { ...scenario.load, ...(images !== undefined && { images }) };
+    const load = {
+      ...scenario.load,
+      ...(images !== undefined && { images }),
+      ...(minutes !== undefined && { minutes }),
+    };
     const summary = await play({ ...scenario, load }, seed);
     summaries.push(summary);
     if (out === undefined) continue;
@@ -61,12 +68,18 @@ async function run({ scenario: wanted, images, seed, out, readme }: Flags): Prom
 async function play(scenario: Scenario, seed: number): Promise<Summary> {
   const home = await TuttiHome.create();
   try {
+    const { images, minutes = 0 } = scenario.load;
     using progress = new Progress({
-      ...{ label: scenario.name, total: scenario.load.images, terminal: stderrTerminal() },
+      ...{ label: scenario.name, total: minutes * 60 || images, terminal: stderrTerminal() },
       now: () => performance.now(),
     });
+    const start = performance.now();
     let drawn = 0;
-    const onImage = () => progress.update(++drawn);
+    const onImage = () => {
+      drawn++;
+      const seconds = Math.round((performance.now() - start) / 1000);
+      progress.update(minutes > 0 ? Math.min(seconds, minutes * 60) : drawn);
+    };
     return summarize(await playScenario(scenario, { home, seed, onImage }), seed);
   } finally {
     await home.killProcesses();
@@ -91,11 +104,16 @@ async function writeReadme(): Promise<void> {
 await new Command("fault")
   .option(
     "--scenario <names>",
-    `of ${
-      SCENARIOS.map(({ name }) => name).join(", ")
-    } (default: all of these), ${KILL_STORM.name}`,
+    `of ${SCENARIOS.map(({ name }) => name).join(", ")} (default: all of these), ${
+      LONG.map(({ name }) => name).join(", ")
+    }`,
   )
   .option("--images <n>", "images (default: the scenario's own)", wholeNumber("--images"))
+  .option(
+    "--minutes <n>",
+    "go on with further images for so long (default: the scenario's own)",
+    wholeNumber("--minutes"),
+  )
   .option("--seed <n>", "of the lots", wholeNumber("--seed", 0), 1)
   .option("--out <file>", "add the results to this file, a line of JSON each")
   .option("--readme", "write README's table from test/fault/results instead", false)

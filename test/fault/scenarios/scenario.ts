@@ -21,6 +21,8 @@ export interface Scenario {
 
 export interface Load {
   readonly images: number;
+  /** Further images are drawn until so many minutes are over. @default 0 */
+  readonly minutes?: number;
   readonly steps: number;
   /** Images at a time. @default 1 */
   readonly sideBySide?: number;
@@ -30,7 +32,8 @@ export interface Load {
 
 export interface ScenarioEvent {
   readonly at: Moment;
-  readonly action: Action;
+  /** Of several one by lot. */
+  readonly action: Action | readonly Action[];
 }
 
 /** A call of a block is on its way to the worker. */
@@ -54,11 +57,14 @@ export type Action =
   /** One bit of what comes next on the link. */
   | { readonly kind: "flip"; readonly direction: "toServer" | "toClient" }
   /** The user changes her mind. */
-  | { readonly kind: "cancel" };
+  | { readonly kind: "cancel" }
+  /** SIGKILL ends the NATS server, which starts again after so many seconds. */
+  | { readonly kind: "nats away"; readonly seconds: number };
 
 export type Check =
   /** Every image came out. */
   | "no image failed"
+  | "no image failed but by cancelling"
   /** Every image that came out has the bits of an undisturbed run. */
   | "equal bits"
   /** Those that did not come out say so in an error of ours that names the expert's workers. */
@@ -67,6 +73,12 @@ export type Check =
   | "cancelled"
   /** At the end no worker has a session, a byte in its arena or a call. */
   | "nothing left"
+  /** No image was over before all was repaired that happened to it. */
+  | "outlasted"
+  /** Every worker is announced at the NATS server. */
+  | "announced"
+  /** Coordinator and workers hold no more memory, descriptors and shared memory than after the first images. */
+  | "resources back"
   /** Every worker that was asked to stop did so with exit code 0. */
   | "clean exits"
   /** Every loss was noticed within so many ms after the event. */

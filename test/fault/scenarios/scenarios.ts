@@ -104,6 +104,29 @@ export const SCENARIOS: readonly Scenario[] = [
     checks: [...ALWAYS, { noticedWithinMs: NOTICED_MS }],
   },
   {
+    name: "loss",
+    what: "links lose one packet in 1,000, and one of them is cut",
+    cluster: { replicas: 2, flags: THROUGH_PROXY, link: { link: { delayMs: 1, loss: 0.001 } } },
+    load: { images: 4, steps: 3 },
+    events: [{ at: { image: "each" }, action: { kind: "cut" } }],
+    checks: [...ALWAYS, { noticedWithinMs: NOTICED_MS }],
+  },
+  {
+    name: "nats-away",
+    what:
+      "the NATS server by which workers were found is killed and away for 60 s while an image is drawn, and a worker is killed meanwhile",
+    cluster: { replicas: 2, nats: true },
+    load: { images: 1, steps: 500 },
+    events: [
+      { at: { image: "each", step: 2 }, action: { kind: "nats away", seconds: 60 } },
+      {
+        at: { image: "each", step: 40 },
+        action: { kind: "end", signal: "SIGKILL", startsAgain: true },
+      },
+    ],
+    checks: [...ALWAYS, "outlasted", "announced", { noticedWithinMs: NOTICED_MS }],
+  },
+  {
     name: "flip",
     what:
       "a bit of what comes from a worker is turned on the way, in gRPC's own framing or in a tensor",
@@ -121,6 +144,28 @@ export const SCENARIOS: readonly Scenario[] = [
     checks: ["cancelled", "nothing left"],
   },
 ];
+
+/** All of it for half an hour, by lot, with shared memory between the coordinator and some of the workers. */
+export const SOAK: Scenario = {
+  name: "soak",
+  what:
+    "two images at a time lose workers to kills, restarts, freezes, cut and stalled links and turned bits, or are cancelled, for 30 minutes; two spares per expert",
+  cluster: { replicas: 3, replicaFlags: [[], THROUGH_PROXY, ["--planes", "tcp,grpc"]], link: {} },
+  load: { images: 4, minutes: 30, steps: 6, sideBySide: 2, parkSeconds: 300 },
+  events: [{
+    at: { image: "each" },
+    action: [
+      { kind: "end", signal: "SIGKILL", startsAgain: true },
+      { kind: "end", signal: "SIGTERM", startsAgain: true },
+      { kind: "freeze" },
+      { kind: "cut" },
+      { kind: "stall" },
+      { kind: "flip", direction: "toClient" },
+      { kind: "cancel" },
+    ],
+  }],
+  checks: ["no image failed but by cancelling", "equal bits", "nothing left", "resources back"],
+};
 
 /**
  * Every image loses a worker at each of the 25 blocks, one a step: 40 images are 1,000 kills, 40 at each block. The long

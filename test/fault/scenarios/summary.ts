@@ -24,11 +24,13 @@ export interface Summary {
   /** From noticing to a session that stands where the lost one stood, ms; waiting for a worker included. */
   readonly replacedMs?: Spread;
   readonly checks: ScenarioResult["checks"];
+  /** What the processes held after the first images and at the end, where that is checked. */
+  readonly held?: ScenarioResult["held"];
   readonly seconds: number;
 }
 
 export function summarize(result: ScenarioResult, seed: number): Summary {
-  const { scenario, what, images, losses, replayMs, checks, seconds } = result;
+  const { scenario, what, images, losses, replayMs, checks, held, seconds } = result;
   const byBlock: Record<string, number> = {};
   for (const { block = "none" } of losses) byBlock[block] = (byBlock[block] ?? 0) + 1;
   const noticedMs = spreadOf(losses.map((loss) => loss.noticedMs));
@@ -38,6 +40,7 @@ export function summarize(result: ScenarioResult, seed: number): Summary {
     strikes: images.reduce((sum, image) => sum + image.strikes, 0),
     failed: images.filter(({ error }) => error && error.code !== "CANCELLED").length,
     otherBits: images.filter(({ hasEqualBits }) => hasEqualBits === false).length,
+    ...(checks.some(({ check }) => check === "resources back") && { held }),
     ...(noticedMs && { noticedMs }),
     ...(replacedMs && { replacedMs }),
   };

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { NatsServer } from "../../support/nats_server.ts";
 import type { TuttiHome, TuttiProcess } from "../../support/run_tutti.ts";
 import { LinkProxy, type LinkProxyOptions } from "../../support/link_proxy.ts";
 import { ZOO_EXPERTS, zooPath } from "../../support/zoo.ts";
@@ -14,6 +15,10 @@ export interface FleetPlan {
   readonly replicas: number;
   /** Of `tutti worker`, for all. */
   readonly flags?: readonly string[];
+  /** Further ones for the first replica of each expert, the second, and so on. */
+  readonly replicaFlags?: readonly (readonly string[])[];
+  /** Whether workers announce themselves at a NATS server, by which they are found. @default false */
+  readonly nats?: boolean;
   /** Links between coordinator and workers that can fail. @default none, clients connect to workers */
   readonly link?: Omit<LinkProxyOptions, "server" | "listen">;
 }
@@ -45,13 +50,20 @@ export class FleetWorker {
     this.#ownAddress = ownAddress;
   }
 
-  static async start(home: TuttiHome, expert: string, plan: FleetPlan): Promise<FleetWorker> {
+  static async start(
+    home: TuttiHome,
+    { expert, flags, link }: {
+      readonly expert: string;
+      readonly flags: readonly string[];
+      readonly link: FleetPlan["link"];
+    },
+  ): Promise<FleetWorker> {
     // Bits depend on the number of threads.
-    const args = ["worker", "--model", zooPath(expert), "--threads", "1", ...plan.flags ?? []];
+    const args = ["worker", "--model", zooPath(expert), "--threads", "1", ...flags];
     const { process, address } = await startProcess(home, args, "127.0.0.1:0");
     const [hostname, port] = address.split(":") as [string, string];
-    const proxy = plan.link &&
-      new LinkProxy({ ...plan.link, server: { hostname, port: Number(port) } });
+    const proxy = link &&
+      new LinkProxy({ ...link, server: { hostname, port: Number(port) } });
     return new FleetWorker({ home, expert, args, process }, address, proxy);
   }
 
@@ -91,16 +103,48 @@ export class FleetWorker {
 
 export class WorkerFleet implements AsyncDisposable {
   readonly workers: readonly FleetWorker[];
+  readonly nats: NatsServer | undefined;
+  readonly #home: TuttiHome;
 
-  private constructor(workers: readonly FleetWorker[]) {
+  private constructor(
+    home: TuttiHome,
+    workers: readonly FleetWorker[],
+    nats: NatsServer | undefined,
+  ) {
+    this.#home = home;
     this.workers = workers;
+    this.nats = nats;
   }
 
   static async start(home: TuttiHome, plan: FleetPlan): Promise<WorkerFleet> {
+    const { replicas, flags = [], replicaFlags = [], link } = plan;
+    const nats = plan.nats ? await NatsServer.start() : undefined;
+    const natsFlags = nats ? ["--nats", nats.url] : [];
     const starting = ZOO_EXPERTS.flatMap((expert) =>
-      Array.from({ length: plan.replicas }, () => FleetWorker.start(home, expert, plan))
+      Array.from({ length: replicas }, (_, i) =>
+        FleetWorker.start(home, {
+          ...{ expert, link },
+          flags: [...flags, ...replicaFlags[i] ?? [], ...natsFlags],
+        }))
     );
-    return new WorkerFleet(await Promise.all(starting));
+    return new WorkerFleet(home, await Promise.all(starting), nats);
+  }
+
+  /** Of the workers' processes. */
+  get pids(): number[] {
+    return this.workers.map(({ pid }) => pid);
+  }
+
+  /** Kills the NATS server. @returns when it is there again, with what it had stored */
+  async sendNatsAway(seconds: number): Promise<void> {
+    await this.nats!.kill();
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    await this.nats!.restart();
+  }
+
+  /** What `tutti ps` finds by the NATS server. */
+  async announced(): Promise<Record<string, unknown>[]> {
+    return await this.#home.json(["ps"], { env: { TUTTI_NATS: this.nats!.url } });
   }
 
   /** The replicas of an expert. */
@@ -110,6 +154,7 @@ export class WorkerFleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.end()));
+    await this.nats?.[Symbol.asyncDispose]();
   }
 }
 
