@@ -5,6 +5,7 @@
  */
 
 import { FormatError } from "../../../shared/errors.ts";
+import type { HeldResources, ProcessHolding } from "./held_resources.ts";
 import type { Spread, Summary } from "./summary.ts";
 
 const TITLES = ["scenario", "images", "events", "failed", "other bits", "noticed", "replaced"];
@@ -31,8 +32,24 @@ export function withFaultTable(readme: string, summaries: readonly Summary[]): s
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const alignment = TITLES.map((_, column) => column === 0 ? "---" : "---:");
   const table = [TITLES, alignment, ...faultRows(summaries)].map(line).join("\n");
-  return `${readme.slice(0, begin!.end)}\n\n${table}\n\n${readme.slice(end!.start)}`;
+  const held = summaries.flatMap((summary) => summary.held ? heldText(summary.held) : []);
+  const text = [table, ...held].join("\n\n");
+  return `${readme.slice(0, begin!.end)}\n\n${text}\n\n${readme.slice(end!.start)}`;
 }
+
+/** A paragraph: what processes hold at the end, and in brackets what they held before. */
+function heldText({ before, after }: NonNullable<Summary["held"]>): string {
+  const of = (who: keyof HeldResources) => {
+    const [then, now] = [before[who], after[who]];
+    return `${megabytes(now)} MB resident (${megabytes(then)}), ` +
+      `${now.descriptors} descriptors (${then.descriptors}), ` +
+      `${now.regions} regions of shared memory (${then.regions})`;
+  };
+  return `Held at the end of the soak, and in brackets after its first images: the coordinator ` +
+    `${of("coordinator")}; no worker more than ${of("workers")}.`;
+}
+
+const megabytes = ({ residentBytes }: ProcessHolding) => Math.round(residentBytes / 1e6);
 
 function formatSpread(spread: Spread | undefined): string {
   return spread === undefined ? "" : `${spread.p50} ms (most ${spread.most})`;
