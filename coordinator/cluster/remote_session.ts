@@ -44,6 +44,7 @@ export class RemoteSession implements ExpertSession {
   readonly #traffic: SessionTraffic;
   readonly #config: SessionConfig;
   readonly #order: BackwardOrder;
+  #id = "";
 
   private constructor(options: RemoteSessionOptions, config: SessionConfig) {
     const { address } = options.client;
@@ -58,6 +59,11 @@ export class RemoteSession implements ExpertSession {
   /** Settles when the stream has ended, for whatever reason. */
   get ended(): Promise<unknown> {
     return this.#stream.ended;
+  }
+
+  /** What the worker calls it. */
+  get id(): string {
+    return this.#id;
   }
 
   /** How feature maps travel; undefined after a failure, until the next forward. */
@@ -80,7 +86,8 @@ export class RemoteSession implements ExpertSession {
     try {
       await session.#exchange.run({ context, signal }, async (stop) => {
         await session.#exchange.send(openToMessage(config, modelHash, transport));
-        const { offers, keepInputs } = await session.#exchange.receive("opened");
+        const { sessionId, offers, keepInputs } = await session.#exchange.receive("opened");
+        session.#id = sessionId;
         if (config.keepInputs && !keepInputs) throw keepsNoInputs(options.client.address);
         await session.#traffic.takePlane(transport.planes, offers, stop);
       });

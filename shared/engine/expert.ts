@@ -208,6 +208,8 @@ export interface SessionGradients {
  * starts again at the first. Skips stay inside.
  */
 export interface ExpertSession {
+  /** Of an expert elsewhere: what its worker calls the session. */
+  readonly id?: string;
   /**
    * Memory in which the input of a range is wanted: what is written there travels without a copy. `undefined` where any
    * memory is as good.

@@ -54,6 +54,13 @@ export interface SessionSummary {
   readonly plane: PlaneKind | undefined;
 }
 
+/** What a worker does for a session whose client waits for it. */
+export interface SessionProgress {
+  readonly sessionId: string;
+  /** Since something of it came or went last, or was computed; 0 while it computes or waits for a lane. */
+  readonly quietSeconds: number;
+}
+
 const STATES: Readonly<Record<WorkerState, string>> = {
   loading: "WORKER_STATE_LOADING",
   serving: "WORKER_STATE_SERVING",
@@ -64,9 +71,23 @@ const STATES: Readonly<Record<WorkerState, string>> = {
 /** A reader's bound on a list that the worker bounds by its own `maxSessions`. */
 const MAX_LISTED = 10_000;
 
-export function statusToMessage(status: WorkerStatus): Message {
+/** @returns names of the sessions that are asked about */
+export function statusRequestFromMessage(message: unknown): string[] {
+  const fields = new Fields(message, "GetStatusRequest");
+  return fields.list("sessionIds", MAX_LISTED).map(String);
+}
+
+export function statusRequestToMessage(sessionIds: readonly string[]): Message {
+  return { sessionIds };
+}
+
+export function statusToMessage(
+  status: WorkerStatus,
+  awaited: readonly SessionProgress[] = [],
+): Message {
   return {
     ...status,
+    awaited,
     state: STATES[status.state],
     versions: versionsToMessage(status.versions),
   };
@@ -93,6 +114,17 @@ export function statusFromMessage(message: unknown): WorkerStatus {
     blocksRun: fields.whole("blocksRun", 0),
     computeSeconds: fields.number("computeSeconds"),
   };
+}
+
+/** Empty from a worker that is too old to be asked. */
+export function awaitedFromMessage(message: unknown): SessionProgress[] {
+  return new Fields(message, "GetStatusResponse").list("awaited", MAX_LISTED).map((entry) => {
+    const fields = new Fields(entry, "SessionProgress");
+    return {
+      sessionId: fields.name("sessionId"),
+      quietSeconds: fields.number("quietSeconds"),
+    };
+  });
 }
 
 export function sessionsToMessage(sessions: readonly SessionSummary[]): Message {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { SessionSummary } from "../../shared/wire/convert_status.ts";
+import type { SessionProgress, SessionSummary } from "../../shared/wire/convert_status.ts";
 import type { WorkerLimits } from "../../shared/wire/limits.ts";
 import type { SessionSize } from "../session_bytes.ts";
 import { type Shortage, shortageError } from "./refusal.ts";
@@ -134,7 +134,8 @@ export class SessionRegistry {
     if (shortage) throw shortageError(shortage);
     const { job, arenaBytes } = request;
     this.#reserve(request);
-    const id = `s${++this.#count}`;
+    // Whoever asks another worker about it, behind one address for both, shall get no answer about a stranger's.
+    const id = `s${++this.#count}-${crypto.randomUUID().slice(0, 8)}`;
     const ticket = new SessionTicket(id, request, this.#now, () => {
       if (!this.#open.delete(id)) return;
       this.#usedBytes -= arenaBytes;
@@ -170,6 +171,11 @@ export class SessionRegistry {
       await promise;
       end();
     }
+  }
+
+  /** @param ids of sessions; others than open ones are passed over */
+  progress(ids: readonly string[]): SessionProgress[] {
+    return ids.flatMap((id) => this.#open.get(id)?.progress() ?? []);
   }
 
   list(): SessionSummary[] {

@@ -1,6 +1,6 @@
 /** An admitted session: what it holds, how far it is, and when it may be expected to end. @module */
 
-import type { SessionSummary } from "../../shared/wire/convert_status.ts";
+import type { SessionProgress, SessionSummary } from "../../shared/wire/convert_status.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import type { AdmissionRequest } from "./session_registry.ts";
 
@@ -11,6 +11,8 @@ export class SessionTicket {
   readonly #openedAt: number;
   #stepIndex = 0;
   #idleSince: number | undefined;
+  #lastMoveAt: number;
+  #isComputing = false;
   /** How the session's feature maps travel. */
   plane: PlaneKind | undefined;
   /** Gives the bytes back; harmless when repeated. */
@@ -21,7 +23,7 @@ export class SessionTicket {
     this.#request = request;
     this.#now = now;
     this.#openedAt = now();
-    this.#idleSince = this.#openedAt;
+    this.#idleSince = this.#lastMoveAt = this.#openedAt;
     this.release = release;
   }
 
@@ -50,6 +52,27 @@ export class SessionTicket {
 
   commandEnded(): void {
     this.#idleSince = this.#now();
+  }
+
+  /** Something of the session came or went. */
+  moved(): void {
+    this.#lastMoveAt = this.#now();
+  }
+
+  /** Runs what the session computes, the wait for a lane included. */
+  async computing<T>(work: () => Promise<T>): Promise<T> {
+    this.#isComputing = true;
+    try {
+      return await work();
+    } finally {
+      this.#isComputing = false;
+      this.moved();
+    }
+  }
+
+  progress(): SessionProgress {
+    const quietMs = this.#isComputing ? 0 : this.#now() - this.#lastMoveAt;
+    return { sessionId: this.id, quietSeconds: quietMs / 1000 };
   }
 
   summary(): SessionSummary {

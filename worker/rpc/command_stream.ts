@@ -29,6 +29,7 @@ export class CommandStream implements PieceStream {
   readonly #gone = new AbortController();
   readonly #inbox: Inbox;
   readonly #expiry = new AbortController();
+  #moved: () => void = () => {};
   #ended = false;
 
   constructor(call: Call, options: CommandStreamOptions) {
@@ -49,6 +50,11 @@ export class CommandStream implements PieceStream {
     return this.#gone.signal;
   }
 
+  /** @param listener called whenever a message has come or gone */
+  onMove(listener: () => void): void {
+    this.#moved = listener;
+  }
+
   /** From now on no command is taken, whoever waits for one included; what is being answered still is. */
   expire(error: TuttiError): void {
     this.#expiry.abort(error);
@@ -67,6 +73,7 @@ export class CommandStream implements PieceStream {
       const { stopping } = this.#options;
       await this.#wait((done) => this.#inbox.onArrival(done), { stopping, expiry });
     }
+    this.#moved();
     return this.#inbox.take();
   }
 
@@ -88,6 +95,7 @@ export class CommandStream implements PieceStream {
   /** @throws {TuttiError} as `receive` does */
   async send(message: Message): Promise<void> {
     await this.#wait((done) => void this.#call.write(message, done));
+    this.#moved();
   }
 
   #wait(

@@ -23,7 +23,11 @@ import {
   timeEmbeddingToMessage,
 } from "../../shared/wire/convert.ts";
 import { descriptionToMessage } from "../../shared/wire/convert_description.ts";
-import { sessionsToMessage, statusToMessage } from "../../shared/wire/convert_status.ts";
+import {
+  sessionsToMessage,
+  statusRequestFromMessage,
+  statusToMessage,
+} from "../../shared/wire/convert_status.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import {
   atMost,
@@ -78,9 +82,14 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
     return backwardResultToMessage(result);
   };
 
+  const getStatus: AnswerUnary = (request) => {
+    const awaited = host.sessions.progress(statusRequestFromMessage(request));
+    return statusToMessage(host.status(), awaited);
+  };
+
   return {
     describe: unaryHandler(host, "Describe", () => descriptionToMessage(host.describe())),
-    getStatus: unaryHandler(host, "GetStatus", () => statusToMessage(host.status())),
+    getStatus: unaryHandler(host, "GetStatus", getStatus),
     listSessions: unaryHandler(host, "ListSessions", () => sessionsToMessage(host.sessions.list())),
     encodeText: unaryHandler(host, "EncodeText", encodeText),
     embedTimesteps: unaryHandler(host, "EmbedTimesteps", embedTimesteps),

@@ -157,6 +157,7 @@ class SessionStream {
       ...(memory && { memory }),
     };
     const session = await load.sessionCommand(() => expert.openSession(config, this.#stream.gone));
+    this.#stream.onMove(() => ticket.moved());
     const { wireDtypes } = open.transport;
     const lastBlock = expert.description.blocks.at(-1)!.id;
     const traffic = new PlaneTraffic(this.#stream, {
@@ -235,13 +236,14 @@ class SessionStream {
   }
 
   async #forward(open: OpenSession, command: RangeCommand): Promise<void> {
-    const { session, traffic } = open;
+    const { session, traffic, ticket } = open;
     const { range } = command;
     await this.#timed(open, range.stepIndex, async () => {
       const { tensor: hiddenStates, passage } = await this.#inputOf(open, command);
       this.#handOver(open, range.first);
-      const result: ForwardResult = await this.#host.load.sessionCommand(() =>
-        session.forward({ ...range, hiddenStates }, this.#stream.gone)
+      const result: ForwardResult = await this.#computed(
+        ticket,
+        () => session.forward({ ...range, hiddenStates }, this.#stream.gone),
       );
       pastSpans([["queue", result.queueMs], ["compute", result.computeMs]]);
       const departure = await traffic.answer(range.last, result);
@@ -288,18 +290,24 @@ class SessionStream {
   }
 
   async #backward(open: OpenSession, { range, gradOutput: head }: BackwardCommand): Promise<void> {
-    const { session, traffic } = open;
+    const { session, traffic, ticket } = open;
     await this.#timed(open, range.stepIndex, async () => {
       const { tensor: gradOutput } = await traffic.receive("grad_output", head, () => {
         if (!session.gradientBuffer) throw noInputsKept();
         return session.gradientBuffer(range);
       });
-      const gradients = await this.#host.load.sessionCommand(() =>
-        session.backward!({ ...range, gradOutput }, this.#stream.gone)
+      const gradients = await this.#computed(
+        ticket,
+        () => session.backward!({ ...range, gradOutput }, this.#stream.gone),
       );
       pastSpans([["queue", gradients.queueMs], ["compute", gradients.computeMs]]);
       await traffic.answerGradients(gradients);
     });
+  }
+
+  /** Tells status and progress that a lane is busy, or will be, with this session. */
+  #computed<T>(ticket: SessionTicket, work: () => Promise<T>): Promise<T> {
+    return ticket.computing(() => this.#host.load.sessionCommand(work));
   }
 
   /** A span of the client's trace. */

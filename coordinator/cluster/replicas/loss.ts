@@ -13,6 +13,8 @@ export const LOSS_REASONS = [
   "connection",
   /** The process answers nothing any more: frozen, half-open link. */
   "silent",
+  /** It answers, but a command to it or an answer of it was lost on the way: a bit of HTTP/2's framing was turned. */
+  "stalled",
   /** It answers, but took too long for its work. */
   "deadline",
   /** It says that it takes no work now: loading, draining, stopping. */
@@ -60,7 +62,7 @@ export class Loss {
 
   /** Whether the whole worker is gone, and not only this piece of work. */
   get isOfWorker(): boolean {
-    return ["connection", "silent", "identity"].includes(this.reason);
+    return ["connection", "silent", "stalled", "identity"].includes(this.reason);
   }
 }
 
@@ -69,7 +71,7 @@ function reasonOf(error: TuttiError): LossReason | undefined {
   if (details.planeState === "lost" || details.state === "damaged") return "plane";
   switch (code) {
     case "UNAVAILABLE":
-      if (details.state === "silent") return "silent";
+      if (details.state === "silent" || details.state === "stalled") return details.state;
       return details.state === undefined ? "connection" : "unavailable";
     case "DEADLINE_EXCEEDED":
       return "deadline";

@@ -6,11 +6,13 @@
 
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
 import { TuttiError, WorkerError } from "../../../shared/errors.ts";
+import { AwaitedSessions } from "./awaited_sessions.ts";
 import { Heartbeat, inTime } from "./heartbeat.ts";
 import { Loss } from "./loss.ts";
 import type { ConnectReplica, ReplicaConnection, ReplicaLoad } from "./replica_connection.ts";
 import type { ReplicaSettings } from "./replica_settings.ts";
 import { RoundTrips } from "./round_trips.ts";
+import { TravelTimes } from "./travel_times.ts";
 
 export interface ReplicaOptions {
   /** HOST:PORT */
@@ -29,6 +31,7 @@ const CLOCK_SLACK_SECONDS = 1;
 export class Replica {
   readonly address: string;
   readonly times = new RoundTrips();
+  readonly travelTimes: TravelTimes;
   /** What our own sessions and calls are using now. */
   ownWork = 0;
   readonly #options: ReplicaOptions;
@@ -46,6 +49,7 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.address = options.address;
     this.#options = options;
+    this.travelTimes = new TravelTimes(options.settings.linkBytesPerSecond);
   }
 
   get isBanned(): boolean {
@@ -150,7 +154,12 @@ export class Replica {
     const connection = await connect(this.address, { timeoutMs, signal: this.#closed.signal });
     try {
       check(connection.expert);
-      const link: Link = new Link(connection, () => this.#watch(link), settings.lingerMs);
+      const { heartbeatMs: intervalMs, silenceMs, lingerMs } = settings;
+      const awaited = new AwaitedSessions({
+        ...{ worker: this.address, intervalMs, silenceMs },
+        travelMs: (bytes) => this.travelTimes.longestMs(bytes),
+      });
+      const link: Link = new Link(connection, awaited, () => this.#watch(link), lingerMs);
       this.#load = undefined;
       await this.#askLoad(link);
       return link;
@@ -164,8 +173,11 @@ export class Replica {
     const { settings } = this.#options;
     return new Heartbeat({
       worker: this.address,
-      ask: (signal) => link.connection.askLoad(signal),
-      onAnswer: (load, ms) => this.#answered(load, ms),
+      ask: (signal) => link.connection.askLoad(signal, link.awaited.ids),
+      onAnswer: (load, ms) => {
+        this.#answered(load, ms);
+        link.awaited.answered(load.awaited ?? [], performance.now() - ms);
+      },
       onLost: (error) => {
         link.end(error);
         this.lost(Loss.ofConnecting(error), link);
@@ -206,6 +218,8 @@ export class Replica {
 /** A connection to a replica; watched while it is in use. */
 export class Link {
   readonly connection: ReplicaConnection;
+  /** The sessions on it whose answers are waited for. */
+  readonly awaited: AwaitedSessions;
   readonly #lost = new AbortController();
   readonly #watch: () => Disposable;
   readonly #lingerMs: number;
@@ -213,8 +227,14 @@ export class Link {
   #users = 0;
   #lingering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(connection: ReplicaConnection, watch: () => Disposable, lingerMs: number) {
+  constructor(
+    connection: ReplicaConnection,
+    awaited: AwaitedSessions,
+    watch: () => Disposable,
+    lingerMs: number,
+  ) {
     this.connection = connection;
+    this.awaited = awaited;
     this.#watch = watch;
     this.#lingerMs = lingerMs;
   }

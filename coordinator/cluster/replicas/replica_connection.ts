@@ -1,7 +1,13 @@
 /** What replicas are made of: an expert at an address, and how busy its worker is. @module */
 
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
-import { statusFromMessage, type WorkerStatus } from "../../../shared/wire/convert_status.ts";
+import {
+  awaitedFromMessage,
+  type SessionProgress,
+  statusFromMessage,
+  statusRequestToMessage,
+  type WorkerStatus,
+} from "../../../shared/wire/convert_status.ts";
 import { wrongAnswer } from "../call_errors.ts";
 import { STATUS_DEADLINE_MS } from "../deadlines.ts";
 import { connectExpert } from "../remote_expert.ts";
@@ -9,15 +15,23 @@ import type { TransportOptions } from "../tensor_transport.ts";
 import { WorkerClient } from "../worker_client.ts";
 
 /** Of a worker, what choosing among several and noticing a new process needs. */
-export type ReplicaLoad = Pick<
-  WorkerStatus,
-  "state" | "sessions" | "queueDepth" | "lanes" | "uptimeSeconds"
->;
+export interface ReplicaLoad extends
+  Pick<
+    WorkerStatus,
+    "state" | "sessions" | "queueDepth" | "lanes" | "uptimeSeconds"
+  > {
+  /** Of the sessions that were asked about; empty from a worker that tells nothing of them. */
+  readonly awaited?: readonly SessionProgress[];
+}
 
 export interface ReplicaConnection {
   readonly expert: DifferentiableExpert;
-  /** Answered by a thread that never computes. */
-  askLoad(signal?: AbortSignal): Promise<ReplicaLoad>;
+  /**
+   * Answered by a thread that never computes.
+   *
+   * @param sessionIds of sessions whose answers are waited for
+   */
+  askLoad(signal?: AbortSignal, sessionIds?: readonly string[]): Promise<ReplicaLoad>;
   close(): Promise<void>;
 }
 
@@ -41,7 +55,7 @@ export function connectWorkers(transport: TransportOptions = {}): ConnectReplica
     const client = new WorkerClient(address);
     return {
       expert,
-      askLoad: (signal) => askLoad(client, signal),
+      askLoad: (signal, sessionIds) => askLoad(client, signal, sessionIds),
       // A worker may be lost between its answer and the use of it: sessions are closed by those who opened them.
       close: async () => {
         client.close();
@@ -51,12 +65,17 @@ export function connectWorkers(transport: TransportOptions = {}): ConnectReplica
   };
 }
 
-async function askLoad(client: WorkerClient, signal?: AbortSignal): Promise<ReplicaLoad> {
+async function askLoad(
+  client: WorkerClient,
+  signal: AbortSignal | undefined,
+  sessionIds: readonly string[] = [],
+): Promise<ReplicaLoad> {
   const context = { doing: "telling its status" };
   const settings = { deadlineMs: STATUS_DEADLINE_MS, signal, context };
-  const message = await client.unary("GetStatus", {}, settings);
+  const request = statusRequestToMessage(sessionIds);
+  const message = await client.unary("GetStatus", request, settings);
   try {
-    return statusFromMessage(message);
+    return { ...statusFromMessage(message), awaited: awaitedFromMessage(message) };
   } catch (error) {
     throw wrongAnswer(error, client.address, context);
   }

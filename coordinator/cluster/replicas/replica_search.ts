@@ -39,7 +39,7 @@ export class ReplicaSearch {
     this.#options = options;
   }
 
-  /** What deadlines are multiplied by: work that ran out of time twice may simply take long. */
+  /** What deadlines are multiplied by: work that ran out of time, or got lost, twice may simply take long. */
   get patience(): number {
     return 2 ** this.#deadlines;
   }
@@ -92,7 +92,7 @@ export class ReplicaSearch {
     this.#lost.add(replica);
     const isFull = loss.reason === "full" && !this.#options.waitsForRoom;
     if (loss.reason === "broken" || isFull) this.#hopeless.add(replica);
-    if (loss.reason === "deadline") this.#deadlines++;
+    if (loss.reason === "deadline" || loss.reason === "stalled") this.#deadlines++;
     this.#firstLossAt ??= performance.now();
     this.#last = loss;
   }

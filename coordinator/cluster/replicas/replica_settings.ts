@@ -9,6 +9,8 @@ export interface ReplicaSettings {
   readonly heartbeatMs: number;
   /** Silence after which it is given up, ms: with the time to notice, below 2 s. */
   readonly silenceMs: number;
+  /** Slower than any link on which nothing was measured yet is taken to be, bytes a second. */
+  readonly linkBytesPerSecond: number;
   /** No range of blocks is given up sooner, ms. */
   readonly deadlineFloorMs: number;
   /** A range may take this many times what 99 of 100 took on the same worker. */
@@ -32,6 +34,8 @@ export interface ReplicaSettings {
 export const REPLICA_SETTINGS: ReplicaSettings = {
   heartbeatMs: 500,
   silenceMs: 1_500,
+  // 8 Mbit/s. On a slower one the first feature map may be sent again, and how long it takes is known then.
+  linkBytesPerSecond: 1_000_000,
   // Loading a graph and a busy machine are no reason to compute elsewhere.
   deadlineFloorMs: 2_000,
   deadlineFactor: 4,

@@ -14,8 +14,9 @@ import type {
   SessionGradients,
 } from "../../../shared/engine/expert.ts";
 import { OneRange } from "../../../shared/engine/one_range.ts";
-import { arenaLayout } from "../../../shared/engine/session_arena.ts";
+import { type ArenaLayout, arenaLayout, type Slot } from "../../../shared/engine/session_arena.ts";
 import { throwIfAborted, TuttiError } from "../../../shared/errors.ts";
+import { elementCount } from "../../../shared/tensor/tensor.ts";
 import { backwardContext, forwardContext } from "../call_errors.ts";
 import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS } from "../deadlines.ts";
 import { attempt, type Outcome } from "./attempt.ts";
@@ -28,8 +29,10 @@ import type { ReplicaPool } from "./replica_pool.ts";
 import { ReplicaSearch } from "./replica_search.ts";
 import { type Lease, SpareSession } from "./spare_session.ts";
 
+type Answer = Pick<ForwardResult, "computeMs" | "queueMs" | "travel">;
+
 /** What is to be done with whichever session there is. */
-interface Work<T> {
+interface Work<T extends Answer> {
   readonly range: Omit<ForwardRange, "hiddenStates">;
   readonly kind: "forward" | "backward";
   readonly longestMs: number;
@@ -57,6 +60,7 @@ interface OpenOptions {
 export class ReplicatedSession implements ExpertSession {
   readonly #pool: ReplicaPool;
   readonly #config: SessionConfig;
+  readonly #layout: ArenaLayout;
   readonly #kept: KeptInputs;
   readonly #onClose: (() => void) | undefined;
   /** Of a session that asks a second replica when the first takes longer than usual. */
@@ -72,7 +76,8 @@ export class ReplicatedSession implements ExpertSession {
     // One that keeps inputs could only be caught up with by computing the whole step again.
     this.#spare = pool.hedge && !config.keepInputs ? new SpareSession(pool, config) : undefined;
     const { blocks } = pool.description;
-    this.#kept = new KeptInputs(blocks, arenaLayout(blocks, config).inputs);
+    this.#layout = arenaLayout(blocks, config);
+    this.#kept = new KeptInputs(blocks, this.#layout.inputs);
   }
 
   /** @throws {TuttiError} what a replica refused, or UNAVAILABLE if there is none */
@@ -132,13 +137,13 @@ export class ReplicatedSession implements ExpertSession {
     lease[Symbol.dispose]();
   }
 
-  #alone<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+  #alone<T extends Answer>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
     if (this.#isClosed) throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
     return this.#ranges.alone(work.range, () => this.#carryOut(work, signal));
   }
 
   /** On the replica there is, or on the next ones. */
-  async #carryOut<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+  async #carryOut<T extends Answer>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
     const { first, stepIndex } = work.range;
     const place = { block: first, stepIndex };
     const search = new ReplicaSearch(this.#pool, { place, signal, waitsForRoom: true });
@@ -159,7 +164,7 @@ export class ReplicatedSession implements ExpertSession {
   }
 
   /** On this replica; and on the spare if that takes longer than usual, where the session then goes on if it is first. */
-  async #attempt<T>(
+  async #attempt<T extends Answer>(
     lease: Lease,
     work: Work<T>,
     search: ReplicaSearch,
@@ -171,11 +176,16 @@ export class ReplicatedSession implements ExpertSession {
     const name = `${kind} ${first}..${last} ${batch}x${height}x${width}`;
     const contextOf = kind === "forward" ? forwardContext : backwardContext;
     const context = contextOf(first, last, stepIndex);
-    const on = (lease: Lease, signal: AbortSignal | undefined) =>
-      attempt({
+    // The gradients of skips come on top of those of inputs, and are as large.
+    const bytes = (kind === "backward" ? 2 : 1) * this.#bytesOf(work.range);
+    const on = (lease: Lease, signal: AbortSignal | undefined) => {
+      const { id: sessionId } = lease.session;
+      return attempt({
         ...{ pool, use: lease, work: name, longestMs, patience: search.patience, context, signal },
-        run: (signal) => work.run(lease.session, signal),
+        awaits: sessionId === undefined ? undefined : { sessionId, bytes },
+        run: (signal) => this.#measured(lease, work, signal),
       });
+    };
     const spares = kind === "forward" ? this.#spare : undefined;
     const usualMs = spares && lease.replica.times.p99(name);
     if (!spares || usualMs === undefined) return await on(lease, signal);
@@ -207,6 +217,31 @@ export class ReplicatedSession implements ExpertSession {
     else this.#end(next);
     this.#end(lease);
     return { answer };
+  }
+
+  /** Learns how long its tensors are under way. */
+  async #measured<T extends Answer>(
+    { session, replica }: Lease,
+    work: Work<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const start = performance.now();
+    const answer = await work.run(session, signal);
+    const { computeMs, queueMs, travel } = answer;
+    const travelMs = performance.now() - start - computeMs - queueMs;
+    if (travel) replica.travelTimes.add(travel.sentBytes + travel.receivedBytes, travelMs);
+    return answer;
+  }
+
+  /** Of the feature maps that a range takes and gives, or of their gradients, at most. */
+  #bytesOf({ first, last }: Work<Answer>["range"]): number {
+    const { blocks } = this.#pool.description;
+    const { inputs, results } = this.#layout;
+    const bytesOf = (slots: readonly Slot[], id: string) => {
+      const slot = slots[blocks.findIndex((block) => block.id === id)];
+      return slot ? elementCount(slot.shape) * Float32Array.BYTES_PER_ELEMENT : 0;
+    };
+    return bytesOf(inputs, first) + bytesOf(results, last);
   }
 
   /** Brings a session to where the step stands. */

@@ -23,9 +23,12 @@ import {
   type WorkerDescription,
 } from "../../../shared/wire/convert_description.ts";
 import {
+  awaitedFromMessage,
   sessionsFromMessage,
   sessionsToMessage,
   statusFromMessage,
+  statusRequestFromMessage,
+  statusRequestToMessage,
   statusToMessage,
   type WorkerStatus,
 } from "../../../shared/wire/convert_status.ts";
@@ -72,8 +75,15 @@ Deno.test("status and sessions come through unchanged", () => {
     blocksRun: 2 ** 34,
     computeSeconds: 12.5,
   };
-  const message = travel("GetStatus", "response", statusToMessage(status));
+  const asked = travel("GetStatus", "request", statusRequestToMessage(["s1-a", "s2-b"]));
+  assert.deepEqual(statusRequestFromMessage(asked), ["s1-a", "s2-b"]);
+  const awaited = [{ sessionId: "s1-a", quietSeconds: 0 }, {
+    sessionId: "s2-b",
+    quietSeconds: 1.5,
+  }];
+  const message = travel("GetStatus", "response", statusToMessage(status, awaited));
   assert.deepEqual(statusFromMessage(message), status);
+  assert.deepEqual(awaitedFromMessage(message), awaited);
   const session = {
     sessionId: "s1",
     peer: "127.0.0.1:5",
