@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseInfotext } from "../../coordinator/image/infotext.ts";
 import { colourRegion, darkShare, GREEN, YELLOW } from "../support/colour_region.ts";
 import { testTutti } from "../support/run_tutti.ts";
-import { PROMPT, readPng, ZOO_EXPERTS } from "../support/zoo.ts";
+import { PROMPT, readPng, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
 
 interface SampleJson {
   readonly images: readonly {
@@ -36,6 +36,15 @@ testTutti(
       assert.ok(yellow.y > 0.55 && yellow.y < 0.95, found);
       assert.ok(Math.abs(green.x - yellow.x) < 0.3, found);
       assert.ok(darkShare(picture) > 0.6, found);
+    });
+
+    await t.step("it is the picture that README shows", async () => {
+      const shown = await readPng(zooPath("green-heart-above-yellow-square.png"));
+      const worst = picture.rgb.reduce(
+        (max, v, i) => Math.max(max, Math.abs(v - shown.rgb[i]!)),
+        0,
+      );
+      assert.ok(worst <= 2, `README's picture differs by ${worst} of 255`);
     });
 
     await t.step("the infotext says how it was made", () => {

@@ -1,108 +1,142 @@
 import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { TestNetwork } from "../support/net_namespace.ts";
 import { testOnNetwork } from "../support/on_network.ts";
+import { readmeBlocks } from "../support/readme_blocks.ts";
 import { TuttiHome } from "../support/run_tutti.ts";
-import { PROMPT, readPng, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
+import { readPng, zooPath } from "../support/zoo.ts";
 
-type Expert = typeof ZOO_EXPERTS[number];
-
-/** Who serves what: each host has a cable of its own to the coordinator, and none to the other. */
-const HOST_OF: Readonly<Record<Expert, string>> = {
-  round: "left",
-  square: "right",
-  pointed: "left",
-};
+/** README's names, and those of their namespaces. Each has a cable of its own to `here`, and none to the other. */
+const HOSTS = { "gpu-1": "left", "gpu-2": "right" } as const;
 const NETWORK = {
-  hosts: ["coordinator", "left", "right"],
+  hosts: ["here", "left", "right"],
   cables: [
-    { between: ["coordinator", "left"], mbitPerSecond: 1000 },
-    { between: ["coordinator", "right"], mbitPerSecond: 1000 },
+    { between: ["here", "left"], mbitPerSecond: 1000 },
+    { between: ["here", "right"], mbitPerSecond: 1000 },
   ],
 } as const;
-/** Of the README; between hosts feature maps would be f16 by default. */
-const SAMPLE = ["sample", PROMPT, "--seed", "1", "--wire-dtype", "f32"];
-
-/** Two runs of 50 steps, on a machine with few cores and other work. */
+/** On a machine with few cores and other work. */
 const TIMEOUT_MS = 300_000;
+/** What makes README's picture a quick one, and tells of it. */
+const SAMPLE_FLAGS = ["--steps", "2", "--seed", "1", "--save-latents", "latents.safetensors"];
+/** Bits depend on the threads. */
+const THREADS = ["--threads", "1"];
 
-/** Bits depend on the threads, and a host has the cores of this machine. */
-function workerArgs(expert: Expert, listen: readonly string[]): string[] {
-  return ["worker", "--model", zooPath(expert), "--threads", "1", "--listen", ...listen];
+const [copyCerts, serve, draw, ...others] = await readmeBlocks("Security");
+
+/** Stands in for three machines: programs that README's commands call, and a folder for each machine. */
+async function layOut(home: TuttiHome, network: TestNetwork): Promise<void> {
+  const programs: Readonly<Record<string, string>> = {
+    tutti: `case $1 in
+  sample) set -- "$@" ${SAMPLE_FLAGS.join(" ")} --stats --out picture.png ;;
+  worker) set -- "$@" ${THREADS.join(" ")} ;;
+esac
+exec ${Deno.execPath()} run -q -A ${MAIN_PROGRAM} "$@"`,
+    // It joins its arguments for a shell in the login's folder, as the real one does.
+    ssh: `cd ${home.file()}/$1 && shift && exec sh -c "$*"`,
+  };
+  await mkdir(home.file("bin"));
+  for (const [name, text] of Object.entries(programs)) {
+    await writeFile(home.file("bin", name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+  for (const host of ["here", ...Object.keys(HOSTS)]) {
+    const checkout = home.file(host, "tutti");
+    await mkdir(checkout, { recursive: true });
+    await symlink(join(MAIN_PROGRAM, "..", "shared"), join(checkout, "shared"));
+  }
+  const lines = Object.entries(HOSTS).map(([name, host]) =>
+    `${network.address(host, "here")} ${name}\n`
+  );
+  await writeFile(home.file("hosts"), lines.join(""));
 }
 
-/** Starts `tutti` on a host of the network. */
-function startOn(home: TuttiHome, network: TestNetwork, host: string, args: readonly string[]) {
-  const deno = ["run", "-q", "-A", MAIN_PROGRAM, ...args];
-  const { program, args: all } = network.command(host, Deno.execPath(), deno);
-  return home.startProgram(program, all, { timeoutMs: TIMEOUT_MS });
+/** Runs README's commands on a machine, in its checkout. */
+function startThere(home: TuttiHome, network: TestNetwork, name: string, commands: string) {
+  const host = name in HOSTS ? HOSTS[name as keyof typeof HOSTS] : name;
+  // A namespace has its own mounts: no one else sees these names.
+  const script = `set -euo pipefail
+mount --bind ${home.file("hosts")} /etc/hosts
+cd ${home.file(name, "tutti")}
+${commands}`;
+  const { program, args } = network.command(host, "bash", ["-c", script]);
+  const path = `${home.file("bin")}${delimiter}${Deno.env.get("PATH")}`;
+  return home.startProgram(program, args, { timeoutMs: TIMEOUT_MS, env: { PATH: path } });
 }
 
-async function startWorkers(home: TuttiHome, network?: TestNetwork): Promise<string> {
-  const addresses = await Promise.all(ZOO_EXPERTS.map(async (expert) => {
-    const host = HOST_OF[expert];
-    const worker = network
-      ? startOn(
-        home,
-        network,
-        host,
-        workerArgs(expert, [`${network.address(host, "coordinator")}:0`, "--insecure"]),
-      )
-      : home.start(workerArgs(expert, ["127.0.0.1:0"]), { timeoutMs: TIMEOUT_MS });
+async function runHere(home: TuttiHome, network: TestNetwork, commands: string): Promise<string> {
+  const { code, stdout, stderr } = await startThere(home, network, "here", commands).result;
+  assert.equal(code, 0, stdout + stderr);
+  return stdout;
+}
+
+/** Draws README's picture on this machine, in the dtype that it has between hosts. */
+async function drawLocally(home: TuttiHome): Promise<void> {
+  const [, prompt] = /tutti sample "([^"]+)"/.exec(draw!)!;
+  const addresses = await Promise.all(["round", "square"].map(async (expert) => {
+    const model = ["--model", zooPath(expert), "--listen", "127.0.0.1:0"];
+    const worker = home.start(["worker", ...model, ...THREADS], { timeoutMs: TIMEOUT_MS });
     // What it says when it is killed at the end is of no interest.
     worker.result.catch(() => {});
-    const [, address] = await worker.says(/^Worker ready at ([\d.]+:\d+): serving/m);
-    return address!;
+    return (await worker.says(/^Worker ready at ([\d.:]+):/m))[1]!;
   }));
-  return addresses.join();
-}
-
-async function pictureOf(home: TuttiHome, name: string) {
-  const latents = await Deno.readFile(home.file(`${name}.safetensors`));
-  return { latents, rgb: (await readPng(home.file(`${name}.png`))).rgb };
-}
-
-testOnNetwork("two hosts draw the README's picture with the bits of one", async () => {
-  const home = await TuttiHome.create();
   const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
-  const sabw = ["--sabw", zooPath("sabw")];
-  const flags = (name: string, workers: string) => [
-    ...[...SAMPLE, "--workers", workers, ...files, ...sabw],
-    ...["--save-latents", `${name}.safetensors`, "--out", `${name}.png`],
-  ];
-  try {
-    await home.expect(0, flags("loopback", await startWorkers(home)), { timeoutMs: TIMEOUT_MS });
-    await home.killProcesses();
-    {
-      await using network = await TestNetwork.create(NETWORK);
-      const workers = await startWorkers(home, network);
-      assert.match(workers, /^10\.86\.0\.2:\d+,10\.86\.1\.2:\d+,10\.86\.0\.2:\d+$/);
-      const { code, stdout, stderr } = await startOn(
-        home,
-        network,
-        "coordinator",
-        flags("hosts", workers),
-      ).result;
-      assert.equal(code, 0, stdout + stderr);
-      for (const host of ["left", "right"]) {
-        const device = network.device("coordinator", host);
-        const counter = `/sys/class/net/${device}/statistics/tx_bytes`;
-        const sentBytes = Number(await network.run("coordinator", "cat", [counter]));
-        assert.ok(sentBytes > 1e6, `only ${sentBytes} bytes went to ${host}`);
-      }
-    }
-    await home.assertNoProcesses();
+  const flags = ["--workers", addresses.join(), ...files, "--wire-dtype", "f16", ...SAMPLE_FLAGS];
+  await home.expect(0, ["sample", prompt!, ...flags, "--out", "picture.png"], {
+    timeoutMs: TIMEOUT_MS,
+  });
+  await home.killProcesses();
+}
 
-    const [loopback, hosts] = [await pictureOf(home, "loopback"), await pictureOf(home, "hosts")];
-    assert.ok(hosts.latents.length > 1000);
-    assert.deepEqual(hosts.latents, loopback.latents);
-    assert.deepEqual(hosts.rgb, loopback.rgb);
-    // And it is the picture that the README shows.
-    const shown = await readPng(zooPath("green-heart-above-yellow-square.png"));
-    const worst = hosts.rgb.reduce((max, v, i) => Math.max(max, Math.abs(v - shown.rgb[i]!)), 0);
-    assert.ok(worst <= 2, `the README's picture differs by ${worst} of 255`);
-  } finally {
-    await home.killProcesses();
-    await Deno.remove(home.path, { recursive: true });
-  }
-});
+testOnNetwork(
+  "README's commands for other hosts draw the bits of local workers over mTLS",
+  async () => {
+    assert.deepEqual(others, [], "README has a block of commands that this test does not know");
+    const home = await TuttiHome.create();
+    try {
+      {
+        await using network = await TestNetwork.create(NETWORK);
+        await layOut(home, network);
+        await runHere(home, network, copyCerts!);
+        for (const name of Object.keys(HOSTS)) {
+          assert.deepEqual((await readdir(home.file(name, "tutti", "certs"))).sort(), [
+            ...["ca.pem", "tokens", "worker.key", "worker.pem"],
+          ]);
+        }
+        await Promise.all(
+          Object.keys(HOSTS).map(async (name) => {
+            const commands = name === "gpu-1"
+              ? serve!
+              : serve!.replaceAll("zoo/round", "zoo/square");
+            const worker = startThere(home, network, name, commands);
+            worker.result.catch(() => {});
+            await worker.says(/^Worker ready at 0\.0\.0\.0:7070: serving/m);
+          }),
+        );
+        const printed = await runHere(home, network, draw!);
+        assert.match(printed, /gpu-1:7070 tcp, gpu-2:7070 tcp/);
+        for (const name of Object.keys(HOSTS)) assert.match(printed, new RegExp(`${name}:7070`));
+        for (const host of Object.values(HOSTS)) {
+          const counter = `/sys/class/net/${network.device("here", host)}/statistics/tx_bytes`;
+          const sentBytes = Number(await network.run("here", "cat", [counter]));
+          assert.ok(sentBytes > 1e5, `only ${sentBytes} bytes went to ${host}`);
+        }
+      }
+      await home.assertNoProcesses();
+      await drawLocally(home);
+      const there = (name: string) => home.file("here", "tutti", name);
+      const latents = await readFile(there("latents.safetensors"));
+      assert.ok(latents.length > 1000);
+      assert.deepEqual(latents, await readFile(home.file("latents.safetensors")));
+      const [hosts, local] = [
+        await readPng(there("picture.png")),
+        await readPng(home.file("picture.png")),
+      ];
+      assert.deepEqual(hosts.rgb, local.rgb);
+    } finally {
+      await home.killProcesses();
+      await Deno.remove(home.path, { recursive: true });
+    }
+  },
+);
