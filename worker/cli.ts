@@ -18,8 +18,10 @@ import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
+import type { TlsFiles } from "../shared/security/tls_files.ts";
+import { watchTlsFiles } from "../shared/security/watch_tls_files.ts";
 import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
-import { startLogging } from "../shared/telemetry/logging.ts";
+import { type Notes, startLogging } from "../shared/telemetry/logging.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
@@ -31,7 +33,12 @@ import {
   type RegistrationFlags,
 } from "./registration_flags.ts";
 import { DRAIN_LIMIT_MS, type RunningWorker, startWorkerServer } from "./rpc/server.ts";
-import { pageProtection, readWorkerSecurity } from "./security/worker_security.ts";
+import {
+  pageProtection,
+  readWorkerSecurity,
+  type WorkerSecurity,
+  workerTls,
+} from "./security/worker_security.ts";
 
 interface WorkerFlags extends DeviceFlags, LogFlags, RegistrationFlags, SecurityFlags {
   readonly model: string;
@@ -231,6 +238,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
         idleLimitSeconds: flags.idleLimit,
       },
     });
+    using _ = watchCertificates(flags, security, worker, notes);
     const asked = Promise.race([end.drain, end.stop]);
     if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
       const { description } = await opening;
@@ -245,6 +253,20 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     const expert = await opening.catch(() => undefined);
     await expert?.close();
   }
+}
+
+/** A certificate is renewed more often than some workers are restarted. */
+function watchCertificates(
+  flags: WorkerFlags,
+  { tls }: WorkerSecurity,
+  worker: RunningWorker,
+  { note, warn }: Notes,
+): Disposable | undefined {
+  if (!tls) return undefined;
+  const { pair, clientCa } = tls;
+  const renew = (files: TlsFiles) => worker.renewTls(workerTls(files));
+  const used = { pair, ...(clientCa !== undefined && { ca: clientCa }) };
+  return watchTlsFiles(flags, used, { renew, note, warn });
 }
 
 /** The config of a diffusers folder; a single file has none. */

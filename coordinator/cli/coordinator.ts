@@ -14,10 +14,15 @@ import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { type LogFlags, logOptions } from "../../shared/telemetry/log_flags.ts";
 import { roleLogger, startLogging } from "../../shared/telemetry/logging.ts";
-import { parseHttpAddress, startWatchServer } from "../../shared/http/watch_server.ts";
+import {
+  parseHttpAddress,
+  startWatchServer,
+  type WatchServer,
+} from "../../shared/http/watch_server.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { readTlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens } from "../../shared/security/token_file.ts";
+import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { CoordinatorMetrics } from "../metrics/coordinator_metrics.ts";
 import { watchCoordinator } from "../metrics/watch_coordinator.ts";
@@ -146,6 +151,7 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   await using server = pages && metrics &&
     startWatchServer(pages.address, watchCoordinator(facts, metrics, signal), pages.protection);
   if (server) note(`Health and metrics at ${server.url}`);
+  using _ = server && pages && renewPages(flags, pages, server);
   await runCoordinator({
     ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
     maxAttempts: flags.maxAttempts,
@@ -185,7 +191,22 @@ async function pagesOf(flags: CoordinatorFlags, http: string) {
   const ignore = () => {};
   const [tls, tokens] = [await readTlsFiles(flags, ignore), await readTokens(flags, ignore)];
   const protection = { guard: new TokenGuard(tokens), ...(tls?.pair && { tls: tls.pair }) };
-  return { address: parseHttpAddress(http, flags.insecure === true, protection), protection };
+  const address = parseHttpAddress(http, flags.insecure === true, protection);
+  return { address, protection, tls };
+}
+
+/** The pages take a renewed certificate. */
+function renewPages(
+  flags: CoordinatorFlags,
+  { tls }: Awaited<ReturnType<typeof pagesOf>>,
+  server: WatchServer,
+): Disposable | undefined {
+  return tls && watchTlsFiles(flags, tls, {
+    renew: ({ pair }) => pair && server.renewTls(pair),
+    // They are the credentials for workers, too: of files that cannot be used is told there.
+    warn: () => {},
+    note: () => {},
+  });
 }
 
 /** @param http where the pages are, told with the first event */

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { readCredentials, useCredentials } from "../cluster/credentials.ts";
+import { readCredentials, renewCredentials, useCredentials } from "../cluster/credentials.ts";
 import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import type { SecurityPaths } from "../cluster/ensemble_security.ts";
 
@@ -25,6 +25,7 @@ export function callsWorkers(command: Command): Command {
     const flags = mergeSecurity(action, file?.security);
     const terminal = stderrTerminal();
     useCredentials(await readCredentials(flags, (text) => terminal.write(`warning: ${text}\n`)));
+    renewCredentials(flags);
   });
 }
 

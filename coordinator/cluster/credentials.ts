@@ -9,6 +9,8 @@ import { UsageError } from "../../shared/errors.ts";
 import { readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens, type Token } from "../../shared/security/token_file.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
+import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
+import { roleLogger } from "../../shared/telemetry/logging.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 
 export interface Credentials {
@@ -33,6 +35,27 @@ export function useCredentials(credentials: Credentials): Disposable {
   const before = own;
   own = credentials;
   return { [Symbol.dispose]: () => void (own = before) };
+}
+
+/**
+ * Connections that are made from now on use what is in the files then: a coordinator may run for longer than its
+ * certificate is good.
+ *
+ * @param flags with which the credentials were read
+ * @returns ends that; undefined if there are no files
+ */
+export function renewCredentials(
+  flags: SecurityFlags,
+  { intervalMs }: { readonly intervalMs?: number } = {},
+): Disposable | undefined {
+  if (!own.tls) return undefined;
+  const logger = roleLogger("coordinator");
+  return watchTlsFiles(flags, own.tls, {
+    renew: (tls) => void (own = { ...own, tls }),
+    warn: (text) => logger.warn`${text}`,
+    note: (text) => logger.info`${text}`,
+    ...(intervalMs !== undefined && { intervalMs }),
+  });
 }
 
 /** A worker on this machine that was started without credentials: it is called without. */

@@ -9,6 +9,7 @@ import { TuttiError, UsageError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
 import type { TokenGuard } from "../security/token_guard.ts";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../wire/address.ts";
+import { RenewableServer } from "./renewable_server.ts";
 
 export interface Watched {
   /** Undefined if new work is welcome, else why not: a word and a sentence. */
@@ -36,6 +37,8 @@ export interface WatchServer extends AsyncDisposable {
   readonly address: string;
   /** http or https, and the address. */
   readonly url: string;
+  /** As `RenewableServer.renewTls()`. */
+  renewTls(tls: KeyPair): Promise<void>;
 }
 
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
@@ -68,34 +71,19 @@ export function parseHttpAddress(
 
 /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */
 export function startWatchServer(
-  { host, port }: Address,
+  address: Address,
   watched: Watched,
   { tls, guard }: PageProtection,
 ): WatchServer {
-  try {
-    const server = Deno.serve({
-      hostname: host,
-      port,
-      ...tls,
-      onListen: () => {},
-      onError: (error) => failed(error),
-    }, (request) => answer(watched, guard, request));
-    const address = formatAddress({ host, port: server.addr.port });
-    return {
-      address,
-      url: `${tls ? "https" : "http"}://${address}`,
-      // A scraper that keeps its connection open does not hold the process up.
-      [Symbol.asyncDispose]: () => server.shutdown(),
-    };
-  } catch (error) {
-    const address = formatAddress({ host, port });
-    throw new TuttiError(
-      "FAILED_PRECONDITION",
-      `Cannot listen on ${address}: ${TuttiError.from(error).message}. ` +
-        "Choose another address with --http; port 0 takes a free one",
-      { cause: error, details: { address } },
-    );
-  }
+  const handler = (request: Request) => answer(watched, guard, request).catch(failed);
+  const server = new RenewableServer(address, handler, tls);
+  const shown = formatAddress(server.address);
+  return {
+    address: shown,
+    url: `${tls ? "https" : "http"}://${shown}`,
+    renewTls: (renewed) => server.renewTls(renewed),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 async function answer(watched: Watched, guard: TokenGuard, request: Request): Promise<Response> {

@@ -7,6 +7,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import { FormatError, UsageError } from "../errors.ts";
 import { checkPrivate } from "./private_file.ts";
 
@@ -89,7 +90,25 @@ async function readPair(
       `it must be the key of the certificate in "${certPath}", and is another one's`,
     );
   }
+  if (!isUsable({ cert, key })) {
+    throw fileError(
+      flags.key,
+      keyPath,
+      "TLS takes no key of its kind: RSA of 2048 bits and P-256 will do",
+    );
+  }
   return { cert, key };
+}
+
+/** Whether all that has TLS here would take it, which is pickier than what decodes keys. */
+function isUsable(pair: KeyPair): boolean {
+  try {
+    createSecureContext(pair);
+    Deno.createHttpClient({ ...pair }).close();
+    return true;
+  } catch {
+    return false; // Why is not kept: it may quote the key.
+  }
 }
 
 async function readAuthorities(path: string, { now, flags: { ca: flag } }: Check): Promise<string> {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { JobQueue } from "../../coordinator/jobs/queue/job_queue.ts";
 import { newRecord } from "../../coordinator/jobs/queue/job_record.ts";
 import { JOB } from "../coordinator/jobs/small_job.ts";
 import { connectTo, type EventLine, testQueue } from "../support/job_queue.ts";
 import { readSamples } from "../support/read_samples.ts";
 import { jsonLines } from "../support/run_tutti.ts";
+import { serialAt } from "../support/serial_at.ts";
+import { eventually } from "../support/serve_expert.ts";
 import { PROMPT } from "../support/zoo.ts";
 
 const STEPS = 80;
@@ -118,3 +121,22 @@ testQueue(
     }
   },
 );
+
+testQueue("the pages of a coordinator show a renewed certificate", async (queue) => {
+  const { home } = queue;
+  for (const folder of ["certs", "renewed"]) await home.expect(0, ["certs", folder]);
+  const serial = async () => {
+    const cert = await Deno.readTextFile(home.file("certs", "coordinator.pem"));
+    return new X509Certificate(cert).serialNumber;
+  };
+  const tls = ["--tls-cert", "certs/coordinator.pem", "--tls-key", "certs/coordinator.key"];
+  const coordinator = await queue.coordinator("one", "--http", "127.0.0.1:0", ...tls);
+  const [, port] = await coordinator.process.says(/"http":"127\.0\.0\.1:(\d+)"/);
+  assert.equal(await serialAt(Number(port)), await serial());
+  for (const name of ["coordinator.pem", "coordinator.key"]) {
+    await Deno.copyFile(home.file("renewed", name), home.file("certs", name));
+  }
+  const renewed = await serial();
+  // The port is refused for a moment.
+  await eventually(async () => await serialAt(Number(port)).catch(() => "") === renewed);
+});

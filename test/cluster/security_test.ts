@@ -90,6 +90,43 @@ testTutti(
   },
 );
 
+testTutti(
+  "tutti worker takes renewed certificates while it runs, and says what it cannot use",
+  async (home) => {
+    await home.expect(0, ["certs", "certs"]);
+    await home.expect(0, ["certs", "renewed"]);
+    const flags = ["--tls-cert", "certs/worker.pem", "--tls-key", "certs/worker.key"];
+    const { worker, address } = await startWorker(home, [...CA, ...flags]);
+    const ask = (code: number, folder: string) => {
+      const own = [
+        "--tls-cert",
+        `${folder}/coordinator.pem`,
+        "--tls-key",
+        `${folder}/coordinator.key`,
+      ];
+      const ps = ["ps", "--workers", address, "--tls-ca", `${folder}/ca.pem`, ...own];
+      return home.expect(code, ps, { timeoutMs: TIMEOUT_MS });
+    };
+    await ask(0, "certs");
+
+    const key = await readFile(home.file("certs", "worker.key"));
+    await Deno.writeTextFile(home.file("certs", "worker.key"), "half a key");
+    await worker.says(/warning.*--tls-key "certs\/worker\.key" cannot be used: .* stays in use$/m);
+    await ask(0, "certs");
+    await Deno.writeFile(home.file("certs", "worker.key"), key);
+
+    for (const name of ["worker.pem", "worker.key", "ca.pem"]) {
+      await Deno.copyFile(home.file("renewed", name), home.file("certs", name));
+    }
+    await worker.says(/New connections use what is new in certs\/worker\.pem and certs\/ca\.pem/);
+    await ask(0, "renewed");
+    worker.kill("SIGTERM");
+    const { code, stderr } = await worker.result;
+    assert.equal(code, 0, stderr);
+    assert.equal(stderr.match(/cannot be used/g)?.length, 1, stderr);
+  },
+);
+
 testTutti("every command that calls workers takes credentials for them", async (home) => {
   const names = ["sample", "coordinator", "train", "screen", "compare", "ps", "top"];
   const helps = await Promise.all(names.map((name) => home.expect(0, [name, "--help"])));

@@ -52,10 +52,12 @@ export interface PlaneRequest {
 
 export class PlaneHost {
   readonly #options: PlaneHostOptions;
+  #tls: KeyPair | undefined;
   #listener: Promise<PlaneListener> | undefined;
 
   private constructor(options: PlaneHostOptions) {
     this.#options = options;
+    this.#tls = options.tls;
   }
 
   /**
@@ -90,12 +92,23 @@ export class PlaneHost {
     return offered;
   }
 
+  /**
+   * New connections to the tcp plane see this certificate.
+   *
+   * @throws {TuttiError} UNAVAILABLE if its port is lost by that
+   */
+  async renewTls(tls: KeyPair): Promise<void> {
+    this.#tls = tls;
+    await (await this.#listener)?.renewTls(tls);
+  }
+
   async close(): Promise<void> {
     await (await this.#listener)?.close();
   }
 
   #listen(): Promise<PlaneListener> {
-    const { planes, hostname, port, tls } = this.#options;
+    const { planes, hostname, port } = this.#options;
+    const tls = this.#tls;
     return this.#listener ??= startPlaneListener({
       unix: planes.includes("unix"),
       ...(planes.includes("tcp") && { tcp: { hostname, port, ...(tls && { tls }) } }),

@@ -6,7 +6,7 @@
  */
 
 import { ReflectionService } from "@grpc/reflection";
-import { Server } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
@@ -34,7 +34,7 @@ import { parseListenAddress } from "../listen_address.ts";
 import { PlaneHost } from "../plane/plane_host.ts";
 import { watchWorker } from "../watch.ts";
 import { authorization } from "../security/authorization.ts";
-import { serverCredentials } from "../security/server_credentials.ts";
+import { TlsCredentials } from "../security/server_credentials.ts";
 import {
   NO_SECURITY,
   pageProtection,
@@ -90,6 +90,12 @@ export interface RunningWorker extends AsyncDisposable {
   readonly httpUrl: string | undefined;
   /** Settles when the expert is there and calls are answered; rejects if it could not be opened. */
   readonly ready: Promise<void>;
+  /**
+   * New connections see this certificate, on every port that has TLS; those that are there go on, as do sessions.
+   *
+   * @throws {TuttiError} FAILED_PRECONDITION or UNAVAILABLE if a port is lost by that: the others have the certificate
+   */
+  renewTls(tls: WorkerTls): Promise<void>;
   /** What GetStatus answers. */
   status(): WorkerStatus;
   /**
@@ -135,7 +141,8 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   guardGoaway();
   const server = buildServer(host, health, security);
   const flowWindow = openFlowWindow(server);
-  const port = await bind(server, formatAddress(address), security.tls);
+  const credentials = security.tls && new TlsCredentials(security.tls);
+  const port = await bind(server, formatAddress(address), credentials);
   flowWindow.afterBind();
   const pages = await openPages(httpAddress, { host, server, protection });
 
@@ -167,6 +174,13 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     httpAddress: pages?.address,
     httpUrl: pages?.url,
     ready,
+    async renewTls(tls) {
+      credentials?.renew(tls);
+      const ports = [host.planes, pages].map((there) => there?.renewTls(tls.pair));
+      for (const renewed of await Promise.allSettled(ports)) {
+        if (renewed.status === "rejected") throw renewed.reason;
+      }
+    },
     status: () => host.status(),
     drain,
     stop: () => stop(),
@@ -222,9 +236,13 @@ function setHealth(health: HealthImplementation, status: ServingStatus): void {
   health.setStatus(WORKER_SERVICE, status);
 }
 
-function bind(server: Server, address: string, tls: WorkerTls | undefined): Promise<number> {
+function bind(
+  server: Server,
+  address: string,
+  credentials: ServerCredentials = ServerCredentials.createInsecure(),
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, serverCredentials(tls), (error, port) => {
+    server.bindAsync(address, credentials, (error, port) => {
       if (error === null) return resolve(port);
       server.forceShutdown();
       reject(

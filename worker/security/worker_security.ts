@@ -7,7 +7,7 @@
 import { UsageError } from "../../shared/errors.ts";
 import type { PageProtection } from "../../shared/http/watch_server.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
-import { type KeyPair, readTlsFiles } from "../../shared/security/tls_files.ts";
+import { type KeyPair, readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens, type Token } from "../../shared/security/token_file.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 
@@ -35,14 +35,17 @@ export async function readWorkerSecurity(
 ): Promise<WorkerSecurity> {
   const tokens = await readTokens(flags, warn);
   const files = await readTlsFiles(flags, warn);
-  if (!files) return { tokens };
-  const { pair, ca } = files;
+  return files ? { tokens, tls: workerTls(files) } : { tokens };
+}
+
+/** @throws {UsageError} if there is no certificate to show */
+export function workerTls({ pair, ca }: TlsFiles): WorkerTls {
   if (!pair) {
     throw new UsageError(
       "--tls-ca needs --tls-cert and --tls-key: a worker that asks for certificates shows its own",
     );
   }
-  return { tokens, tls: { pair, ...(ca !== undefined && { clientCa: ca }) } };
+  return { pair, ...(ca !== undefined && { clientCa: ca }) };
 }
 
 /** What pages are shown with. Certificates of clients do not open them: few that scrape have one. */

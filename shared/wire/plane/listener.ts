@@ -7,6 +7,7 @@
 
 import { TuttiError } from "../../errors.ts";
 import type { KeyPair } from "../../security/tls_files.ts";
+import { Acceptor } from "./acceptor.ts";
 import { closeConn, closingOnError, connError } from "./conn_io.ts";
 import type { PlaneEndpoint } from "./dial.ts";
 import { checkToken, randomToken, readGreeting, writeGreeting } from "./greeting.ts";
@@ -48,6 +49,12 @@ export interface PlaneListener extends AsyncDisposable {
   readonly refusals: PlaneRefusals;
   /** @param token 16 random bytes for one connection */
   expect(token: Uint8Array): ExpectedPlane;
+  /**
+   * New connections to the tcp plane, at the same port, see this certificate; those that are there go on.
+   *
+   * @throws {PlaneError} UNAVAILABLE if somebody took the port meanwhile: then there is no tcp plane any more
+   */
+  renewTls(tls: KeyPair): Promise<void>;
   /** Leaves nothing but the connections that were handed out. */
   close(): Promise<void>;
 }
@@ -68,8 +75,6 @@ export interface PlaneListenerOptions {
 
 const HELLO_TIMEOUT_MS = 5000;
 const MAX_UNIDENTIFIED = 64;
-/** Before accepting is tried again when the system has no descriptors left. */
-const ACCEPT_PAUSE_MS = 100;
 
 /** Opens what can be opened; see `failures`. */
 export async function startPlaneListener(options: PlaneListenerOptions): Promise<PlaneListener> {
@@ -84,16 +89,16 @@ class SocketListener implements PlaneListener {
   readonly failures: PlaneError[] = [];
   readonly refusals = { token: 0, hello: 0, silence: 0, crowd: 0 };
   readonly #helloTimeoutMs: number;
-  readonly #listeners: Deno.Listener[] = [];
-  /** Accept loops, and greetings under way. */
+  /** Greetings under way. */
   readonly #running = new Set<Promise<void>>();
   /** Oldest first, with what refuses it. */
   readonly #unidentified = new Map<Deno.Conn, (reason: keyof PlaneRefusals) => void>();
   /** By token, in hex. */
   readonly #expected = new Map<string, PromiseWithResolvers<PlaneConnection>>();
-  readonly #closing = Promise.withResolvers<void>();
   #closed: Promise<void> | undefined;
   #socketPath: string | undefined;
+  #unix: Acceptor | undefined;
+  #tcp: Acceptor | undefined;
 
   constructor(helloTimeoutMs: number) {
     this.#helloTimeoutMs = helloTimeoutMs;
@@ -105,7 +110,7 @@ class SocketListener implements PlaneListener {
       this.#socketPath = path;
       const listener = Deno.listen({ transport: "unix", path });
       this.endpoints.push({ kind: "unix", path });
-      this.#run(this.#accept("unix", listener));
+      this.#unix = this.#accept("unix", listener);
     } catch (error) {
       if (this.#socketPath !== undefined) await removeSocketPath(this.#socketPath);
       this.failures.push(connError(error, "A unix plane cannot be opened"));
@@ -118,7 +123,7 @@ class SocketListener implements PlaneListener {
         ? Deno.listenTls({ hostname, port, cert: tls.cert, key: tls.key })
         : Deno.listen({ hostname, port });
       this.endpoints.push({ kind: "tcp", hostname, port: listener.addr.port });
-      this.#run(this.#accept("tcp", listener));
+      this.#tcp = this.#accept("tcp", listener);
     } catch (error) {
       this.failures.push(connError(error, `A tcp plane cannot be opened at ${hostname}:${port}`));
     }
@@ -142,6 +147,19 @@ class SocketListener implements PlaneListener {
     return { connection: waiting.promise, cancel };
   }
 
+  async renewTls(tls: KeyPair): Promise<void> {
+    const index = this.endpoints.findIndex(({ kind }) => kind === "tcp");
+    const endpoint = this.endpoints[index];
+    if (endpoint?.kind !== "tcp") return;
+    // A port has one listener: the old one must be gone before there can be another.
+    await this.#tcp!.close();
+    if (this.#closed) return;
+    this.endpoints.splice(index, 1);
+    const failed = this.failures.length;
+    this.listenTcp({ ...endpoint, tls });
+    if (this.failures.length > failed) throw this.failures[failed];
+  }
+
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
@@ -151,35 +169,21 @@ class SocketListener implements PlaneListener {
   }
 
   async #close(): Promise<void> {
-    this.#closing.resolve();
-    for (const listener of this.#listeners) listener.close();
+    const accepting = [this.#unix?.close(), this.#tcp?.close()];
     for (const conn of this.#unidentified.keys()) closeConn(conn);
     for (const waiting of this.#expected.values()) waiting.reject(closedError());
     this.#expected.clear();
-    await Promise.all(this.#running);
+    await Promise.all([...accepting, ...this.#running]);
     if (this.#socketPath !== undefined) await removeSocketPath(this.#socketPath);
+  }
+
+  #accept(kind: PlaneEndpoint["kind"], listener: Deno.Listener): Acceptor {
+    return new Acceptor(listener, (conn) => this.#run(this.#identify(kind, conn)));
   }
 
   #run(task: Promise<void>): void {
     this.#running.add(task);
     void task.finally(() => this.#running.delete(task));
-  }
-
-  async #accept(kind: PlaneEndpoint["kind"], listener: Deno.Listener): Promise<void> {
-    this.#listeners.push(listener);
-    for (;;) {
-      let conn: Deno.Conn;
-      try {
-        conn = await listener.accept();
-      } catch {
-        if (this.#closed) return;
-        await this.#pause();
-        continue;
-      }
-      // A connection with TLS has no such switch.
-      if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
-      this.#run(this.#identify(kind, conn));
-    }
   }
 
   async #identify(kind: PlaneEndpoint["kind"], conn: Deno.Conn): Promise<void> {
@@ -229,13 +233,6 @@ class SocketListener implements PlaneListener {
       waiting.reject(broken);
       throw broken;
     }
-  }
-
-  async #pause(): Promise<void> {
-    const { promise: passed, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ACCEPT_PAUSE_MS);
-    await Promise.race([passed, this.#closing.promise]);
-    clearTimeout(timer);
   }
 }
 

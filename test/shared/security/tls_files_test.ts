@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
+import "reflect-metadata";
+import { PemConverter, X509CertificateGenerator } from "@peculiar/x509";
 import { readTlsFiles } from "../../../shared/security/tls_files.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 import { EXPIRED, testCerts, VALID } from "../../support/test_certs.ts";
@@ -38,6 +40,25 @@ Deno.test("readTlsFiles() reads a certificate with its key, and an authority", a
   });
 });
 
+/** RSA of 1024 bits, which all that decodes keys reads. */
+async function weakPair(pem: (text: string) => Promise<string>) {
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(
+    { ...algorithm, modulusLength: 1024, publicExponent: Uint8Array.of(1, 0, 1) },
+    true,
+    ["sign", "verify"],
+  );
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    ...{ keys, signingAlgorithm: algorithm, name: "CN=weak" },
+    ...{ notBefore: VALID.from, notAfter: VALID.to },
+  });
+  const key = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return {
+    tlsCert: await pem(certificate.toString("pem")),
+    tlsKey: await pem(PemConverter.encode(key, "PRIVATE KEY")),
+  };
+}
+
 Deno.test("readTlsFiles() says of each bad file what is wrong with it, and quotes no key", async () => {
   await using folder = await tempFolder();
   const { authority, worker, coordinator } = await testCerts();
@@ -68,6 +89,7 @@ Deno.test("readTlsFiles() says of each bad file what is wrong with it, and quote
       { tlsCert: await pem(early.cert), tlsKey: await pem(early.key) },
       /the certificate of "CN=early" is not valid before .*Z$/,
     ],
+    [await weakPair(pem), /^--tls-key .* TLS takes no key of its kind/],
     [{ tlsCa: await pem(worker.cert) }, /must be the certificate of an authority/],
     [{ tlsCa: await pem(oldAuthority.cert) }, /^--tls-ca .*"CN=old" expired at/],
   ];

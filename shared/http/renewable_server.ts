@@ -1,0 +1,77 @@
+/** An HTTP server whose certificate can be renewed, which Deno's cannot. @module */
+
+import { TuttiError } from "../errors.ts";
+import type { KeyPair } from "../security/tls_files.ts";
+import { type Address, formatAddress } from "../wire/address.ts";
+
+export type Handler = (request: Request) => Promise<Response>;
+
+/** A port that is not free by then was taken by somebody else. */
+const PORT_LIMIT_MS = 2_000;
+const PAUSE_MS = 10;
+
+export class RenewableServer implements AsyncDisposable {
+  /** The port that was taken. */
+  readonly address: Address;
+  readonly #handler: Handler;
+  readonly #hasTls: boolean;
+  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  /** Servers that answer what they were asked, and nothing new. */
+  #leaving: Promise<unknown> = Promise.resolve();
+  #isOver = false;
+
+  /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */
+  constructor({ host, port }: Address, handler: Handler, tls: KeyPair | undefined) {
+    this.#handler = handler;
+    this.#hasTls = tls !== undefined;
+    this.#server = serve({ host, port }, handler, tls);
+    this.address = { host, port: this.#server.addr.port };
+  }
+
+  /**
+   * New connections, at the same port, see this certificate; they are refused for a moment before. No effect on plain HTTP.
+   *
+   * @throws {TuttiError} FAILED_PRECONDITION if somebody took the port meanwhile: then nothing is served any more
+   */
+  async renewTls(tls: KeyPair): Promise<void> {
+    if (!this.#hasTls || this.#isOver) return;
+    this.#leave();
+    const end = performance.now() + PORT_LIMIT_MS;
+    while (!this.#isOver) {
+      try {
+        this.#server = serve(this.address, this.#handler, tls);
+        return;
+      } catch (error) {
+        // The listener that leaves is closed in the background.
+        if (performance.now() > end) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  }
+
+  /** A client that keeps its connection open does not hold this up. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#leave();
+    await this.#leaving;
+  }
+
+  #leave(): void {
+    this.#leaving = Promise.all([this.#leaving, this.#server?.shutdown()]);
+    this.#server = undefined;
+  }
+}
+
+function serve({ host, port }: Address, handler: Handler, tls: KeyPair | undefined) {
+  try {
+    return Deno.serve({ hostname: host, port, ...tls, onListen: () => {} }, handler);
+  } catch (error) {
+    const address = formatAddress({ host, port });
+    throw new TuttiError(
+      "FAILED_PRECONDITION",
+      `Cannot listen on ${address}: ${TuttiError.from(error).message}. ` +
+        "Choose another address with --http; port 0 takes a free one",
+      { cause: error, details: { address } },
+    );
+  }
+}
