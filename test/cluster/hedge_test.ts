@@ -11,7 +11,7 @@ interface SampleLine {
 
 testTutti("sample --hedge overtakes a worker that stalls, to the same bits", async (home) => {
   const workers = await Promise.all(
-    [1, 2].map(() => FleetWorker.start(home, "round", { replicas: 2 })),
+    [1, 2].map(() => FleetWorker.start(home, { expert: "round", flags: [] })),
   );
   const addresses = workers.map(({ address }) => address);
   const args = (out: string) => [

@@ -55,7 +55,7 @@ export class FleetWorker {
     { expert, flags, link }: {
       readonly expert: string;
       readonly flags: readonly string[];
-      readonly link: FleetPlan["link"];
+      readonly link?: FleetPlan["link"];
     },
   ): Promise<FleetWorker> {
     // Bits depend on the number of threads.
