@@ -16,89 +16,42 @@ import project from "./deno.json" with { type: "json" };
 
 interface CommandEntry {
   readonly summary: string;
-  readonly load: () => Promise<Command>;
+  /** Exports `NAMECommand()`. @default "./coordinator/cli/NAME.ts" */
+  readonly module?: string;
+  /** Has the flags that say with which credentials. @default false */
+  readonly callsWorkers?: boolean;
 }
 
 /** Every command; a command's module is loaded when it is the one that runs. */
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
-  sample: {
-    summary: "draw an image with an ensemble",
-    load: async () => callingWorkers((await import("./coordinator/cli/sample.ts")).sampleCommand()),
-  },
-  submit: {
-    summary: "put an image into the queue, for a coordinator to draw",
-    load: async () => (await import("./coordinator/cli/submit.ts")).submitCommand(),
-  },
-  coordinator: {
-    summary: "draw the jobs of the queue",
-    load: async () =>
-      callingWorkers((await import("./coordinator/cli/coordinator.ts")).coordinatorCommand()),
-  },
-  jobs: {
-    summary: "show the jobs of the queue, or cancel one",
-    load: async () => (await import("./coordinator/cli/jobs.ts")).jobsCommand(),
-  },
-  worker: {
-    summary: "serve one expert",
-    load: async () => (await import("./worker/cli.ts")).workerCommand(),
-  },
-  up: {
-    summary: "start an ensemble's workers on this machine and leave them running",
-    load: async () => (await import("./coordinator/cli/up.ts")).upCommand(),
-  },
-  down: {
-    summary: "stop workers that `up` started",
-    load: async () => (await import("./coordinator/cli/down.ts")).downCommand(),
-  },
-  ps: {
-    summary: "show workers, their models, sessions and load",
-    load: async () => callingWorkers((await import("./coordinator/cli/ps.ts")).psCommand()),
-  },
-  top: {
-    summary: "watch how busy workers are",
-    load: async () => callingWorkers((await import("./coordinator/cli/top.ts")).topCommand()),
-  },
+  sample: { summary: "draw an image with an ensemble", callsWorkers: true },
+  submit: { summary: "put an image into the queue, for a coordinator to draw" },
+  coordinator: { summary: "draw the jobs of the queue", callsWorkers: true },
+  jobs: { summary: "show the jobs of the queue, or cancel one" },
+  worker: { summary: "serve one expert", module: "./worker/cli.ts" },
+  up: { summary: "start an ensemble's workers on this machine and leave them running" },
+  down: { summary: "stop workers that `up` started" },
+  ps: { summary: "show workers, their models, sessions and load", callsWorkers: true },
+  top: { summary: "watch how busy workers are", callsWorkers: true },
   health: {
     summary: "ask one worker whether it is healthy; the exit code tells",
-    load: async () => callingWorkers((await import("./coordinator/cli/health.ts")).healthCommand()),
+    callsWorkers: true,
   },
-  certs: {
-    summary: "make certificates and tokens to try a secure cluster with",
-    load: async () => (await import("./coordinator/cli/certs.ts")).certsCommand(),
-  },
-  inspect: {
-    summary: "tell what a model file or folder holds",
-    load: async () => (await import("./coordinator/cli/inspect.ts")).inspectCommand(),
-  },
-  train: {
-    summary: "train the aggregators (SABW) of an ensemble",
-    load: async () => callingWorkers((await import("./coordinator/cli/train.ts")).trainCommand()),
-  },
+  certs: { summary: "make certificates and tokens to try a secure cluster with" },
+  inspect: { summary: "tell what a model file or folder holds" },
+  train: { summary: "train the aggregators (SABW) of an ensemble", callsWorkers: true },
   screen: {
     summary: "tell how much an ensemble's experts can gain, before training",
-    load: async () => callingWorkers((await import("./coordinator/cli/screen.ts")).screenCommand()),
+    callsWorkers: true,
   },
   compare: {
     summary: "compare a trained SABW with averaging, each expert, and one expert per block",
-    load: async () =>
-      callingWorkers((await import("./coordinator/cli/compare.ts")).compareCommand()),
+    callsWorkers: true,
   },
-  zoo: {
-    summary: "make models, and data to train with",
-    load: async () => (await import("./coordinator/cli/zoo.ts")).zooCommand(),
-  },
-  bench: {
-    summary: "measure time and memory on this machine",
-    load: async () => (await import("./coordinator/cli/bench.ts")).benchCommand(),
-  },
-  doctor: {
-    summary: "tell what works on this machine, and what to do about the rest",
-    load: async () => (await import("./coordinator/cli/doctor.ts")).doctorCommand(),
-  },
-  verify: {
-    summary: "compare this build and machine with reference numbers",
-    load: async () => (await import("./coordinator/cli/verify.ts")).verifyCommand(),
-  },
+  zoo: { summary: "make models, and data to train with" },
+  bench: { summary: "measure time and memory on this machine" },
+  doctor: { summary: "tell what works on this machine, and what to do about the rest" },
+  verify: { summary: "compare this build and machine with reference numbers" },
 };
 
 const EXAMPLES = `
@@ -117,10 +70,11 @@ async function main(args: readonly string[]): Promise<number> {
     .version(project.version, "-V, --version")
     .addHelpText("after", EXAMPLES);
   const chosen = args.find((arg) => Object.hasOwn(COMMANDS, arg));
-  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    program.addCommand(
-      behaved(name === chosen ? await load() : new Command(name).summary(summary)),
-    );
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const command = name === chosen
+      ? await load(name, entry)
+      : new Command(name).summary(entry.summary);
+    program.addCommand(behaved(command));
   }
   const json = args.includes("--json");
   try {
@@ -143,9 +97,18 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** A command that calls workers has the flags that say with which credentials. */
-async function callingWorkers(command: Command): Promise<Command> {
-  return (await import("./coordinator/cli/security_flags.ts")).callsWorkers(command);
+async function load(
+  name: string,
+  { module = `./coordinator/cli/${name}.ts`, callsWorkers = false }: CommandEntry,
+): Promise<Command> {
+  // No literal: what Deno can read of an import before it runs, it loads before it runs, here all of Tutti in 0.4 s.
+  const { [`${name}Command`]: command } = await import(module) as Record<string, () => Command>;
+  if (!callsWorkers) return command!();
+  const flags = "./coordinator/cli/security_flags.ts";
+  const { callsWorkers: addFlags } = await import(
+    flags
+  ) as typeof import("./coordinator/cli/security_flags.ts");
+  return addFlags(command!());
 }
 
 /** Errors are thrown, hints are given, and a reader that goes away is no crash. */
