@@ -8,18 +8,20 @@
 import {
   type ConnectionOptions,
   credsAuthenticator,
+  ErrorCode,
   type JetStreamManager,
   type NatsConnection,
+  NatsError,
 } from "nats";
 import { throwIfAborted, TuttiError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
-import { isTimeout, natsError } from "./nats_errors.ts";
+import { natsError } from "./nats_errors.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import { formatServerList } from "./server_list.ts";
-import { connectNats, type NatsTls } from "./tls_transport.ts";
+import { connectNats, isHungUp, type NatsTls } from "./tls_transport.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
-const CONNECT_TIMEOUT_MS = 5_000;
+export const CONNECT_TIMEOUT_MS = 5_000;
 /** A server that leaves two pings in a row without an answer is taken for lost at the third, ms. */
 const PING_INTERVAL_MS = 2_000;
 /** Waits between attempts to reconnect: the first one, and the longest one, ms. */
@@ -74,7 +76,9 @@ export class Nats implements AsyncDisposable {
       const connection = await unlessAborted(connectNats(settings), signal);
       return new Nats(connection, servers, backOff);
     } catch (error) {
-      throw natsError(isTimeout(error) && alert || error, { doing: "connecting", servers });
+      const silent = NatsError.errorForCode(ErrorCode.Timeout);
+      const reason = isHungUp(error) ? alert ?? silent : error;
+      throw natsError(reason, { doing: "connecting", servers });
     }
   }
 

@@ -141,11 +141,6 @@ export function isAway(error: unknown): boolean {
   return error instanceof TuttiError && error.code === "UNAVAILABLE";
 }
 
-/** What the library makes of everything that keeps a server from answering, alerts of TLS among them. */
-export function isTimeout(error: unknown): boolean {
-  return error instanceof NatsError && error.code === ErrorCode.Timeout;
-}
-
 /** Whether JetStream answered that there is no such stream or message. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof NatsError && error.api_error?.code === 404 ||
