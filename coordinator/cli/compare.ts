@@ -26,6 +26,7 @@ import {
 import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { hedgeOption } from "./replica_flags.ts";
 import { comparisonTable, usageTable } from "./train_report.ts";
 
 interface CompareFlags extends DataEnsembleFlags {
@@ -71,6 +72,7 @@ export function compareCommand(): Command {
     .addOption(latentsOption())
     .addOption(cacheOption());
   return addComputeOptions(addPartOptions(command), "VAE and SABW")
+    .addOption(hedgeOption())
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: CompareFlags) => runCompare(flags));

@@ -33,6 +33,7 @@ import {
 export interface DataEnsembleFlags
   extends Omit<EnsembleFlags, "sabw">, DeviceFlags, TransportFlags, ParkFlags, DataFlags {
   readonly local: boolean;
+  /** Not of `tutti train`: a spare session could catch up with one that keeps inputs only by computing its whole step again. */
   readonly hedge?: boolean;
 }
 
