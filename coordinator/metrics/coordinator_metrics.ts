@@ -64,7 +64,7 @@ export class CoordinatorMetrics {
   );
   readonly #replicaEvents = this.#counter(
     "tutti_coordinator_replica_events_total",
-    "What happened to workers of an expert, by event (lost, failover, refused, parked, unparked) and reason",
+    "What happened to workers of an expert, by event (lost, failover, hedged, refused, parked, unparked) and reason",
     ["expert", "event", "reason"],
   );
   readonly #detection = this.#histogram(
