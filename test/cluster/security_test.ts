@@ -137,3 +137,21 @@ testTutti("every command that calls workers takes credentials for them", async (
     assert.match(stdout, /--nats-ca <file>/);
   }
 });
+
+testTutti("bench wire measures workers that want a certificate and a token", async (home) => {
+  await home.expect(0, ["certs", "certs"]);
+  const { worker, address } = await startWorker(home, [
+    ...[...CA, "--tls-cert", "certs/worker.pem", "--tls-key", "certs/worker.key"],
+    ...["--token-file", "certs/tokens"],
+  ]);
+  const bench = (code: number, ...flags: readonly string[]) =>
+    home.expect(code, [
+      ...["bench", "wire", "--workers", address, ...FILES, "--steps", "1", "--dtypes", "int8"],
+      ...["--json", ...flags],
+    ], { timeoutMs: TIMEOUT_MS });
+  const { stdout } = await bench(0, ...CLIENT, "--token-file", "certs/client.token");
+  assert.match(stdout, /"name":"wire\.int8\.psnr"/);
+  await bench(3);
+  worker.kill("SIGTERM");
+  await worker.result;
+});

@@ -12,6 +12,7 @@ import { initialLatents } from "../../sampling/initial_latents.ts";
 import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
 import { promptRows } from "../../sampling/prompt_rows.ts";
+import { callsWorkers } from "../security_flags.ts";
 import { planeOption } from "../transport_flags.ts";
 import { defineBench } from "./bench_entry.ts";
 import type { ImageSize } from "./model_options.ts";
@@ -53,7 +54,7 @@ export const wireBench = defineBench<WireFlags>({
   description: "Measures what each wire dtype saves, and what it does to the image.",
   notes: NOTES,
   options: (command) =>
-    ensembleOptions(command)
+    callsWorkers(ensembleOptions(command))
       .option("--prompt <text>", "what to draw", PROMPT)
       .addOption(
         new Option("--dtypes <list>", "beside f32, separated by commas")
