@@ -2,6 +2,7 @@
 
 import { processResources } from "../../../coordinator/bench/process_resources.ts";
 import { heldBytes, residentMemory } from "../../../coordinator/bench/resident_memory.ts";
+import { TuttiError } from "../../../shared/errors.ts";
 
 export interface ProcessHolding {
   readonly residentBytes: number;
@@ -27,10 +28,10 @@ const SLACK: ProcessHolding = {
 
 /** @param pids of the workers; the coordinator is this process */
 export async function heldResources(pids: readonly number[]): Promise<HeldResources> {
-  const workers = await Promise.all(pids.map(holdingOf));
+  const workers = (await Promise.all(pids.map(holdingOf))).filter((worker) => worker !== undefined);
   const most = (key: keyof ProcessHolding) => Math.max(...workers.map((worker) => worker[key]));
   return {
-    coordinator: await holdingOf(Deno.pid),
+    coordinator: (await holdingOf(Deno.pid))!,
     workers: {
       residentBytes: most("residentBytes"),
       descriptors: most("descriptors"),
@@ -52,10 +53,16 @@ export function outgrown(
   return grown.length === 0 ? undefined : grown.join("; ");
 }
 
-async function holdingOf(pid: number): Promise<ProcessHolding> {
-  const [memory, { descriptors, sockets, regions }] = await Promise.all([
-    residentMemory(pid),
-    processResources(pid),
-  ]);
-  return { residentBytes: heldBytes(memory), descriptors, sockets, regions };
+/** Undefined for a process that has ended. */
+async function holdingOf(pid: number): Promise<ProcessHolding | undefined> {
+  try {
+    const [memory, { descriptors, sockets, regions }] = await Promise.all([
+      residentMemory(pid),
+      processResources(pid),
+    ]);
+    return { residentBytes: heldBytes(memory), descriptors, sockets, regions };
+  } catch (error) {
+    if (TuttiError.from(error).code === "NOT_FOUND") return undefined;
+    throw error;
+  }
 }
