@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { listWorkerSessions } from "../../../coordinator/cluster/worker_status.ts";
 import type { ReplicaEvent } from "../../../coordinator/cluster/replicas/replica_events.ts";
 import type { Ensemble } from "../../../coordinator/ensemble/ensemble.ts";
@@ -80,20 +81,21 @@ export async function drawImage(run: ImageRun): Promise<ImageOutcome> {
     struckAt.push(at);
     onStrike(worker, at, next, repair);
   };
-  /** Asked for a step before: then the strike itself waits for nothing. */
-  let seen = new Map<string, Promise<FleetWorker | undefined>>();
+  /** Where the next strike will find its worker, asked for up to a step before: then the strike itself waits for nothing. */
+  let seen: { readonly by: Strike; readonly worker: Promise<FleetWorker | undefined> } | undefined;
   const onSegment = ({ stepIndex, last }: SegmentReport) => {
     const index = blocks.indexOf(last);
     const next = waiting[0];
     if (!next) return;
-    if (index === 0 && stepIndex === next.step - 1) {
-      seen = new Map([[next.expert, workerOf(fleet, next.expert)]]);
+    if (seen?.by !== next && stepIndex >= next.step - 1) {
+      seen = { by: next, worker: workerOf(fleet, next.expert) };
     }
-    // In the next turn of the event loop the following block's call has left.
+    // Once this turn of the event loop is over the following block's call has left. A timer would be 1 ms late, which is longer
+    // than small blocks take.
     if (stepIndex < next.step || (stepIndex === next.step && index < next.afterBlock)) return;
     waiting.shift();
-    const known = seen.get(next.expert) ?? workerOf(fleet, next.expert);
-    setTimeout(() => striking.push(strike(next, known)), 0);
+    const { worker } = seen!;
+    setImmediate(() => striking.push(strike(next, worker)));
   };
   try {
     const { latents } = await runJob({
@@ -130,7 +132,9 @@ function strikeWorker(
 ): Promise<void> | undefined {
   switch (action.kind) {
     case "end":
+      if (action.holdsCall) worker.proxy!.stall();
       if (!worker.signal(action.signal)) return undefined;
+      if (action.holdsCall) void worker.result.catch(() => {}).then(() => worker.proxy!.cut());
       return action.startsAgain ? worker.restart() : Promise.resolve();
     case "freeze":
       if (!worker.signal("SIGSTOP")) return undefined;

@@ -49,7 +49,16 @@ export interface Moment {
 /** Happens to the worker on which an expert's session is; the experts take turns. */
 export type Action =
   /** SIGKILL or SIGTERM ends the process; another one starts at its address as soon as it has ended. */
-  | { readonly kind: "end"; readonly signal: "SIGKILL" | "SIGTERM"; readonly startsAgain: boolean }
+  | {
+    readonly kind: "end";
+    readonly signal: "SIGKILL" | "SIGTERM";
+    readonly startsAgain: boolean;
+    /**
+     * The link passes nothing on until the process has ended, which takes some 50 ms: small blocks would be over by then, and
+     * another one's call under way. @default false
+     */
+    readonly holdsCall?: boolean;
+  }
   /** SIGSTOP; SIGCONT when the image is there. */
   | { readonly kind: "freeze" }
   /** The link: both sides see its end, or it passes nothing on until the image is there. */

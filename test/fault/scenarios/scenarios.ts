@@ -168,18 +168,18 @@ export const SOAK: Scenario = {
 };
 
 /**
- * Every image loses a worker at each of the 25 blocks, one a step: 40 images are 1,000 kills, 40 at each block. The long
- * one: a killed process takes seconds to start again.
+ * Every image loses a worker at each of the 25 blocks, one a step: 42 images are 1,050 kills, 42 at each block. The
+ * long one: a killed process takes seconds to start again.
  */
 export const KILL_STORM: Scenario = {
   name: "kill-storm",
   what:
     "a worker is killed in every step of every image, at each of the 25 blocks in turn; two spares per expert",
-  cluster: { replicas: 3 },
-  load: { images: 40, steps: 26, parkSeconds: 300 },
+  cluster: { replicas: 3, link: {} },
+  load: { images: 42, steps: 26, parkSeconds: 300 },
   events: Array.from({ length: 25 }, (_, i) => ({
     at: { image: "each", step: i + 1, block: "next" },
-    action: { kind: "end", signal: "SIGKILL", startsAgain: true },
+    action: { kind: "end", signal: "SIGKILL", startsAgain: true, holdsCall: true },
   })),
   checks: [...ALWAYS, { noticedWithinMs: NOTICED_MS }],
 };
