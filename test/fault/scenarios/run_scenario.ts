@@ -15,7 +15,7 @@ import type { TuttiHome } from "../../support/run_tutti.ts";
 import { PROMPT, ZOO_EXPERTS } from "../../support/zoo.ts";
 import { type Facts, settled, verdict } from "./checks.ts";
 import { drawImage, type ImageOutcome, type TimedEvent } from "./image_run.ts";
-import { heldResources } from "./held_resources.ts";
+import { heldResources, ownResidentBytes } from "./held_resources.ts";
 import { drawStrike, openLots } from "./lots.ts";
 import type { Scenario } from "./scenario.ts";
 import { WorkerFleet } from "./worker_fleet.ts";
@@ -48,6 +48,8 @@ export interface ScenarioResult {
   readonly replayMs: readonly number[];
   readonly checks: readonly { readonly check: string; readonly problem?: string }[];
   readonly held: Facts["held"];
+  /** Of the coordinator, once a minute. */
+  readonly residentBytes: readonly number[];
   readonly seconds: number;
 }
 
@@ -59,6 +61,7 @@ export interface PlayOptions {
 
 /** Different noise for images that follow each other, and not many undisturbed runs to compare with. */
 const SEEDS = 4;
+const LOOK_MS = 60_000;
 
 export async function playScenario(
   scenario: Scenario,
@@ -82,6 +85,8 @@ export async function playScenario(
   events.length = 0;
   const before = await heldResources(fleet.pids);
 
+  const residentBytes: number[] = [];
+  let nextLook = performance.now() + LOOK_MS;
   const images: ImageRecord[] = [];
   let whole = Promise.resolve();
   let next = 0;
@@ -109,6 +114,10 @@ export async function playScenario(
         isRepaired,
       };
       images.push(record);
+      if (performance.now() > nextLook) {
+        nextLook += LOOK_MS;
+        residentBytes.push(await ownResidentBytes());
+      }
       onImage?.(record);
     }
   };
@@ -133,7 +142,15 @@ export async function playScenario(
     checks.push(await verdict(check, { images, losses, fleet, exits, held }));
   }
   return {
-    ...{ scenario: scenario.name, what: scenario.what, images, losses, checks, held },
+    ...{
+      scenario: scenario.name,
+      what: scenario.what,
+      images,
+      losses,
+      checks,
+      held,
+      residentBytes,
+    },
     replayMs: events.flatMap((event) => event.kind === "failover" ? [event.replayMs] : []),
     seconds: (performance.now() - start) / 1000,
   };

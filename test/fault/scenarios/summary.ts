@@ -26,11 +26,12 @@ export interface Summary {
   readonly checks: ScenarioResult["checks"];
   /** What the processes held after the first images and at the end, where that is checked. */
   readonly held?: ScenarioResult["held"];
+  readonly residentBytes?: ScenarioResult["residentBytes"];
   readonly seconds: number;
 }
 
 export function summarize(result: ScenarioResult, seed: number): Summary {
-  const { scenario, what, images, losses, replayMs, checks, held, seconds } = result;
+  const { scenario, what, images, losses, replayMs, checks, held, seconds, residentBytes } = result;
   const byBlock: Record<string, number> = {};
   for (const { block = "none" } of losses) byBlock[block] = (byBlock[block] ?? 0) + 1;
   const noticedMs = spreadOf(losses.map((loss) => loss.noticedMs));
@@ -40,7 +41,7 @@ export function summarize(result: ScenarioResult, seed: number): Summary {
     strikes: images.reduce((sum, image) => sum + image.strikes, 0),
     failed: images.filter(({ error }) => error && error.code !== "CANCELLED").length,
     otherBits: images.filter(({ hasEqualBits }) => hasEqualBits === false).length,
-    ...(checks.some(({ check }) => check === "resources back") && { held }),
+    ...(checks.some(({ check }) => check === "resources back") && { held, residentBytes }),
     ...(noticedMs && { noticedMs }),
     ...(replacedMs && { replacedMs }),
   };
