@@ -51,6 +51,8 @@ export class ReplicaFleet {
   readonly frozen = new Set<string>();
   readonly #experts: Readonly<Record<string, DifferentiableExpert>>;
   fault: Fault = () => {};
+  /** Time after which a question for a worker's status ends by itself, ms. */
+  statusDeadlineMs = Infinity;
 
   constructor(experts: Readonly<Record<string, DifferentiableExpert>>) {
     this.#experts = experts;
@@ -122,7 +124,7 @@ export class ReplicaFleet {
         close: () => Promise.resolve(),
       },
       askLoad: async (signal) => {
-        await this.#reach(address, signal);
+        await this.#reachInTime(address, signal);
         return {
           ...{ state: "serving", sessions: 0, queueDepth: 0, lanes: 1 },
           uptimeSeconds: performance.now() / 1000,
@@ -156,6 +158,17 @@ export class ReplicaFleet {
       },
       close: () => session.close(),
     };
+  }
+
+  async #reachInTime(address: string, signal?: AbortSignal): Promise<void> {
+    if (!Number.isFinite(this.statusDeadlineMs)) return await this.#reach(address, signal);
+    const late = AbortSignal.timeout(this.statusDeadlineMs);
+    try {
+      await this.#reach(address, signal ? AbortSignal.any([signal, late]) : late);
+    } catch (error) {
+      if (!late.aborted) throw error;
+      throw new WorkerError("DEADLINE_EXCEEDED", `Worker ${address} did not answer in time`);
+    }
   }
 
   /** What the network does with a message to this address. */

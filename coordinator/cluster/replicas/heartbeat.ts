@@ -58,24 +58,32 @@ export class Heartbeat<Answer> implements Disposable {
   }
 }
 
-/** @throws {WorkerError} UNAVAILABLE if an answer does not come, and what becomes of it */
+/** @throws {WorkerError} UNAVAILABLE if an answer does not come, also where it had less time than that; and what becomes of it */
 export async function inTime<T>(
   answer: Promise<T>,
   worker: string,
   patienceMs: number,
 ): Promise<T> {
   const over = new AbortController();
+  const start = performance.now();
+  const silent = (cause?: unknown) => {
+    const ms = Math.round(performance.now() - start);
+    return new WorkerError(
+      "UNAVAILABLE",
+      `Worker ${worker} was lost: it did not answer within ${ms} ms`,
+      { details: { worker, state: "silent" }, cause },
+    );
+  };
   const silence = async () => {
     await delay(patienceMs, over.signal);
     await delay(SECOND_LOOK_MS, over.signal);
-    throw new WorkerError(
-      "UNAVAILABLE",
-      `Worker ${worker} was lost: it did not answer within ${Math.round(patienceMs)} ms`,
-      { details: { worker, state: "silent" } },
-    );
+    throw silent();
   };
   try {
     return await Promise.race([answer, silence()]);
+  } catch (error) {
+    // To whoever asks that is no slow piece of work, but a worker that is not there.
+    throw TuttiError.from(error).code === "DEADLINE_EXCEEDED" ? silent(error) : error;
   } finally {
     over.abort();
   }

@@ -87,8 +87,9 @@ export class Replica {
    */
   async link(connectMs = this.#options.settings.connectMs): Promise<Link> {
     const linked = this.#linked;
+    if (linked?.lost.aborted) this.#drop(linked.lost.reason);
     // Without a heartbeat another process may have taken the address.
-    if (linked && !linked.isWatched) {
+    else if (linked && !linked.isWatched) {
       await this.#askLoad(linked).catch((error) => this.#drop(error));
     }
     const link = this.#link ??= this.#connect(connectMs);

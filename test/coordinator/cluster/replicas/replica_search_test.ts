@@ -6,6 +6,7 @@ import { TuttiError, WorkerError } from "../../../../shared/errors.ts";
 import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
 import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
+import { eventually } from "../../../support/serve_expert.ts";
 import { ReplicaFleet } from "../../../support/replica_fleet.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
@@ -116,6 +117,25 @@ Deno.test("a frozen worker is given up for a spare", async () => {
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const lost = fleet.events.filter((event) => event.kind === "lost");
   assert.deepEqual(lost.map(({ worker, reason }) => [worker, reason]), [[frozen, "silent"]]);
+  await expert.close();
+});
+
+Deno.test("the last worker may be silent for longer than it has time to tell its status, and is used again", async () => {
+  const fleet = fleetOf("a:1");
+  fleet.statusDeadlineMs = 100;
+  const expert = await openReplicatedExpert(fleet.options());
+  const expected = await expert.embedTimesteps([1]);
+  let isFirst = true;
+  fleet.fault = ({ address }) => {
+    if (isFirst) fleet.frozen.add(address);
+    isFirst = false;
+  };
+  const answer = expert.embedTimesteps([1]);
+  await eventually(() => Promise.resolve(fleet.kinds().includes("lost")));
+  fleet.frozen.delete("a:1");
+  assert.deepEqual(await answer, expected);
+  const lost = fleet.events.filter((event) => event.kind === "lost");
+  assert.deepEqual(lost.map(({ reason }) => reason), ["silent"]);
   await expert.close();
 });
 
