@@ -149,6 +149,7 @@ async function prepare(
       penalties: { balance: flags.balance, certainty: flags.certainty },
       ...{ drawsPerImage: flags.drawsPerImage, evaluateEvery: flags.evaluateEvery },
       ...{ checkpointEvery: flags.checkpointEvery, keep: flags.keep, isResumed: flags.resume },
+      sabwDType: flags.sabwDtype,
       cache: flags.cache ?? trainingCache(),
     }, {
       ...computing,

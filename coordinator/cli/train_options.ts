@@ -1,9 +1,10 @@
 /** The flags of `tutti train`. @module */
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
+import type { SabwDType } from "../sampling/write_sabw_folder.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import {
@@ -13,7 +14,9 @@ import {
   type DataEnsembleFlags,
 } from "./data_ensemble.ts";
 import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
-import { blockChoice, listOf, notNegative, positive, share, wholeNumber } from "./flags.ts";
+import { blockChoice, listOf, notNegative, oneOf, positive, share, wholeNumber } from "./flags.ts";
+
+const SABW_DTYPES = { f32: "float32", f16: "float16" } as const satisfies Record<string, SabwDType>;
 
 export interface TrainFlags extends DataEnsembleFlags {
   readonly out: string;
@@ -38,6 +41,7 @@ export interface TrainFlags extends DataEnsembleFlags {
   readonly patience?: number;
   readonly checkpointEvery: number;
   readonly keep: number;
+  readonly sabwDtype: SabwDType;
   readonly resume: boolean;
   readonly stats: boolean;
   readonly json: boolean;
@@ -152,6 +156,14 @@ export function addTrainOptions(command: Command): Command {
       100,
     )
     .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
+    .addOption(
+      new Option(
+        "--sabw-dtype <dtype>",
+        "what the weights in sabw/ are stored as: f32, or f16 for half the size; checkpoints keep all bits",
+      )
+        .argParser((text) => SABW_DTYPES[oneOf("--sabw-dtype", ["f32", "f16"])(text)])
+        .default(SABW_DTYPES.f32, "f32"),
+    )
     .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
     .addOption(cacheOption());
   addPartOptions(command)

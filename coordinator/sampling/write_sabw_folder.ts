@@ -4,11 +4,15 @@ import { join } from "node:path";
 import { type SabwConfig, sabwConfigJson } from "../../shared/models/config/sabw_config.ts";
 import { sabwParameters } from "../../shared/models/parameters.ts";
 import { streamSafetensors } from "../../shared/safetensors/writer.ts";
+import type { DType } from "../../shared/tensor/dtype.ts";
 import type { Shape, Tensor } from "../../shared/tensor/tensor.ts";
+
+/** What weights are stored as; they are computed with in f32. */
+export type SabwDType = Extract<DType, "float32" | "float16">;
 
 export interface AggregatorToWrite {
   readonly config: SabwConfig;
-  /** The f32 values of a tensor in order, in pieces. */
+  /** The values of a tensor in order, in pieces of the folder's dtype. */
   readonly piecesOf: (key: string, shape: Shape) => Iterable<Tensor>;
 }
 
@@ -20,6 +24,7 @@ export async function writeSabwFolder(
   folder: string,
   numExperts: number,
   aggregators: readonly AggregatorToWrite[],
+  dtype: SabwDType = "float32",
 ): Promise<void> {
   await writeJson(join(folder, "model_config.json"), {
     num_models: numExperts,
@@ -29,7 +34,7 @@ export async function writeSabwFolder(
     const path = join(folder, `aggregator_${j}`);
     await writeJson(join(path, "config.json"), sabwConfigJson(config));
     const specs = [...sabwParameters(config)]
-      .map(([name, shape]) => ({ name, dtype: "float32" as const, shape }));
+      .map(([name, shape]) => ({ name, dtype, shape }));
     await streamSafetensors(
       join(path, "aggregator.safetensors"),
       specs,

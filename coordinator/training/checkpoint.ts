@@ -9,9 +9,10 @@ import { join } from "node:path";
 import { FormatError } from "../../shared/errors.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../shared/safetensors/writer.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { float32ToFloat16 } from "../../shared/tensor/half.ts";
+import { type F32Tensor, makeTensor } from "../../shared/tensor/tensor.ts";
 import { type SabwMetadata, writeSabwMetadata } from "../sampling/sabw_metadata.ts";
-import { writeSabwFolder } from "../sampling/write_sabw_folder.ts";
+import { type SabwDType, writeSabwFolder } from "../sampling/write_sabw_folder.ts";
 import type { Moments } from "./adamw.ts";
 import type { OptimizerState } from "./optimizer.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";
@@ -45,23 +46,31 @@ export interface CheckpointToWrite extends Checkpoint {
 const RECORD = "training.json", OPTIMIZER = "optimizer.safetensors";
 const FORMAT_VERSION = 1;
 
-/** The weights and `tutti.json`, nothing else: what sampling needs. */
+/**
+ * The weights and `tutti.json`, nothing else: what sampling needs.
+ *
+ * @param dtype float16 rounds weights to half their size
+ */
 export async function writeTrainedSabw(
   folder: string,
   { aggregators, metadata }: Pick<CheckpointToWrite, "aggregators" | "metadata">,
+  dtype: SabwDType = "float32",
 ): Promise<void> {
-  await writeWholeFolder(folder, (inside) => writeSabw(inside, { aggregators, metadata }));
+  await writeWholeFolder(folder, (inside) => writeSabw(inside, { aggregators, metadata }, dtype));
 }
 
 async function writeSabw(
   folder: string,
   { aggregators, metadata }: Pick<CheckpointToWrite, "aggregators" | "metadata">,
+  dtype: SabwDType = "float32",
 ): Promise<void> {
+  const stored = (weight: F32Tensor) =>
+    dtype === "float16" ? makeTensor(dtype, weight.shape, float32ToFloat16(weight.data)) : weight;
   const toWrite = aggregators.map(({ config, parameters }) => ({
     config,
-    piecesOf: (key: string) => [parameters.get(key)!],
+    piecesOf: (key: string) => [stored(parameters.get(key)!)],
   }));
-  await writeSabwFolder(folder, metadata.experts.length, toWrite);
+  await writeSabwFolder(folder, metadata.experts.length, toWrite, dtype);
   await writeSabwMetadata(folder, metadata);
 }
 

@@ -34,6 +34,7 @@ export interface TrainingSettings extends
     | "cooldown"
     | "dropText"
     | "evaluateEvery"
+    | "sabwDType"
     | "patience"
     | "checkpointEvery"
     | "keep"

@@ -10,6 +10,7 @@
 
 import { basename, join } from "node:path";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
+import type { SabwDType } from "../sampling/write_sabw_folder.ts";
 import type { SabwMetadata } from "../sampling/sabw_metadata.ts";
 import { AttentionUsage } from "./attention_usage.ts";
 import {
@@ -41,6 +42,8 @@ export interface TrainingRun extends Omit<TrainRequest, "from" | "onSegment" | "
   readonly checkpointEvery: number;
   /** Checkpoints that are kept. */
   readonly keep: number;
+  /** What SABW to sample with is stored as; checkpoints keep all bits. @default "float32" */
+  readonly sabwDType?: SabwDType;
   /** Where an earlier run stopped. */
   readonly resumed?: Checkpoint;
   readonly now?: () => number;
@@ -94,6 +97,8 @@ export async function* runTraining(
     await removeOldCheckpoints(out, run.keep);
     return { event: "checkpoint", step: written, path };
   };
+  const writeChosen = () =>
+    writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata }, run.sabwDType);
   const evaluateNow = async (step: number): Promise<TrainingEvent> => {
     const options = run.signal ? { signal: run.signal } : {};
     const loss = average(
@@ -101,7 +106,7 @@ export async function* runTraining(
     );
     const isBest = heldOut.every((point) => loss < point.loss);
     heldOut.push({ step, loss });
-    if (isBest) await writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata });
+    if (isBest) await writeChosen();
     return { event: "heldOut", isBest, step, loss };
   };
 
@@ -143,7 +148,7 @@ export async function* runTraining(
     if (isCancelled && optimizer.updates > written) yield await save();
     throw error;
   }
-  if (!evaluates) await writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata });
+  if (!evaluates) await writeChosen();
   return { steps: optimizer.updates, losses, heldOut, isStoppedEarly, sabw: chosen, usage };
 }
 

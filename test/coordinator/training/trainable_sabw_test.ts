@@ -189,6 +189,33 @@ Deno.test("a temperature is kept with the weights and flattens the map: each wei
   assertFar("weights", flat, plain);
 });
 
+Deno.test("SABW that is stored as f16 has half the bytes and, to f16's rounding, the same map", async () => {
+  await using temp = await tempFolder();
+  const aggregators = initialSabw(EXPERTS, { hiddenSize: 8, numLayers: 1, numHeads: 2 }, 3n);
+  for (const { parameters } of aggregators) {
+    const weight = parameters.get("conv_out.weight")!;
+    weight.data.set(randomTensor(weight.shape, 5).data);
+  }
+  const experts = [{ name: "a", modelHash: "a" }, { name: "b", modelHash: "b" }];
+  const metadata = { experts, aggregatedBlocks: "all", recipe: {} } as const;
+  const written = async (dtype: "float32" | "float16") => {
+    const folder = temp.join(dtype);
+    await writeTrainedSabw(folder, { aggregators, metadata }, dtype);
+    const { size } = await Deno.stat(`${folder}/aggregator_0/aggregator.safetensors`);
+    const sabw = await SabwAggregator.open(folder, EXPERTS, CPU);
+    try {
+      const { attentionMap } = await sabw.aggregate("IN04", FEATURES, CONDITIONING);
+      return { size, map: attentionMap! };
+    } finally {
+      await sabw.close();
+    }
+  };
+  const [whole, half] = [await written("float32"), await written("float16")];
+  assertClose("map", half.map, whole.map, 1e-3);
+  assert.notDeepEqual(half.map.data, whole.map.data);
+  assert.ok(half.size < 0.7 * whole.size, `${half.size} of ${whole.size}`);
+});
+
 Deno.test("an aggregator without space, timestep or text is blind to it, in training as in sampling", async () => {
   await using temp = await tempFolder();
   const size = { hiddenSize: 8, numLayers: 1, numHeads: 2 };
