@@ -64,7 +64,10 @@ export class ReplicaFleet {
     return {
       name: "affine",
       directory: new StaticReplicas(Object.keys(this.#experts)),
-      connect: (address) => this.#connect(address),
+      connect: (address, { timeoutMs, signal }) => {
+        const late = AbortSignal.timeout(timeoutMs);
+        return this.#connect(address, signal ? AbortSignal.any([signal, late]) : late);
+      },
       settings: QUICK,
       onEvent: (event) => this.events.push(event),
       ...options,
@@ -81,8 +84,8 @@ export class ReplicaFleet {
     throw lost(address);
   }
 
-  async #connect(address: string): Promise<ReplicaConnection> {
-    await this.#reach(address);
+  async #connect(address: string, signal: AbortSignal): Promise<ReplicaConnection> {
+    await this.#reach(address, signal);
     const expert = this.#experts[address]!;
     const guard = (method: string, block?: string, stepIndex?: number) =>
     async (

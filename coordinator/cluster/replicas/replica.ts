@@ -23,6 +23,8 @@ export interface ReplicaOptions {
   readonly check: (expert: DifferentiableExpert) => void;
   /** Whether other replicas could take over. */
   readonly hasSpare: () => boolean;
+  /** Told each time it answers while work is under way on it. */
+  readonly onAnswer?: () => void;
 }
 
 /** Of two answers the later one: uptimes are told in seconds, and travel. */
@@ -43,6 +45,8 @@ export class Replica {
   #losses = 0;
   #bannedUntil = -Infinity;
   #retryAt = -Infinity;
+  #isBack = false;
+  #nextLook = -Infinity;
   readonly #closed = new AbortController();
   readonly #closing = new Set<Promise<void>>();
 
@@ -63,6 +67,11 @@ export class Replica {
 
   get retryAt(): number {
     return this.#retryAt;
+  }
+
+  /** Whether a banned one has answered since: it could take over if there were no other. */
+  get isBack(): boolean {
+    return this.#isBack && this.isBanned;
   }
 
   /** How much another session would share the worker with. */
@@ -108,6 +117,18 @@ export class Replica {
     await this.#askLoad(link).catch((error) => this.lost(Loss.ofConnecting(error), link));
   }
 
+  /** Finds out whether a banned one is back, in a while if it is not. Never rejects. */
+  async look(): Promise<void> {
+    const now = performance.now();
+    if (!this.isBanned || this.#isBack || now < this.#nextLook) return;
+    const { connectMs, maxRetryMs } = this.#options.settings;
+    this.#nextLook = now + connectMs + maxRetryMs;
+    const losses = this.#losses;
+    const answers = await this.link().then(() => true, () => false);
+    if (losses === this.#losses) this.#isBack = answers;
+    this.#nextLook = performance.now() + maxRetryMs;
+  }
+
   /** It did what it was asked to: losses before this one do not count any more. */
   succeeded(): void {
     this.#losses = 0;
@@ -123,6 +144,7 @@ export class Replica {
     const { banMs, maxBanMs, retryMs, maxRetryMs } = this.#options.settings;
     const now = performance.now();
     const times = 2 ** Math.min(this.#losses++, 20);
+    this.#isBack = false;
     // A full worker may have room in a moment, and a plane that failed says little about the worker.
     const base = reason === "full" || reason === "plane" ? retryMs : banMs;
     this.#bannedUntil = now + Math.min(base * times, maxBanMs);
@@ -178,6 +200,7 @@ export class Replica {
       onAnswer: (load, ms) => {
         this.#answered(load, ms);
         link.awaited.answered(load.awaited ?? [], performance.now() - ms);
+        this.#options.onAnswer?.();
       },
       onLost: (error) => {
         link.end(error);

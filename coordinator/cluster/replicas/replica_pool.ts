@@ -92,10 +92,10 @@ export class ReplicaPool {
 
   /** Whether work of `replica` could go elsewhere now. */
   hasSpare(replica: Replica): boolean {
-    return this.#known().some((other) => other !== replica && !other.isBanned);
+    return this.#known().some((other) => other !== replica && (!other.isBanned || other.isBack));
   }
 
-  /** Those to try, the best first. The banned ones follow, the one that may be asked first. */
+  /** Those to try, the best first. The banned ones follow: those that are back, then the one that may be asked first. */
   candidates(): Replica[] {
     const known = this.#known();
     const free = known.filter(({ isBanned }) => !isBanned);
@@ -105,7 +105,7 @@ export class ReplicaPool {
         Number(a.isUnavailable) - Number(b.isUnavailable) || a.busyness - b.busyness ||
         a.roundTripMs - b.roundTripMs
       ),
-      ...banned.sort((a, b) => a.retryAt - b.retryAt),
+      ...banned.sort((a, b) => Number(b.isBack) - Number(a.isBack) || a.retryAt - b.retryAt),
     ];
   }
 
@@ -164,6 +164,8 @@ export class ReplicaPool {
       settings: this.settings,
       check: ({ description }) => this.#check(address, description),
       hasSpare: () => this.hasSpare(replica),
+      // While this one is well there is time to find out which others are back: when it is lost, that decides how soon.
+      onAnswer: () => this.#replicas.forEach((other) => void other.look()),
     });
     this.#replicas.set(address, replica);
     return replica;

@@ -7,7 +7,7 @@ import { DifferentiableAffineExpert } from "../../../support/differentiable_affi
 import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { eventually } from "../../../support/serve_expert.ts";
-import { ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
   return new ReplicaFleet(
@@ -136,6 +136,37 @@ Deno.test("the last worker may be silent for longer than it has time to tell its
   assert.deepEqual(await answer, expected);
   const lost = fleet.events.filter((event) => event.kind === "lost");
   assert.deepEqual(lost.map(({ reason }) => reason), ["silent"]);
+  await expert.close();
+});
+
+Deno.test("a worker that was lost and is back counts as a spare, while no new work goes to it", async () => {
+  const fleet = fleetOf("a:1", "b:1");
+  // So long that the test would be over: the last worker gets all the patience that there is.
+  const settings = { ...QUICK, connectMs: 100, lastPatience: 1_000 };
+  const expert = await openReplicatedExpert(fleet.options({ settings }));
+  const expected = await expert.embedTimesteps([1]);
+  const lost = () => fleet.events.filter((event) => event.kind === "lost");
+  const freezeNext = () => {
+    let isNext = true;
+    fleet.fault = ({ address }) => {
+      if (isNext) fleet.frozen.add(address);
+      isNext = false;
+    };
+  };
+  freezeNext();
+  assert.deepEqual(await expert.embedTimesteps([1]), expected);
+  const [first] = lost();
+  fleet.frozen.clear();
+
+  // Work on the other one, for as long as it takes to see that the first is back.
+  fleet.calls.length = 0;
+  fleet.fault = () => delay(1_000);
+  assert.deepEqual(await expert.embedTimesteps([1]), expected);
+  assert.ok(fleet.calls.every(({ address }) => address !== first!.worker));
+  freezeNext();
+  assert.deepEqual(await expert.embedTimesteps([1]), expected);
+  assert.deepEqual(lost().map(({ reason }) => reason), ["silent", "silent"]);
+  assert.notEqual(lost()[1]!.worker, first!.worker);
   await expert.close();
 });
 
