@@ -45,7 +45,8 @@ function heldText({ before, after }: NonNullable<Summary["held"]>): string {
       `${now.descriptors} descriptors (${then.descriptors}), ` +
       `${now.regions} regions of shared memory (${then.regions})`;
   };
-  return `Held at the end of the soak, and in brackets after its first images: the coordinator ` +
+  return `Held at the end of the soak, and in brackets after its first images (the coordinator's memory: ` +
+    `after a sixth of the time): the coordinator ` +
     `${of("coordinator")}; no worker more than ${of("workers")}.`;
 }
 

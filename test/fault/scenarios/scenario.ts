@@ -86,7 +86,10 @@ export type Check =
   | "outlasted"
   /** Every worker is announced at the NATS server. */
   | "announced"
-  /** Coordinator and workers hold no more memory, descriptors and shared memory than after the first images. */
+  /**
+   * Coordinator and workers hold no more descriptors, shared memory and memory than after the first images; the coordinator
+   * no more memory than after a sixth of the minutes.
+   */
   | "resources back"
   /** Every worker that was asked to stop did so with exit code 0. */
   | "clean exits"
