@@ -8,6 +8,8 @@
 import { findSoftwareGpu, type SoftwareGpu } from "./software_gpu.ts";
 
 const gpu = await usableGpu();
+/** Whether it computes on the CPU's cores. */
+export const isSoftwareGpu = Deno.env.get("TUTTI_TEST_GPU") !== "real";
 
 /** A test that needs an adapter. */
 export function testOnGpu(name: string, fn: () => Promise<void>): void {
