@@ -12,8 +12,8 @@ export interface Facts {
   readonly losses: readonly LossRecord[];
   readonly fleet: WorkerFleet;
   readonly exits: readonly Promise<{ code: number; stderr: string }>[];
-  /** After the first images, which nothing happened to, and at the end. */
-  readonly held: { readonly before: HeldResources; readonly after: HeldResources };
+  /** After the first images, which nothing happened to, and at the end; where that is checked. */
+  readonly held?: { readonly before: HeldResources; readonly after: HeldResources };
 }
 
 /** What there is to say of a check: nothing if it holds. */
@@ -62,7 +62,7 @@ async function problemWith(
     case "announced":
       return await notAnnounced(fleet);
     case "resources back":
-      return outgrown(held);
+      return outgrown(held!);
     case "clean exits": {
       const codes = (await Promise.all(exits)).map(({ code }) => code);
       return codes.every((code) => code === 0) ? undefined : `exit codes ${codes}`;

@@ -47,8 +47,9 @@ export interface ScenarioResult {
   /** Moves to another worker, ms each. */
   readonly replayMs: readonly number[];
   readonly checks: readonly { readonly check: string; readonly problem?: string }[];
-  readonly held: Facts["held"];
-  /** Of the coordinator, once a minute. */
+  /** Of scenarios that check it: only Linux tells. */
+  readonly held?: NonNullable<Facts["held"]>;
+  /** Of the coordinator, once a minute; of those scenarios. */
   readonly residentBytes: readonly number[];
   readonly seconds: number;
 }
@@ -83,7 +84,9 @@ export async function playScenario(
     undisturbed.set(i, latents.data);
   }
   events.length = 0;
-  const before = await heldResources(fleet.pids);
+  const before = scenario.checks.includes("resources back")
+    ? await heldResources(fleet.pids)
+    : undefined;
 
   const residentBytes: number[] = [];
   let nextLook = performance.now() + LOOK_MS;
@@ -114,7 +117,7 @@ export async function playScenario(
         isRepaired,
       };
       images.push(record);
-      if (performance.now() > nextLook) {
+      if (before && performance.now() > nextLook) {
         nextLook += LOOK_MS;
         residentBytes.push(await ownResidentBytes());
       }
@@ -135,11 +138,10 @@ export async function playScenario(
       ...(stepIndex !== undefined && { stepIndex }),
     }];
   });
-  await settled(fleet);
-  const held = { before: warm(before, residentBytes), after: await heldResources(fleet.pids) };
+  const held = before && await heldAtEnd(fleet, warm(before, residentBytes));
   const checks = [];
   for (const check of scenario.checks) {
-    checks.push(await verdict(check, { images, losses, fleet, exits, held }));
+    checks.push(await verdict(check, { images, losses, fleet, exits, ...(held && { held }) }));
   }
   return {
     ...{
@@ -148,12 +150,17 @@ export async function playScenario(
       images,
       losses,
       checks,
-      held,
       residentBytes,
     },
+    ...(held && { held }),
     replayMs: events.flatMap((event) => event.kind === "failover" ? [event.replayMs] : []),
     seconds: (performance.now() - start) / 1000,
   };
+}
+
+async function heldAtEnd(fleet: WorkerFleet, before: HeldResources) {
+  await settled(fleet);
+  return { before, after: await heldResources(fleet.pids) };
 }
 
 /** In the first sixth of a long run the coordinator's heap and compiled code grow to their size. */

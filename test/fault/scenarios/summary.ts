@@ -25,7 +25,7 @@ export interface Summary {
   readonly replacedMs?: Spread;
   readonly checks: ScenarioResult["checks"];
   /** What the processes held after the first images and at the end, where that is checked. */
-  readonly held?: ScenarioResult["held"];
+  readonly held?: NonNullable<ScenarioResult["held"]>;
   readonly residentBytes?: ScenarioResult["residentBytes"];
   readonly seconds: number;
 }
@@ -41,7 +41,7 @@ export function summarize(result: ScenarioResult, seed: number): Summary {
     strikes: images.reduce((sum, image) => sum + image.strikes, 0),
     failed: images.filter(({ error }) => error && error.code !== "CANCELLED").length,
     otherBits: images.filter(({ hasEqualBits }) => hasEqualBits === false).length,
-    ...(checks.some(({ check }) => check === "resources back") && { held, residentBytes }),
+    ...(held && { held, residentBytes }),
     ...(noticedMs && { noticedMs }),
     ...(replacedMs && { replacedMs }),
   };
