@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { freePort } from "../support/free_port.ts";
 import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
 import { PROMPT, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
 
@@ -166,7 +167,7 @@ testTutti(
 testTutti(
   "tutti up gives an expert the address of its file, where sample then finds it",
   async (home) => {
-    const { port } = await freePort();
+    const port = freePort();
     const ensemble = await writeEnsemble(home, "fixed", { round: zooPath("round") });
     const text = await Deno.readTextFile(home.file(ensemble));
     await writeFile(home.file(ensemble), `${text}address = "127.0.0.1:${port}"\n`);
@@ -179,9 +180,3 @@ testTutti(
     await home.expect(0, ["down", ensemble]);
   },
 );
-
-/** A port that was free a moment ago. */
-function freePort(): Promise<{ port: number }> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return Promise.resolve({ port: listener.addr.port });
-}

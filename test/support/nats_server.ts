@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { KeyPair } from "../../shared/security/tls_files.ts";
+import { freePort } from "./free_port.ts";
 import { findNatsServer } from "./nats_program.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 
@@ -186,9 +187,4 @@ export class NatsServer implements AsyncDisposable {
   #path(name: string): string {
     return this.#folder.join(name);
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -6,6 +6,7 @@ import { parseAddress } from "../../shared/wire/address.ts";
 import { type RunningWorker, startWorkerServer } from "../../worker/rpc/server.ts";
 import { workerTls } from "../../worker/security/worker_security.ts";
 import { AffineExpert } from "./affine_expert.ts";
+import { freePort } from "./free_port.ts";
 import { serialAt } from "./serial_at.ts";
 import type { TempFolder } from "./temp_folder.ts";
 
@@ -69,9 +70,4 @@ export class RenewedWorker implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
