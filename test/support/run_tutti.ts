@@ -53,8 +53,9 @@ function findDenoDir(): Promise<string> {
 export function testTutti(
   name: string,
   body: (home: TuttiHome, t: Deno.TestContext) => Promise<void>,
+  options: Pick<Deno.TestDefinition, "sanitizeOps" | "sanitizeResources"> = {},
 ): void {
-  Deno.test(name, async (t) => {
+  Deno.test(name, options, async (t) => {
     const home = await TuttiHome.create();
     try {
       await body(home, t);
