@@ -37,7 +37,11 @@ export interface ExpectedFrame extends TensorFrame {
 
 /** Up to here a frame is copied together, as calls of the system cost more than bytes. */
 const SMALL_BYTES = 64 * 1024;
-const PIECE_BYTES = 4 * PIECE_ELEMENTS;
+/**
+ * Of what travels in place: large enough to wake the other end seldom, small enough that a core's cache still has it for
+ * the checksum. 10 MB there and back over unix: 9.6 ms, 11.1 with 1 MiB, 10.6 with 128 KiB.
+ */
+const IN_PLACE_BYTES = 384 * 1024;
 
 /** Memory of a connection, once for each direction: what is to be sent, or came, in encoded form. */
 const scratchToWrite = new WeakMap<Deno.Conn, Uint8Array>();
@@ -110,8 +114,8 @@ async function writeInPlace(
   await writeFully(conn, ends.subarray(0, HEADER_BYTES));
   const bytes = bytesOf(source);
   let checksum = 0;
-  for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
-    const piece = bytes.subarray(start, start + PIECE_BYTES);
+  for (let start = 0; start < bytes.length; start += IN_PLACE_BYTES) {
+    const piece = bytes.subarray(start, start + IN_PLACE_BYTES);
     // The system takes the piece meanwhile: 5 % of the time of 10 MB over tcp.
     const writing = writeFully(conn, piece);
     checksum = crc32(piece, checksum);
@@ -133,7 +137,7 @@ async function readInPlace(
   const bytes = bytesOf(target);
   let checksum = 0;
   for (let filled = 0; filled < bytes.length;) {
-    const end = Math.min(filled + PIECE_BYTES, bytes.length);
+    const end = Math.min(filled + IN_PLACE_BYTES, bytes.length);
     const count = await readSome(conn, bytes.subarray(filled, end));
     checksum = crc32(bytes.subarray(filled, filled + count), checksum);
     filled += count;
