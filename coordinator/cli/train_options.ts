@@ -15,6 +15,7 @@ import {
 } from "./data_ensemble.ts";
 import { cacheOption, latentsOption, seedOption, trainingSizeOption } from "./data_options.ts";
 import { blockChoice, listOf, notNegative, oneOf, positive, share, wholeNumber } from "./flags.ts";
+import { gradientDtypeOption } from "./transport_flags.ts";
 
 const SABW_DTYPES = { f32: "float32", f16: "float16" } as const satisfies Record<string, SabwDType>;
 
@@ -173,6 +174,7 @@ export function addTrainOptions(command: Command): Command {
       collectExpertLora,
     );
   return addComputeOptions(command, "VAE and SABW")
+    .addOption(gradientDtypeOption())
     .option("--stats", "print where the time went", false)
     .option("--json", "print one JSON object per event", false);
 }

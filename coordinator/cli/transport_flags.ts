@@ -8,14 +8,19 @@ import {
   type PlaneChoice,
 } from "../../shared/wire/plane/plane_kind.ts";
 import {
+  GRADIENT_DTYPES,
+  type GradientDtype,
   parseWireDtypes,
   type TransportOptions,
   type WorkerFallback,
 } from "../cluster/tensor_transport.ts";
+import { oneOf } from "./flags.ts";
 
 export interface TransportFlags {
   readonly plane: PlaneChoice;
   readonly wireDtype: Partial<WireDtypes>;
+  /** Of commands that differentiate. */
+  readonly gradientDtype?: GradientDtype;
 }
 
 export function planeOption(): Option {
@@ -31,6 +36,19 @@ export function wireDtypeOption(): Option {
     "what feature maps are on the way: auto (f32 on this host, f16 to others), f32, f16, bf16 or int8, " +
       "with exceptions for blocks as in f16,OUT08=int8",
   ).argParser(parseWireDtypes).default({}, "auto");
+}
+
+export function gradientDtypeOption(): Option {
+  return new Option(
+    "--gradient-dtype <dtype>",
+    "what gradients are on the way: auto (f32 on this host, bf16 to others), f32, bf16 or int8; " +
+      "f16 has no numbers as small as they are",
+  ).argParser(parseGradientDtype).default(undefined, "auto");
+}
+
+function parseGradientDtype(text: string): GradientDtype | undefined {
+  const dtype = oneOf("--gradient-dtype", ["auto", ...GRADIENT_DTYPES])(text);
+  return dtype === "auto" ? undefined : dtype;
 }
 
 /** Planes that were offered and did not work: each is told of once per worker, and all are counted. */
@@ -57,8 +75,11 @@ export class PlaneFallbacks {
 }
 
 export function transportOptions(
-  { plane, wireDtype }: TransportFlags,
+  { plane, wireDtype, gradientDtype }: TransportFlags,
   fallbacks: PlaneFallbacks,
 ): TransportOptions {
-  return { plane, wireDtypes: wireDtype, onFallback: (fallback) => fallbacks.add(fallback) };
+  return {
+    ...{ plane, wireDtypes: wireDtype, ...(gradientDtype && { gradientDtype }) },
+    onFallback: (fallback) => fallbacks.add(fallback),
+  };
 }

@@ -23,7 +23,7 @@ import { openTrace } from "../../shared/telemetry/tracing.ts";
 import type { Traceparent } from "../../shared/telemetry/traceparent.ts";
 import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import type { WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
-import { type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
+import { gradientDtypeOf, type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   backwardToMessage,
   type Carried,
@@ -150,7 +150,7 @@ export class SessionTraffic {
   async sendGradient(range: SessionBackward, signal: AbortSignal): Promise<number> {
     return await this.#tensors.send({
       tensor: range.gradOutput,
-      wireDtype: "f32",
+      wireDtype: this.#gradientDtypeOf(range.last, this.#options.description.blocks.at(-1)),
       place: this.gradientBuffer(range.last),
       command: (head) => backwardToMessage(traced(range), head),
       answer: "gradients",
@@ -199,11 +199,17 @@ export class SessionTraffic {
     const { gradients, skipGradients } = this.#layout;
     const arena = this.#shared();
     const expected = [
-      { name: "grad_hidden_states", slot: gradients[index]!, place: arena?.gradient(index) },
+      {
+        name: "grad_hidden_states",
+        slot: gradients[index]!,
+        place: arena?.gradient(index),
+        wireDtype: this.#gradientDtypeOf(first, this.#options.description.blocks[0]),
+      },
       ...leaving.map((id) => ({
         name: `The gradient of the skip of ${id}`,
         slot: skipGradients.get(id)!,
         place: arena?.skipGradient(id),
+        wireDtype: this.#gradientDtypeOf(id),
       })),
     ];
     const heads = [gradHiddenStates, ...gradSkips.map(([, head]) => head)];
@@ -216,7 +222,7 @@ export class SessionTraffic {
     } catch (error) {
       throw wrongAnswer(error, this.#options.address, context);
     }
-    for (const head of heads) this.#tensors.checkHead(head, "f32", context);
+    expected.forEach(({ wireDtype }, i) => this.#tensors.checkHead(heads[i]!, wireDtype, context));
     const arrived: F32Tensor[] = [];
     let wireBytes = 0;
     for (const [i, { slot, place }] of expected.entries()) {
@@ -258,6 +264,12 @@ export class SessionTraffic {
     if (block === undefined || this.plane === "shm") return "f32";
     const { description, transport } = this.#options;
     return wireDtypeOf(transport.wireDtypes, block, description.blocks.at(-1)!.id);
+  }
+
+  /** @param exact the block whose gradient is f32 */
+  #gradientDtypeOf(block: string, exact?: { readonly id: string }): WireDtype {
+    if (this.plane === "shm") return "f32";
+    return gradientDtypeOf(this.#options.transport.gradientDtype, block, exact?.id ?? "");
   }
 
   #indexOf(block: string): number {

@@ -18,9 +18,15 @@ export interface TransportOptions {
   readonly plane?: PlaneChoice;
   /** @default f32 on this host, f16 to others */
   readonly wireDtypes?: Partial<WireDtypes>;
+  /** @default f32 on this host, bf16 to others: f16 has no numbers as small as gradients are */
+  readonly gradientDtype?: GradientDtype;
   /** Told of each plane that was offered and does not work. */
   readonly onFallback?: (fallback: WorkerFallback) => void;
 }
+
+/** Those with the range of f32. */
+export const GRADIENT_DTYPES = ["f32", "bf16", "int8"] as const satisfies readonly WireDtype[];
+export type GradientDtype = typeof GRADIENT_DTYPES[number];
 
 export interface WorkerFallback extends PlaneFallback {
   /** HOST:PORT */
@@ -37,10 +43,12 @@ export interface TensorTransport extends Transport {
 /** @param address of the worker */
 export function transportTo(
   address: string,
-  { plane = "auto", wireDtypes = {}, onFallback }: TransportOptions = {},
+  options: TransportOptions = {},
 ): TensorTransport {
-  const all = wireDtypes.all ?? (isLoopback(parseAddress(address)) ? "f32" : "f16");
-  const blocks = wireDtypes.blocks ?? new Map<string, WireDtype>();
+  const { plane = "auto", wireDtypes = {}, onFallback } = options;
+  const usual = usualDtypes(!isLoopback(parseAddress(address)));
+  const { all = usual.all, blocks = new Map<string, WireDtype>() } = wireDtypes;
+  const { gradientDtype = usual.gradientDtype } = options;
   // Shared memory carries f32 as it is: who wants less has to have a wire.
   const isExact = [all, ...blocks.values()].every((dtype) => dtype === "f32");
   if (plane === "shm" && !isExact) {
@@ -48,8 +56,20 @@ export function transportTo(
       `--plane shm carries f32: current --wire-dtype is ${formatWireDtypes({ all, blocks })}`,
     );
   }
-  const planes = wantedPlanes(plane).filter((kind) => kind !== "shm" || isExact);
-  return { planes, wireDtypes: { all, blocks }, ...(onFallback && { onFallback }) };
+  if (plane === "shm" && gradientDtype !== "f32") {
+    throw new UsageError(`--plane shm carries f32: current --gradient-dtype is ${gradientDtype}`);
+  }
+  const planes = wantedPlanes(plane).filter((kind) =>
+    kind !== "shm" || (isExact && gradientDtype === "f32")
+  );
+  return { planes, wireDtypes: { all, blocks }, gradientDtype, ...(onFallback && { onFallback }) };
+}
+
+/** What numbers are on the way unless the user says otherwise. @param isElsewhere not on this host */
+export function usualDtypes(isElsewhere: boolean) {
+  return isElsewhere
+    ? { all: "f16", gradientDtype: "bf16" } as const
+    : { all: "f32", gradientDtype: "f32" } as const;
 }
 
 /** The same ways for other numbers: shared memory is none for less than f32. */

@@ -37,6 +37,8 @@ export interface Transport {
   /** Empty: as parts of the messages. */
   readonly planes: readonly PlaneKind[];
   readonly wireDtypes: WireDtypes;
+  /** Of the way back, in a session that keeps inputs. */
+  readonly gradientDtype: WireDtype;
 }
 
 /** One dtype for all blocks' outputs, but for the exceptions. */
@@ -55,6 +57,14 @@ export function wireDtypeOf(
   lastBlock: string,
 ): WireDtype {
   return blocks.get(block) ?? (block === lastBlock ? "f32" : all);
+}
+
+/**
+ * What a gradient is on the way: with respect to the output of `block` if `exact` is the last one, or to its input if
+ * `exact` is the first. Those of noise and latents stay exact, as they do on their way forward.
+ */
+export function gradientDtypeOf(gradientDtype: WireDtype, block: string, exact: string): WireDtype {
+  return block === exact ? "f32" : gradientDtype;
 }
 
 const PLANES: Readonly<Record<PlaneKind, string>> = {
@@ -94,7 +104,7 @@ export function headFromFields(fields: Fields): TensorHead {
   };
 }
 
-export function transportToMessage({ planes, wireDtypes }: Transport): Message {
+export function transportToMessage({ planes, wireDtypes, gradientDtype }: Transport): Message {
   return {
     planes: planes.map((plane) => PLANES[plane]),
     wireDtype: DTYPES[wireDtypes.all],
@@ -102,6 +112,7 @@ export function transportToMessage({ planes, wireDtypes }: Transport): Message {
       block,
       wireDtype: DTYPES[dtype],
     })),
+    gradientDtype: DTYPES[gradientDtype],
   };
 }
 
@@ -112,7 +123,11 @@ export function transportFromFields(fields: Fields): Transport {
     const exception = new Fields(entry, "BlockWireDtype");
     return [exception.name("block"), dtypeField(exception, "wireDtype")] as const;
   });
-  return { planes, wireDtypes: { all: dtypeField(fields, "wireDtype"), blocks: new Map(blocks) } };
+  return {
+    planes,
+    wireDtypes: { all: dtypeField(fields, "wireDtype"), blocks: new Map(blocks) },
+    gradientDtype: dtypeField(fields, "gradientDtype"),
+  };
 }
 
 export function offerToMessage({ plane, address, token, regionBytes }: PlaneOffer): Message {

@@ -11,7 +11,11 @@ import type { Message } from "../../shared/wire/fields.ts";
 import { codeFromNumber } from "../../shared/wire/status.ts";
 
 /** What a client asks that wants feature maps in its messages. */
-export const NO_PLANES: Transport = { planes: [], wireDtypes: { all: "f32", blocks: new Map() } };
+export const NO_PLANES: Transport = {
+  planes: [],
+  wireDtypes: { all: "f32", blocks: new Map() },
+  gradientDtype: "f32",
+};
 
 /** An answer, or how the stream ended. */
 export type RawEvent =

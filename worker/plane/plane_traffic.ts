@@ -19,6 +19,10 @@ import { type Passage, passageOf } from "./passage.ts";
 export interface PlaneTrafficOptions {
   /** What a block's output is to be on the way. */
   readonly dtypeOf: (block: string) => WireDtype;
+  /** What the gradient of a skip is to be. */
+  readonly gradientDtype: WireDtype;
+  /** What the gradient with respect to the input of a range is to be. */
+  readonly inputGradientDtype: (first: string) => WireDtype;
   /** Longest wait for a tensor that was announced, seconds. */
   readonly idleLimitSeconds: number;
   /** Told of a plane that is given up, and why. */
@@ -119,15 +123,18 @@ export class PlaneTraffic {
     return passageOf(plane.kind, head, performance.now() - began, codecMs);
   }
 
-  /** Tells the client that a range of the way back is done, and hands it the gradients. */
+  /** Tells the client that a range of the way back, which began at `first`, is done, and hands it the gradients. */
   async answerGradients(
+    first: string,
     { gradHiddenStates, gradResiduals, computeMs, queueMs }: SessionGradients,
   ): Promise<void> {
     // The gradient that the range took came on it.
     const plane = this.#plane!;
-    const head = this.#head(gradHiddenStates, "f32");
+    const { gradientDtype, inputGradientDtype } = this.#options;
+    const isShared = plane.kind === "shm";
+    const head = this.#head(gradHiddenStates, isShared ? "f32" : inputGradientDtype(first));
     const skips = [...gradResiduals].map(([block, gradient]) =>
-      [block, gradient, this.#head(gradient, "f32")] as const
+      [block, gradient, this.#head(gradient, isShared ? "f32" : gradientDtype)] as const
     );
     const gradSkips = skips.map(([block, , skipHead]) => [block, skipHead] as const);
     await this.#stream.send(

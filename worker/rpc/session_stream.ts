@@ -13,7 +13,7 @@ import { noInputsKept } from "../../shared/engine/backward_order.ts";
 import { isCommon } from "../../shared/engine/step_tembs.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { inServerSpan, pastSpans } from "../../shared/telemetry/tracing.ts";
-import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
+import { gradientDtypeOf, type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   closedToMessage,
   commandFromMessage,
@@ -158,10 +158,13 @@ class SessionStream {
     };
     const session = await load.sessionCommand(() => expert.openSession(config, this.#stream.gone));
     this.#stream.onMove(() => ticket.moved());
-    const { wireDtypes } = open.transport;
-    const lastBlock = expert.description.blocks.at(-1)!.id;
+    const { wireDtypes, gradientDtype } = open.transport;
+    const { blocks } = expert.description;
+    const [firstBlock, lastBlock] = [blocks[0]!.id, blocks.at(-1)!.id];
     const traffic = new PlaneTraffic(this.#stream, {
       dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
+      gradientDtype,
+      inputGradientDtype: (first) => gradientDtypeOf(gradientDtype, first, firstBlock),
       idleLimitSeconds: limits.idleLimitSeconds,
       onLost: (plane) => this.#host.metrics?.planeFallback(plane, "lost"),
     });
@@ -301,7 +304,7 @@ class SessionStream {
         () => session.backward!({ ...range, gradOutput }, this.#stream.gone),
       );
       pastSpans([["queue", gradients.queueMs], ["compute", gradients.computeMs]]);
-      await traffic.answerGradients(gradients);
+      await traffic.answerGradients(range.first, gradients);
     });
   }
 

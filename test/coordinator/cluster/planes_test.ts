@@ -3,6 +3,7 @@ import { connectExpert, type RemoteExpert } from "../../../coordinator/cluster/r
 import {
   parseWireDtypes,
   type TransportOptions,
+  transportTo,
   type WorkerFallback,
 } from "../../../coordinator/cluster/tensor_transport.ts";
 import { listWorkerSessions } from "../../../coordinator/cluster/worker_status.ts";
@@ -162,6 +163,18 @@ Deno.test("--plane shm with another dtype than f32 is a contradiction", async ()
     connected(served, { plane: "shm", wireDtypes: parseWireDtypes("f16") }),
     { name: "UsageError", message: "--plane shm carries f32: current --wire-dtype is f16" },
   );
+});
+
+Deno.test("shared memory is no plane for gradients that are not f32", () => {
+  const address = "127.0.0.1:7070";
+  assert.ok(transportTo(address).planes.includes("shm"));
+  assert.ok(!transportTo(address, { gradientDtype: "bf16" }).planes.includes("shm"));
+  assert.throws(() => transportTo(address, { plane: "shm", gradientDtype: "bf16" }), {
+    name: "UsageError",
+    message: "--plane shm carries f32: current --gradient-dtype is bf16",
+  });
+  const { wireDtypes, gradientDtype } = transportTo("10.0.0.7:7070");
+  assert.deepEqual([wireDtypes.all, gradientDtype], ["f16", "bf16"]);
 });
 
 Deno.test("parseWireDtypes() reads one dtype and its exceptions, and refuses others", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { connectExpert, RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
-import { transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
+import { type GradientDtype, transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
 import { listWorkerSessions } from "../../../coordinator/cluster/worker_status.ts";
 import { type BackwardResult, isDifferentiable } from "../../../shared/engine/backward.ts";
@@ -13,8 +13,9 @@ import type {
 } from "../../../shared/engine/expert.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { sizeAtScale } from "../../../shared/models/blocks.ts";
-import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { copyTensor, f32 } from "../../../shared/tensor/tensor.ts";
+import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
+import { copyTensor, f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { encodedBytes } from "../../../shared/wire/codec/wire_dtype.ts";
 import { openedToMessage } from "../../../shared/wire/convert_session.ts";
 import type { Message } from "../../../shared/wire/fields.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
@@ -237,6 +238,65 @@ for (const plane of ["shm", "unix"] as const) {
     assert.ok(bitEqual(again.gradHiddenStates.data, data));
     assert.throws(() => session.gradientBuffer({ ...range, stepIndex: 1 }), /of step 0/);
     await remote.close();
+  });
+}
+
+/** The three ranges of the way back, the gradient of each the input of the next. */
+async function goBack(session: ExpertSession): Promise<SessionGradients[]> {
+  const results: SessionGradients[] = [];
+  let gradOutput: F32Tensor = GRAD_NOISE;
+  for (const [first, last] of [["OUT11", "OUT11"], ["IN06", "OUT10"], ["IN00", "IN05"]] as const) {
+    const result = await session.backward!({ stepIndex: 0, first, last, gradOutput });
+    gradOutput = copyTensor(result.gradHiddenStates);
+    const gradResiduals = [...result.gradResiduals].map(([id, skip]) =>
+      [id, copyTensor(skip)] as const
+    );
+    results.push({
+      ...result,
+      gradHiddenStates: gradOutput,
+      gradResiduals: new Map(gradResiduals),
+    });
+  }
+  return results;
+}
+
+for (const plane of ["unix", "grpc"] as const) {
+  Deno.test(`gradients over ${plane} have a wire dtype of their own, but for those of noise and latents`, async () => {
+    const expert = new DifferentiableAffineExpert();
+    await using served = await serveExpert(expert);
+    const config = await sessionConfig(expert, 9);
+    const local = await goBack(await openAndRun(expert, config));
+    const limits = { f32: 0, bf16: 1e-2, int8: 4e-2 };
+    for (const [gradientDtype, limit] of Object.entries(limits) as [GradientDtype, number][]) {
+      const transport = { plane, gradientDtype };
+      const remote = await connectExpert(served.worker.address, { transport });
+      const session = await openAndRun(remote, config);
+      const results = await goBack(session);
+      const on = (elements: number) => encodedBytes(gradientDtype, elements);
+      const inputs = ["OUT11", "IN06"].map((id) => on(inputBytesOf(id, expert, config) / 4));
+      const skip = on(local[1]!.gradResiduals.get("IN05")!.data.length);
+      const latents = inputBytesOf("IN00", expert, config);
+      assert.deepEqual(results.map(({ travel }) => [travel!.sentBytes, travel!.receivedBytes]), [
+        [GRAD_NOISE.data.byteLength, inputs[0]!],
+        [inputs[0]!, inputs[1]! + skip],
+        [inputs[1]!, latents],
+      ]);
+      for (const [i, { gradHiddenStates, gradResiduals }] of results.entries()) {
+        const expected = local[i]!;
+        const pairs = [
+          [gradHiddenStates, expected.gradHiddenStates] as const,
+          ...[...expected.gradResiduals].map(([id, skip]) =>
+            [gradResiduals.get(id)!, skip] as const
+          ),
+        ];
+        for (const [actual, right] of pairs) {
+          const { relativeL2 } = difference(actual.data, right.data);
+          assert.ok(relativeL2 <= limit, `${gradientDtype}, range ${i}: ${relativeL2}`);
+          assert.equal(relativeL2 === 0, gradientDtype === "f32", "the others are lossy");
+        }
+      }
+      await remote.close();
+    }
   });
 }
 

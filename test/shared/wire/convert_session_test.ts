@@ -18,6 +18,7 @@ import {
 import type { Message } from "../../../shared/wire/fields.ts";
 import { MAX_PIECE_BYTES } from "../../../shared/wire/limits.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
+import { NO_PLANES } from "../../support/raw_session.ts";
 import { travel } from "./travel.ts";
 
 const TOKEN = Uint8Array.from({ length: 16 }, (_, i) => 200 + i);
@@ -42,6 +43,7 @@ Deno.test("an open command comes through unchanged, with what its client wants o
   const transport = {
     planes: ["shm", "grpc"],
     wireDtypes: { all: "f16", blocks: new Map<string, WireDtype>([["OUT08", "int8"]]) },
+    gradientDtype: "bf16",
   } as const;
   const read = command(openToMessage(config, "hash", transport));
   assert.ok(read.kind === "open");
@@ -57,7 +59,7 @@ Deno.test("timesteps that differ between rows come through unchanged, whole ones
     ...{ batch: 2, height: 8, width: 9, encoderHiddenStates: randomTensor([2, 3, 4], 1) },
     timesteps: [[999, 0.5], 7, [1, 1]],
   };
-  const transport = { planes: [], wireDtypes: { all: "f32", blocks: new Map() } } as const;
+  const transport = NO_PLANES;
   const read = command(openToMessage(config, "hash", transport));
   assert.ok(read.kind === "open");
   assert.deepEqual(read.open.timesteps, [[999, 0.5], [7, 7], [1, 1]]);
@@ -70,10 +72,7 @@ Deno.test("timesteps that differ between rows come through unchanged, whole ones
 Deno.test("a client that knows no planes gets none, and f32", () => {
   const read = command({ open: { modelHash: "h", batch: 1, height: 1, width: 1, timesteps: [1] } });
   assert.ok(read.kind === "open");
-  assert.deepEqual(read.open.transport, {
-    planes: [],
-    wireDtypes: { all: "f32", blocks: new Map() },
-  });
+  assert.deepEqual(read.open.transport, NO_PLANES);
   assert.equal(read.open.job, undefined);
   const { keepInputs, waitMs, canMove, jobSessions } = read.open;
   assert.deepEqual([keepInputs, waitMs, canMove, jobSessions], [false, 0, false, 1]);
