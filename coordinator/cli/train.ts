@@ -84,11 +84,12 @@ async function runTrain(flags: TrainFlags): Promise<void> {
 
   const times = new PassTimes();
   const start = performance.now();
-  const result = await watch(
+  const { updates, ...result } = await watch(
     { ...prepared.run, ensemble: times.over(prepared.run.ensemble) },
     flags,
   );
   const trainingMs = performance.now() - start;
+  const images = updates * flags.batch;
   const names = ensemble.members.map(({ name }) => name);
   const { comparisons, usage } = await compare(prepared.run, result, names, { compute, signal });
   await writeReport(flags.out, prepared.run, { ...result, usage }, names, comparisons);
@@ -98,12 +99,13 @@ async function runTrain(flags: TrainFlags): Promise<void> {
       ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: usage.blocks() },
       ...(flags.stats && {
         stats: Object.fromEntries(PASS_PARTS.map((part) => [part, times.get(part)])),
+        images,
       }),
     });
     return;
   }
-  note(`${result.steps} steps in ${formatDuration(trainingMs)}`);
-  if (flags.stats) printLine(`${timesTable(times, trainingMs)}\n`);
+  note(`${updates} steps in ${formatDuration(trainingMs)}`);
+  if (flags.stats) printLine(`${timesTable(times, trainingMs, images)}\n`);
   printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
   if (comparisons.length > 0) {
     printLine(
@@ -168,13 +170,18 @@ function newProgress(label: string, total: number, isSilent: boolean): Progress 
   return new Progress({ label, total, terminal: stderrTerminal(), now, isSilent });
 }
 
-/** Tells of a run while it goes on. */
-async function watch(run: TrainingRun, { json }: TrainFlags): Promise<TrainingResult> {
+/** Tells of a run while it goes on. @returns also how many updates it made, which after `--resume` are not all */
+async function watch(
+  run: TrainingRun,
+  { json }: TrainFlags,
+): Promise<TrainingResult & { readonly updates: number }> {
   using progress = newProgress("Training", run.steps, json);
   const events = runTraining(run);
+  let updates = 0;
   for (;;) {
     const { done, value } = await events.next();
-    if (done) return value;
+    if (done) return { ...value, updates };
+    if (value.event === "step") updates++;
     if (json) printJson(value);
     else show(progress, value);
   }

@@ -70,11 +70,12 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
 }
 
 /** Of the whole run, held-out losses included. */
-export function timesTable(times: PassTimes, totalMs: number): string {
+/** @param images that went forward and back in that time */
+export function timesTable(times: PassTimes, totalMs: number, images: number): string {
   const parts = PASS_PARTS.map((part) => [part, times.get(part)] as const);
   const rest = parts.reduce((left, [, ms]) => left - ms, totalMs);
   const right = (title: string) => ({ title, align: "right" as const });
-  return formatTable(
+  const table = formatTable(
     ["part", right("seconds"), right("share")],
     [...parts, ["data, optimizer and files", rest] as const].map(([part, ms]) => [
       part,
@@ -82,6 +83,14 @@ export function timesTable(times: PassTimes, totalMs: number): string {
       `${(100 * ms / totalMs).toFixed(1)} %`,
     ]),
   );
+  return `${table}\n${ratesText(times, totalMs, images)}`;
+}
+
+function ratesText(times: PassTimes, totalMs: number, images: number): string {
+  const [forwardMs, backwardMs] = [times.forwardMs, times.backwardMs];
+  const rate = (ms: number) => `${(images * 1000 / ms).toFixed(1)} images/s`;
+  return `${rate(totalMs)} in all, ${rate(forwardMs)} forward only; ` +
+    `the way back takes ${(backwardMs / forwardMs).toFixed(2)} times the way forward`;
 }
 
 /** `loss.svg` and `report.json` in the run's folder. */

@@ -32,6 +32,15 @@ export class PassTimes {
     return this.#clocks.get(part)?.ms ?? 0;
   }
 
+  /** Of experts and SABW together. */
+  get forwardMs(): number {
+    return this.get("experts forward") + this.get("SABW forward");
+  }
+
+  get backwardMs(): number {
+    return this.get("experts backward") + this.get("SABW backward");
+  }
+
   async time<T>(part: PassPart, work: () => Promise<T>): Promise<T> {
     const clock = this.#clocks.get(part) ?? { ms: 0, active: 0, since: 0 };
     this.#clocks.set(part, clock);

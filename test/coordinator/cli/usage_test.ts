@@ -49,6 +49,10 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
     ["train", "--data", "d", "--out", "x", "--without", "pace"],
     /space.*\(Did you mean space\?\)|"space"/,
   ],
+  [
+    ["train", "--data", "d", "--out", "x", "--gradient-dtype", "f16"],
+    /--gradient-dtype must be one of auto, f32, bf16, int8: current value is "f16"/,
+  ],
   [["screen", "--data", "d", "--draws", "1"], /--draws must be a whole number >= 2/],
   [["up", "a", "b"], /too many arguments for 'up'/],
   [["up", "--threads", "0"], /--threads must be a whole number >= 1/],

@@ -20,6 +20,7 @@ Deno.test("a part lasts from the first that begins to the last that ends", async
   await assert.rejects(both[1]!, { message: "lost" });
   assert.equal(times.get("SABW forward"), 8);
   assert.equal(times.get("SABW backward"), 0);
+  assert.deepEqual([times.forwardMs, times.backwardMs], [8, 0]);
 });
 
 Deno.test("an ensemble whose time is taken has the same gradients", async () => {
