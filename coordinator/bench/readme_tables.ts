@@ -110,18 +110,22 @@ export const README_TABLES: Readonly<Record<string, ReadmeTable>> = {
         return [plane, ...parts.map((part) => cellOf(results, `steady.${plane}.${part}`))];
       }),
   },
-  network: figures("network"),
-};
-
-/** A table of all figures of a benchmark, for those that need no other. */
-function figures(bench: string): ReadmeTable {
-  return {
-    titles: ["", "median", "half of the runs"],
+  network: {
+    titles: [
+      ...["link", "plane", "dtype", "waves"],
+      ...["step", "compute", "wire", "longer of both", "step to that"],
+    ],
     rows: (results) =>
-      results.filter((result) => result.bench === bench)
-        .map((result) => [result.name, readable(result), readableSpread(result)]),
-  };
-}
+      named(results, /^network\.[^.]+\.[^.]+\.[^.]+\.\d+$/).map((step) => {
+        const parts = ["compute", "wire", "max", "to-max"];
+        return [
+          ...shortName(step).split("."),
+          readable(step),
+          ...parts.map((part) => partOf(results, step, part)),
+        ];
+      }),
+  },
+};
 
 function pairRows(results: readonly BenchResult[]): string[][] {
   return results.map((result) => [

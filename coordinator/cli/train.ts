@@ -15,6 +15,7 @@ import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
 import type { DataRecords } from "../training/dataset/records.ts";
+import { holdRun } from "../training/hold_run.ts";
 import { PASS_PARTS, PassTimes } from "../training/pass_times.ts";
 import { type PreparedTraining, prepareTraining } from "../training/prepare_training.ts";
 import {
@@ -75,6 +76,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const context = { nats, note, warn, signal };
   const { ensemble: opened, records, device } = await openWithData(plan, flags, context);
   await using ensemble = opened;
+  using _held = await holdRun(flags.out);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
   await using prepared = await prepare(ensemble, records, flags, { compute, signal });
   const summary = dataSummary(prepared);

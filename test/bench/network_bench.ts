@@ -1,8 +1,8 @@
 /**
  * `deno task bench:network`: what an ensemble step takes when two workers are on hosts of their own, over three links, for
- * each way in which tensors can travel, beside what it should take. A line for people and a line of JSON for each result.
+ * each way in which tensors can travel, beside what it should take.
  *
- * Options: `--model half|zoo`, `--size PIXELS`, `--steps N`, `--links 10gbe,1gbe,wan`.
+ * Options: `--model half|zoo`, `--size PIXELS`, `--steps N`, `--links 10gbe,1gbe,wan`, `--json`.
  *
  * The hosts are network namespaces of this machine (`test/support/net_namespace.ts`), so root is needed, and all compute
  * and all networking share its cores: where the machine moves fewer bytes than a link is named for, the row's model has
@@ -27,7 +27,7 @@ import { type EmulatedLink, LINKS } from "./emulated_links.ts";
 import { HostProgram } from "./host_program.ts";
 import type { CoordinatorOptions, CoordinatorReport, LinkJob } from "./network_coordinator.ts";
 import type { NetworkHostOptions, NetworkHostReady } from "./network_host.ts";
-import { printLink, printMissing, printStep, type Setting } from "./network_report.ts";
+import { NetworkReport } from "./network_report.ts";
 import { tcpSockets } from "./socket_table.ts";
 import type { MeasuredLink } from "./step_model.ts";
 import { choiceName, CHOICES } from "./transport_choice.ts";
@@ -36,7 +36,9 @@ import { choiceName, CHOICES } from "./transport_choice.ts";
  * What the workers serve: `half` has half the channels of SD1.5, large enough for real bytes and small enough for
  * minutes; `zoo` are two bundled experts, to try the benchmark itself.
  */
-interface BenchModel extends Setting {
+interface BenchModel {
+  /** Model and size. */
+  readonly name: string;
   /** One for each of two experts. */
   readonly models: readonly string[];
   readonly latentSize: number;
@@ -47,6 +49,7 @@ interface Flags {
   readonly links: string;
   readonly size: string;
   readonly steps: string;
+  readonly json: boolean;
 }
 
 const COORDINATOR = "coordinator";
@@ -70,6 +73,7 @@ async function main(flags: Flags): Promise<void> {
     hosts: [COORDINATOR, ...WORKERS],
     cables: WORKERS.map((host) => ({ between: [COORDINATOR, host] as const })),
   });
+  const report = await NetworkReport.create({ model: model.name, isJson: flags.json });
   const options: CoordinatorOptions = { ...model, steps };
   await using coordinator = new HostProgram(
     network,
@@ -81,13 +85,14 @@ async function main(flags: Flags): Promise<void> {
   const absent = new Map<string, string>();
   for (const link of links) {
     for (const host of WORKERS) await network.setRate([COORDINATOR, host], link.mbitPerSecond);
-    await benchLink(network, coordinator, { link, model, absent, signal });
+    await benchLink(network, coordinator, { link, model, report, absent, signal });
   }
 }
 
 interface LinkBench {
   readonly link: EmulatedLink;
   readonly model: BenchModel;
+  readonly report: NetworkReport;
   readonly absent: Map<string, string>;
   readonly signal: AbortSignal;
 }
@@ -98,7 +103,7 @@ const PLANE_PORT = "7071";
 async function benchLink(
   network: TestNetwork,
   coordinator: HostProgram,
-  { link, model, absent, signal }: LinkBench,
+  { link, model, report, absent, signal }: LinkBench,
 ): Promise<void> {
   await using resources = new AsyncDisposableStack();
   const hosts: LinkJob["hosts"][number][] = [];
@@ -140,18 +145,18 @@ async function benchLink(
   for (const choice of [undefined, ...CHOICES]) {
     const known = choice && absent.get(choiceName(choice));
     if (choice && known !== undefined) {
-      printMissing(link, choice, known, model);
+      report.missing(link, choice, known);
       continue;
     }
-    const report = await coordinator.next<CoordinatorReport>();
-    if (report.kind === "link") {
-      measured = report.link;
-      printLink(link, measured, model);
-    } else if (report.kind === "step") {
-      printStep({ link, measured: measured!, setting: model, ...report });
+    const told = await coordinator.next<CoordinatorReport>();
+    if (told.kind === "link") {
+      measured = told.link;
+      report.link(link, measured);
+    } else if (told.kind === "step") {
+      report.step({ link, measured: measured!, ...told });
     } else {
-      absent.set(choiceName(report.choice), report.reason);
-      printMissing(link, report.choice, report.reason, model);
+      absent.set(choiceName(told.choice), told.reason);
+      report.missing(link, told.choice, told.reason);
     }
   }
 }
@@ -198,6 +203,7 @@ if (import.meta.main) {
       links: { type: "string", default: LINKS.map(({ name }) => name).join() },
       size: { type: "string", default: "128" },
       steps: { type: "string", default: "3" },
+      json: { type: "boolean", default: false },
     },
   });
   try {

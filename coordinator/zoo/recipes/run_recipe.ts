@@ -11,6 +11,7 @@
 import { join } from "node:path";
 import { exists } from "../../../shared/checkpoint/exists.ts";
 import { FormatError, UsageError } from "../../../shared/errors.ts";
+import { holdRun } from "../../training/hold_run.ts";
 import { trainDenoiser } from "./denoiser_stage.ts";
 import { writeEnsembleFile, writeSharedFiles } from "./ensemble_folder.ts";
 import { checkSettings, type RunSettings } from "./model_checkpoint.ts";
@@ -36,12 +37,14 @@ const RECORD = "zoo.json";
  * @param stages that are wanted
  * @throws {FormatError} naming the first setting in which the zoo in the folder was begun otherwise
  * @throws {UsageError} if a stage needs one that is neither there nor wanted
+ * @throws {TuttiError} FAILED_PRECONDITION while another process trains a zoo there
  */
 export async function* runRecipe(
   context: StageContext,
   stages: readonly Stage[] = STAGES,
 ): AsyncGenerator<ZooEvent, void, void> {
   const { out, recipe } = context;
+  using _held = await holdRun(out);
   await begin(out, recipe);
   for (const stage of STAGES.filter((name) => stages.includes(name))) {
     if (await isDone(context, stage)) {

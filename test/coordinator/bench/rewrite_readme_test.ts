@@ -30,7 +30,8 @@ const RESULTS: readonly BenchResult[] = [
   result("overhead", { name: "overhead.sd15-256.n2.cluster.wire", value: 5, unit: "ms" }),
   result("scale", { name: "scale.sd15-half-256.n1", value: 1.5, unit: "s" }),
   result("scale", { name: "scale.sd15-half-256.n1.sent", value: 31.5e6, unit: "bytes" }),
-  result("network", { name: "network.a|x", value: 3.456, unit: "ms", spread: SPREAD }),
+  result("network", { name: "network.a|x.tcp.f16.2", value: 345.6, unit: "ms" }),
+  result("network", { name: "network.a|x.tcp.f16.2.to-max", value: 1.0512, unit: "ratio" }),
 ];
 
 const BEFORE = `# Title
@@ -82,9 +83,9 @@ Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 <!-- /bench:scale -->
 <!-- bench:network -->
 
-|  | median | half of the runs |
-| --- | ---: | ---: |
-| network.a\\|x | 3.5 ms | 1.0 ms .. 1.0 ms |
+| link | plane | dtype | waves | step | compute | wire | longer of both | step to that |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| a\\|x | tcp | f16 | 2 | 346 ms |  |  |  | 1.051 |
 
 Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 
