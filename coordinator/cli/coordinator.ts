@@ -37,13 +37,13 @@ import { NatsCheckpoints } from "../jobs/queue/nats_checkpoint.ts";
 import { type CoordinatorEvent, runCoordinator } from "../jobs/queue/run_coordinator.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { hedgeOption } from "./replica_flags.ts";
+import { hedgeOption, parkOption, type ReplicaFlags } from "./replica_flags.ts";
 import { PlaneFallbacks, planeOption, transportOptions } from "./transport_flags.ts";
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
-interface CoordinatorFlags extends EnsembleFlags, DeviceFlags, LogFlags, WaitFlags, SecurityFlags {
+interface CoordinatorFlags
+  extends EnsembleFlags, DeviceFlags, LogFlags, ReplicaFlags, WaitFlags, SecurityFlags {
   readonly plane: Parameters<typeof transportOptions>[0]["plane"];
-  readonly hedge: boolean;
   readonly force: boolean;
   readonly out: string;
   readonly jobs: number;
@@ -104,6 +104,7 @@ export function coordinatorCommand(): Command {
     .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
     .addOption(precisionOption("workers that this command starts compute"))
     .addOption(planeOption())
+    .addOption(parkOption())
     .addOption(hedgeOption())
     .addOption(waitOption())
     .option(
@@ -143,7 +144,10 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
     ...{ signal, device, precision: flags.precision, takesAnySabw: flags.force },
     transport: transportOptions({ plane: flags.plane, wireDtype: {} }, fallbacks),
     nats: options,
-    replicas: { hedge: flags.hedge, onEvent: (event) => metrics?.replica(event) },
+    replicas: {
+      ...{ parkMs: flags.park * 1000, hedge: flags.hedge },
+      onEvent: (event) => metrics?.replica(event),
+    },
     onProgress: note,
   });
   for (const warning of ensemble.warnings) warn(warning);

@@ -34,6 +34,17 @@ testQueue("coordinator --hedge keeps a spare session on a second worker", async 
   await Promise.all(workers.map((worker) => worker.end()));
 });
 
+testQueue("coordinator --park 0 gives a job back when its only worker is lost", async (queue) => {
+  const [worker] = await start(queue.home, "round");
+  const flags = ["--workers", worker!.address, ...PARTS, "--park", "0"];
+  const coordinator = await queue.coordinator("one", ...flags);
+  await queue.submit("picture", 5, 1000, "--ensemble", "workers");
+  await queue.until("picture", ({ stepsDone }) => stepsDone > 0);
+  await worker!.end();
+  await coordinator.process.says(/"event":"returned","job":"picture".*was lost/);
+  await coordinator.kill();
+});
+
 testTutti(
   "compare --hedge keeps spare sessions on a second worker; train has no --hedge",
   async (home) => {
