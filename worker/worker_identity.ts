@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { TuttiError } from "../shared/errors.ts";
+import { tryLockFile } from "../shared/lock_file.ts";
 
 export interface WorkerIdentity extends Disposable {
   readonly id: string;
@@ -46,13 +47,9 @@ export async function takeIdentity(folder: string, name: string): Promise<Worker
 
 /** The id in the file, which gets one if it holds none; `undefined` while another worker has it. */
 async function takeFile(path: string): Promise<WorkerIdentity | undefined> {
-  const file = await Deno.open(path, { read: true, write: true, create: true });
+  const file = await tryLockFile(path);
+  if (!file) return undefined;
   try {
-    // The system lets go of it when the process ends, however it ends.
-    if (!await file.tryLock(true)) {
-      file.close();
-      return undefined;
-    }
     const text = (await Deno.readTextFile(path)).trim();
     if (ID.test(text)) return { id: text, [Symbol.dispose]: () => file.close() };
     const id = randomId();

@@ -31,10 +31,12 @@ import {
   comparisonTable,
   dataSummary,
   timesTable,
+  type TrainingTotals,
   usageTable,
   writeReport,
 } from "./train_report.ts";
 import { trainingCache } from "./training_cache.ts";
+import { dtypeOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
 Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, a folder with such a file captions.jsonl,
@@ -74,9 +76,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
   const nats = await natsOptions(flags, "tutti train");
   const context = { nats, note, warn, signal };
+  using _held = await holdRun(flags.out);
   const { ensemble: opened, records, device } = await openWithData(plan, flags, context);
   await using ensemble = opened;
-  using _held = await holdRun(flags.out);
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
   await using prepared = await prepare(ensemble, records, flags, { compute, signal });
   const summary = dataSummary(prepared);
@@ -86,8 +88,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
 
   const times = new PassTimes();
   const start = performance.now();
-  const { updates, ...result } = await watch(
-    { ...prepared.run, ensemble: times.over(prepared.run.ensemble) },
+  const { ensemble: evaluated } = prepared.run;
+  const { updates, heldOutMs, ...result } = await watch(
+    { ...prepared.run, ensemble: times.over(evaluated), evaluated },
     flags,
   );
   const trainingMs = performance.now() - start;
@@ -101,13 +104,13 @@ async function runTrain(flags: TrainFlags): Promise<void> {
       ...{ isStoppedEarly: result.isStoppedEarly, comparisons, usage: usage.blocks() },
       ...(flags.stats && {
         stats: Object.fromEntries(PASS_PARTS.map((part) => [part, times.get(part)])),
-        images,
+        ...{ heldOutMs, images },
       }),
     });
     return;
   }
   note(`${updates} steps in ${formatDuration(trainingMs)}`);
-  if (flags.stats) printLine(`${timesTable(times, trainingMs, images)}\n`);
+  if (flags.stats) printLine(`${timesTable(times, { trainingMs, heldOutMs, images })}\n`);
   printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
   if (comparisons.length > 0) {
     printLine(
@@ -154,6 +157,7 @@ async function prepare(
       ...{ drawsPerImage: flags.drawsPerImage, evaluateEvery: flags.evaluateEvery },
       ...{ checkpointEvery: flags.checkpointEvery, keep: flags.keep, isResumed: flags.resume },
       sabwDType: flags.sabwDtype,
+      transport: dtypeOptions(flags),
       cache: flags.cache ?? trainingCache(),
     }, {
       ...computing,
@@ -172,18 +176,19 @@ function newProgress(label: string, total: number, isSilent: boolean): Progress 
   return new Progress({ label, total, terminal: stderrTerminal(), now, isSilent });
 }
 
-/** Tells of a run while it goes on. @returns also how many updates it made, which after `--resume` are not all */
+/** Tells of a run while it goes on. @returns also what this process did of it: after `--resume` that is not all */
 async function watch(
   run: TrainingRun,
   { json }: TrainFlags,
-): Promise<TrainingResult & { readonly updates: number }> {
+): Promise<TrainingResult & Pick<TrainingTotals, "heldOutMs"> & { readonly updates: number }> {
   using progress = newProgress("Training", run.steps, json);
   const events = runTraining(run);
-  let updates = 0;
+  let [updates, heldOutMs] = [0, 0];
   for (;;) {
     const { done, value } = await events.next();
-    if (done) return { ...value, updates };
+    if (done) return { ...value, updates, heldOutMs };
     if (value.event === "step") updates++;
+    if (value.event === "heldOut") heldOutMs += value.elapsedMs;
     if (json) printJson(value);
     else show(progress, value);
   }

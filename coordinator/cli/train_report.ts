@@ -69,27 +69,38 @@ export function comparisonTable(comparisons: readonly Comparison[]): string {
   );
 }
 
-/** Of the whole run, held-out losses included. */
-/** @param images that went forward and back in that time */
-export function timesTable(times: PassTimes, totalMs: number, images: number): string {
-  const parts = PASS_PARTS.map((part) => [part, times.get(part)] as const);
-  const rest = parts.reduce((left, [, ms]) => left - ms, totalMs);
+/** What this process did of a run. */
+export interface TrainingTotals {
+  /** Held-out losses included. */
+  readonly trainingMs: number;
+  readonly heldOutMs: number;
+  /** That went forward and back. */
+  readonly images: number;
+}
+
+export function timesTable(times: PassTimes, totals: TrainingTotals): string {
+  const { trainingMs, heldOutMs } = totals;
+  const parts = [
+    ...PASS_PARTS.map((part) => [part, times.get(part)] as const),
+    ["held-out losses", heldOutMs] as const,
+  ];
+  const rest = parts.reduce((left, [, ms]) => left - ms, trainingMs);
   const right = (title: string) => ({ title, align: "right" as const });
   const table = formatTable(
     ["part", right("seconds"), right("share")],
     [...parts, ["data, optimizer and files", rest] as const].map(([part, ms]) => [
       part,
       (ms / 1000).toFixed(1),
-      `${(100 * ms / totalMs).toFixed(1)} %`,
+      `${(100 * ms / trainingMs).toFixed(1)} %`,
     ]),
   );
-  return `${table}\n${ratesText(times, totalMs, images)}`;
+  return totals.images === 0 ? table : `${table}\n${ratesText(times, totals)}`;
 }
 
-function ratesText(times: PassTimes, totalMs: number, images: number): string {
-  const [forwardMs, backwardMs] = [times.forwardMs, times.backwardMs];
+function ratesText(times: PassTimes, { trainingMs, heldOutMs, images }: TrainingTotals): string {
+  const { forwardMs, backwardMs } = times;
   const rate = (ms: number) => `${(images * 1000 / ms).toFixed(1)} images/s`;
-  return `${rate(totalMs)} in all, ${rate(forwardMs)} forward only; ` +
+  return `${rate(trainingMs - heldOutMs)} in all, ${rate(forwardMs)} forward only; ` +
     `the way back takes ${(backwardMs / forwardMs).toFixed(2)} times the way forward`;
 }
 

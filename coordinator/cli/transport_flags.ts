@@ -42,8 +42,8 @@ export function gradientDtypeOption(): Option {
   return new Option(
     "--gradient-dtype <dtype>",
     "what gradients are on the way: auto (f32 on this host, bf16 to others), f32, bf16 or int8; " +
-      "f16 has no numbers as small as they are",
-  ).argParser(parseGradientDtype).default(undefined, "auto");
+      'small ones would underflow in f16 (default: "auto")',
+  ).argParser(parseGradientDtype);
 }
 
 function parseGradientDtype(text: string): GradientDtype | undefined {
@@ -75,11 +75,15 @@ export class PlaneFallbacks {
 }
 
 export function transportOptions(
-  { plane, wireDtype, gradientDtype }: TransportFlags,
+  flags: TransportFlags,
   fallbacks: PlaneFallbacks,
 ): TransportOptions {
-  return {
-    ...{ plane, wireDtypes: wireDtype, ...(gradientDtype && { gradientDtype }) },
-    onFallback: (fallback) => fallbacks.add(fallback),
-  };
+  return { ...dtypeOptions(flags), onFallback: (fallback) => fallbacks.add(fallback) };
+}
+
+/** What decides bits. */
+export function dtypeOptions(
+  { plane, wireDtype, gradientDtype }: TransportFlags,
+): TransportOptions {
+  return { plane, wireDtypes: wireDtype, ...(gradientDtype && { gradientDtype }) };
 }

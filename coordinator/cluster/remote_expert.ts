@@ -55,6 +55,7 @@ import {
   type TensorTransport,
   type TransportOptions,
   transportTo,
+  withGradients,
   withWireDtypes,
 } from "./tensor_transport.ts";
 import { WorkerClient } from "./worker_client.ts";
@@ -185,12 +186,13 @@ export class RemoteExpert implements DifferentiableExpert {
   }
 
   async openSession(config: SessionConfig, signal?: AbortSignal): Promise<RemoteSession> {
+    const transport = config.wireDtypes
+      ? withWireDtypes(this.address, this.#transport, config.wireDtypes)
+      : this.#transport;
     const options = {
       client: this.#client,
       description: this.description,
-      transport: config.wireDtypes
-        ? withWireDtypes(this.address, this.#transport, config.wireDtypes)
-        : this.#transport,
+      transport: config.keepInputs ? withGradients(transport) : transport,
       checkSize: (what: string, bytes: number) => this.#checkSize(what, bytes),
     };
     const session = await RemoteSession.open(options, config, signal);

@@ -19,6 +19,7 @@ import { addToSpan, inClientSpan } from "../../shared/telemetry/tracing.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
+import type { Transport } from "../../shared/wire/convert_plane.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { backwardContext, forwardContext, restoreContext } from "./call_errors.ts";
 import {
@@ -86,9 +87,10 @@ export class RemoteSession implements ExpertSession {
     try {
       await session.#exchange.run({ context, signal }, async (stop) => {
         await session.#exchange.send(openToMessage(config, modelHash, transport));
-        const { sessionId, offers, keepInputs } = await session.#exchange.receive("opened");
+        const opened = await session.#exchange.receive("opened");
+        const { sessionId, offers } = opened;
         session.#id = sessionId;
-        if (config.keepInputs && !keepInputs) throw keepsNoInputs(options.client.address);
+        if (config.keepInputs) checkWayBack(opened, transport, options.client.address);
         await session.#traffic.takePlane(transport.planes, offers, stop);
       });
       return session;
@@ -250,10 +252,25 @@ export class RemoteSession implements ExpertSession {
   }
 }
 
-function keepsNoInputs(worker: string): WorkerError {
-  return new WorkerError(
-    "FAILED_PRECONDITION",
-    `Worker ${worker} keeps no inputs for a way back: it is an older version of Tutti, update it`,
-    { details: { worker, field: "keep_inputs" } },
-  );
+/** @throws {WorkerError} FAILED_PRECONDITION if the worker did not know what it was asked for */
+function checkWayBack(
+  { keepInputs, gradientDtype }: Pick<Transport, "gradientDtype"> & { keepInputs: boolean },
+  asked: Transport,
+  worker: string,
+): void {
+  if (!keepInputs) {
+    throw new WorkerError(
+      "FAILED_PRECONDITION",
+      `Worker ${worker} keeps no inputs for a way back: it is an older version of Tutti, update it`,
+      { details: { worker, field: "keep_inputs" } },
+    );
+  }
+  if (gradientDtype !== asked.gradientDtype) {
+    throw new WorkerError(
+      "FAILED_PRECONDITION",
+      `Worker ${worker} sends gradients as ${gradientDtype}, not as ${asked.gradientDtype}: it is an ` +
+        `older version of Tutti, update it, or choose --gradient-dtype ${gradientDtype}`,
+      { details: { worker, field: "gradient_dtype" } },
+    );
+  }
 }

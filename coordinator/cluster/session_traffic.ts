@@ -23,7 +23,7 @@ import { openTrace } from "../../shared/telemetry/tracing.ts";
 import type { Traceparent } from "../../shared/telemetry/traceparent.ts";
 import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import type { WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
-import { gradientDtypeOf, type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
+import { type PlaneOffer, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   backwardToMessage,
   type Carried,
@@ -150,7 +150,7 @@ export class SessionTraffic {
   async sendGradient(range: SessionBackward, signal: AbortSignal): Promise<number> {
     return await this.#tensors.send({
       tensor: range.gradOutput,
-      wireDtype: this.#gradientDtypeOf(range.last, this.#options.description.blocks.at(-1)),
+      wireDtype: this.#gradientDtype(range.last === this.#options.description.blocks.at(-1)!.id),
       place: this.gradientBuffer(range.last),
       command: (head) => backwardToMessage(traced(range), head),
       answer: "gradients",
@@ -203,13 +203,13 @@ export class SessionTraffic {
         name: "grad_hidden_states",
         slot: gradients[index]!,
         place: arena?.gradient(index),
-        wireDtype: this.#gradientDtypeOf(first, this.#options.description.blocks[0]),
+        wireDtype: this.#gradientDtype(index === 0),
       },
       ...leaving.map((id) => ({
         name: `The gradient of the skip of ${id}`,
         slot: skipGradients.get(id)!,
         place: arena?.skipGradient(id),
-        wireDtype: this.#gradientDtypeOf(id),
+        wireDtype: this.#gradientDtype(false),
       })),
     ];
     const heads = [gradHiddenStates, ...gradSkips.map(([, head]) => head)];
@@ -266,10 +266,9 @@ export class SessionTraffic {
     return wireDtypeOf(transport.wireDtypes, block, description.blocks.at(-1)!.id);
   }
 
-  /** @param exact the block whose gradient is f32 */
-  #gradientDtypeOf(block: string, exact?: { readonly id: string }): WireDtype {
-    if (this.plane === "shm") return "f32";
-    return gradientDtypeOf(this.#options.transport.gradientDtype, block, exact?.id ?? "");
+  /** @param isExact of noise or latents, which stay exact on their way forward, too */
+  #gradientDtype(isExact: boolean): WireDtype {
+    return isExact || this.plane === "shm" ? "f32" : this.#options.transport.gradientDtype;
   }
 
   #indexOf(block: string): number {

@@ -18,7 +18,7 @@ export interface TransportOptions {
   readonly plane?: PlaneChoice;
   /** @default f32 on this host, f16 to others */
   readonly wireDtypes?: Partial<WireDtypes>;
-  /** @default f32 on this host, bf16 to others: f16 has no numbers as small as gradients are */
+  /** @default f32 on this host, bf16 to others: small gradients underflow in f16 */
   readonly gradientDtype?: GradientDtype;
   /** Told of each plane that was offered and does not work. */
   readonly onFallback?: (fallback: WorkerFallback) => void;
@@ -40,15 +40,22 @@ export interface TensorTransport extends Transport {
   readonly onFallback?: (fallback: WorkerFallback) => void;
 }
 
+/** What numbers are on the way to an expert. @param isElsewhere whether any worker of it is on another host */
+export function dtypesOnTheWay(
+  { plane, wireDtypes, gradientDtype }: TransportOptions,
+  isElsewhere: boolean,
+): { readonly wireDtypes: WireDtypes; readonly gradientDtype: GradientDtype } {
+  const { all = isElsewhere ? "f16" : "f32", blocks = new Map() } = wireDtypes ?? {};
+  // Whoever insists on shared memory gets what it carries.
+  const usualGradients = isElsewhere && plane !== "shm" ? "bf16" : "f32";
+  return { wireDtypes: { all, blocks }, gradientDtype: gradientDtype ?? usualGradients };
+}
+
 /** @param address of the worker */
-export function transportTo(
-  address: string,
-  options: TransportOptions = {},
-): TensorTransport {
-  const { plane = "auto", wireDtypes = {}, onFallback } = options;
-  const usual = usualDtypes(!isLoopback(parseAddress(address)));
-  const { all = usual.all, blocks = new Map<string, WireDtype>() } = wireDtypes;
-  const { gradientDtype = usual.gradientDtype } = options;
+export function transportTo(address: string, options: TransportOptions = {}): TensorTransport {
+  const { plane = "auto", onFallback } = options;
+  const dtypes = dtypesOnTheWay(options, !isLoopback(parseAddress(address)));
+  const { wireDtypes: { all, blocks }, gradientDtype } = dtypes;
   // Shared memory carries f32 as it is: who wants less has to have a wire.
   const isExact = [all, ...blocks.values()].every((dtype) => dtype === "f32");
   if (plane === "shm" && !isExact) {
@@ -59,28 +66,27 @@ export function transportTo(
   if (plane === "shm" && gradientDtype !== "f32") {
     throw new UsageError(`--plane shm carries f32: current --gradient-dtype is ${gradientDtype}`);
   }
-  const planes = wantedPlanes(plane).filter((kind) =>
-    kind !== "shm" || (isExact && gradientDtype === "f32")
-  );
-  return { planes, wireDtypes: { all, blocks }, gradientDtype, ...(onFallback && { onFallback }) };
+  const planes = wantedPlanes(plane).filter((kind) => kind !== "shm" || isExact);
+  return { planes, ...dtypes, ...(onFallback && { onFallback }) };
 }
 
-/** What numbers are on the way unless the user says otherwise. @param isElsewhere not on this host */
-export function usualDtypes(isElsewhere: boolean) {
-  return isElsewhere
-    ? { all: "f16", gradientDtype: "bf16" } as const
-    : { all: "f32", gradientDtype: "f32" } as const;
-}
-
-/** The same ways for other numbers: shared memory is none for less than f32. */
+/** The same ways for a job's own numbers: shared memory is none for less than f32. */
 export function withWireDtypes(
   address: string,
   transport: TensorTransport,
   wireDtypes: Partial<WireDtypes>,
 ): TensorTransport {
-  const changed = transportTo(address, { wireDtypes });
+  // What the job leaves open stays as it is for all workers of the expert, wherever this one is.
+  const { all } = transport.wireDtypes;
+  const changed = transportTo(address, { wireDtypes: { all, ...wireDtypes } });
   const planes = transport.planes.filter((kind) => changed.planes.includes(kind));
   return { ...transport, planes, wireDtypes: changed.wireDtypes };
+}
+
+/** The same ways where gradients travel, too. */
+export function withGradients(transport: TensorTransport): TensorTransport {
+  if (transport.gradientDtype === "f32") return transport;
+  return { ...transport, planes: transport.planes.filter((kind) => kind !== "shm") };
 }
 
 /**

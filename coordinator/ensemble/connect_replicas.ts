@@ -7,7 +7,7 @@ import { connectWorkers } from "../cluster/replicas/replica_connection.ts";
 import type { ReplicaDirectory } from "../cluster/replicas/replica_directory.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import { openReplicatedExpert } from "../cluster/replicas/replicated_expert.ts";
-import { type TransportOptions, usualDtypes } from "../cluster/tensor_transport.ts";
+import { dtypesOnTheWay, type TransportOptions } from "../cluster/tensor_transport.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
 import type { ConnectedExpert } from "./open_experts.ts";
 
@@ -43,6 +43,5 @@ export async function connectReplicas(
 
 /** Replicas here and elsewhere get the same numbers: what they are on the way must not change with the worker. */
 function sameWire(transport: TransportOptions = {}, isElsewhere: boolean): TransportOptions {
-  const { all, gradientDtype } = usualDtypes(isElsewhere);
-  return { gradientDtype, ...transport, wireDtypes: { all, ...transport.wireDtypes } };
+  return { ...transport, ...dtypesOnTheWay(transport, isElsewhere) };
 }

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { UsageError } from "../../shared/errors.ts";
 import { bytesOf, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import { formatWireDtypes, parseWireDtypes, transportTo } from "../cluster/tensor_transport.ts";
+import { dtypesOnTheWay, formatWireDtypes, parseWireDtypes } from "../cluster/tensor_transport.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import { initialLatents } from "../sampling/initial_latents.ts";
@@ -89,16 +89,16 @@ export function prepareJob(
 
 /** Of each expert: its weights, what computes, and what its feature maps are on the way. */
 function expertConditions({ members }: Ensemble, { wireDtype }: JobSpec): RunConditions {
-  const facts = members.flatMap(({ expert: { description }, address }, i) => {
-    const transport = address === undefined
+  const facts = members.flatMap(({ expert: { description }, address, isElsewhere }, i) => {
+    const dtypes = address === undefined
       ? undefined
-      : transportTo(address, { wireDtypes: parseWireDtypes(wireDtype) });
+      : dtypesOnTheWay({ wireDtypes: parseWireDtypes(wireDtype) }, isElsewhere);
     return [
       [`experts[${i}].modelHash`, description.modelHash],
       ...Object.entries(description.fingerprint).map((
         [key, value],
       ) => [`experts[${i}].fingerprint.${key}`, String(value)]),
-      [`experts[${i}].wireDtype`, transport ? formatWireDtypes(transport.wireDtypes) : "none"],
+      [`experts[${i}].wireDtype`, dtypes ? formatWireDtypes(dtypes.wireDtypes) : "none"],
     ];
   });
   return Object.fromEntries(facts);

@@ -2,30 +2,28 @@
 
 import { join } from "node:path";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { tryLockFile } from "../../shared/lock_file.ts";
 
 const LOCK = ".lock";
 
 /**
- * Holds the folder of a run, which is made if it is not there. The system lets go of it when the process ends, however it
- * ends; the empty file stays.
+ * Holds the folder of a run, which is made if it is not there. The empty lock file stays.
  *
  * @throws {TuttiError} FAILED_PRECONDITION while another process holds it
- * @throws {FormatError} if the folder cannot be written
+ * @throws {FormatError} if the folder cannot be written, or its file system has no locks
  */
 export async function holdRun(folder: string): Promise<Disposable> {
   let file: Deno.FsFile | undefined;
-  let isFree: boolean;
   try {
     await Deno.mkdir(folder, { recursive: true });
-    file = await Deno.open(join(folder, LOCK), { write: true, create: true });
-    isFree = await file.tryLock(true);
+    file = await tryLockFile(join(folder, LOCK));
   } catch (cause) {
-    file?.close();
-    throw new FormatError(`Cannot write to "${folder}": ${(cause as Error).message}`, { cause });
+    throw new FormatError(
+      `Cannot write to and lock "${folder}": ${(cause as Error).message}. Choose another --out`,
+      { cause },
+    );
   }
-  const close = () => file.close();
-  if (isFree) return { [Symbol.dispose]: close };
-  close();
+  if (file) return { [Symbol.dispose]: () => file.close() };
   throw new TuttiError(
     "FAILED_PRECONDITION",
     `Another process is writing a run to "${folder}": wait until it ends, or choose another --out`,

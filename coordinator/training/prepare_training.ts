@@ -9,6 +9,11 @@ import { isDifferentiable } from "../../shared/engine/backward.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError, UsageError } from "../../shared/errors.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
+import {
+  dtypesOnTheWay,
+  formatWireDtypes,
+  type TransportOptions,
+} from "../cluster/tensor_transport.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { AdamwOptions } from "./adamw.ts";
 import { PenalizedSabw, type PenaltyWeights } from "./attention_penalty.ts";
@@ -48,6 +53,8 @@ export interface TrainingSettings extends
   /** Draws of timestep and noise per held-out image. */
   readonly drawsPerImage: number;
   readonly isResumed: boolean;
+  /** As the ensemble was opened with. */
+  readonly transport?: TransportOptions;
 }
 
 export interface PrepareTrainingOptions {
@@ -73,7 +80,7 @@ export async function prepareTraining(
   settings: TrainingSettings,
   { compute, onProgress, signal }: PrepareTrainingOptions,
 ): Promise<PreparedTraining> {
-  const { seed, out, aggregatedBlocks, sabwSize, isResumed, ...rest } = settings;
+  const { seed, out, aggregatedBlocks, sabwSize, isResumed, transport: _, ...rest } = settings;
   const { experts } = ensemble;
   const odd = experts.findIndex((expert) => !isDifferentiable(expert));
   if (odd >= 0) {
@@ -112,6 +119,7 @@ export async function prepareTraining(
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
     ...sabwSize,
     ...settings.penalties,
+    ...roundingOnTheWay(ensemble, settings.transport),
     cooldown: cooldownSpan({ steps: rest.steps, cooldown: rest.cooldown ?? 0 }),
   };
   const shared = { ...description, numExperts: experts.length };
@@ -152,4 +160,14 @@ function split(
   }
   const order = seededOrder(seed, ["hold out"], all.length).map((i) => all[i]!);
   return { heldOut: order.slice(0, holdOut), examples: order.slice(holdOut) };
+}
+
+/** What decides bits between here and the experts; nothing where all of it is exact. */
+function roundingOnTheWay({ members }: Ensemble, transport: TransportOptions = {}) {
+  const wire = members.map(({ address, isElsewhere }) => {
+    if (address === undefined) return "f32";
+    const { wireDtypes, gradientDtype } = dtypesOnTheWay(transport, isElsewhere);
+    return `${formatWireDtypes(wireDtypes)}; gradients ${gradientDtype}`;
+  });
+  return wire.every((dtypes) => /^f32(; gradients f32)?$/.test(dtypes)) ? {} : { wire };
 }

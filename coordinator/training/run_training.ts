@@ -13,6 +13,7 @@ import { FormatError, TuttiError } from "../../shared/errors.ts";
 import type { SabwDType } from "../sampling/write_sabw_folder.ts";
 import type { SabwMetadata } from "../sampling/sabw_metadata.ts";
 import { AttentionUsage } from "./attention_usage.ts";
+import type { ForwardEnsemble } from "./batch_pass.ts";
 import {
   type Checkpoint,
   type HeldOutPoint,
@@ -29,6 +30,8 @@ import type { TrainableSabw } from "./trainable_sabw.ts";
 
 export interface TrainingRun extends Omit<TrainRequest, "from" | "onSegment" | "parameters"> {
   readonly sabw: TrainableSabw;
+  /** The same, for held-out losses. @default the one that is trained */
+  readonly evaluated?: ForwardEnsemble;
   readonly metadata: SabwMetadata;
   /** The run's folder. */
   readonly out: string;
@@ -56,7 +59,11 @@ export type TrainingEvent =
     readonly loss: number;
     readonly samplesPerSecond: number;
   }
-  | ({ readonly event: "heldOut"; readonly isBest: boolean } & HeldOutPoint)
+  | ({
+    readonly event: "heldOut";
+    readonly isBest: boolean;
+    readonly elapsedMs: number;
+  } & HeldOutPoint)
   | { readonly event: "checkpoint"; readonly step: number; readonly path: string };
 
 export interface TrainingResult {
@@ -101,13 +108,13 @@ export async function* runTraining(
     writeTrainedSabw(chosen, { aggregators: sabw.aggregators, metadata }, run.sabwDType);
   const evaluateNow = async (step: number): Promise<TrainingEvent> => {
     const options = run.signal ? { signal: run.signal } : {};
-    const loss = average(
-      await evaluate(run.ensemble, run.rows, run.heldOut, run.microBatch, options),
-    );
+    const start = now();
+    const { ensemble, evaluated = ensemble, rows, microBatch } = run;
+    const loss = average(await evaluate(evaluated, rows, run.heldOut, microBatch, options));
     const isBest = heldOut.every((point) => loss < point.loss);
     heldOut.push({ step, loss });
     if (isBest) await writeChosen();
-    return { event: "heldOut", isBest, step, loss };
+    return { event: "heldOut", isBest, elapsedMs: now() - start, step, loss };
   };
 
   const evaluates = run.heldOut.length > 0;

@@ -59,14 +59,6 @@ export function wireDtypeOf(
   return blocks.get(block) ?? (block === lastBlock ? "f32" : all);
 }
 
-/**
- * What a gradient is on the way: with respect to the output of `block` if `exact` is the last one, or to its input if
- * `exact` is the first. Those of noise and latents stay exact, as they do on their way forward.
- */
-export function gradientDtypeOf(gradientDtype: WireDtype, block: string, exact: string): WireDtype {
-  return block === exact ? "f32" : gradientDtype;
-}
-
 const PLANES: Readonly<Record<PlaneKind, string>> = {
   grpc: "PLANE_GRPC",
   tcp: "PLANE_TCP",
@@ -177,7 +169,12 @@ function kindOf(name: unknown): PlaneKind | undefined {
   return (Object.keys(PLANES) as PlaneKind[]).find((plane) => PLANES[plane] === name);
 }
 
-function dtypeField(fields: Fields, field: string): WireDtype {
+export function dtypeToMessage(dtype: WireDtype): string {
+  return DTYPES[dtype];
+}
+
+/** A field that is f32 where it is not set. */
+export function dtypeField(fields: Fields, field: string): WireDtype {
   const name = fields.get(field);
   if (name === UNSPECIFIED_DTYPE || name === undefined) return "f32";
   const dtype = (Object.keys(DTYPES) as WireDtype[]).find((known) => DTYPES[known] === name);

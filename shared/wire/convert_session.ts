@@ -24,6 +24,8 @@ import {
   uint32,
 } from "./convert.ts";
 import {
+  dtypeField,
+  dtypeToMessage,
   headFromFields,
   headToMessage,
   MAX_BLOCKS,
@@ -40,6 +42,7 @@ import {
   transportFromFields,
   transportToMessage,
 } from "./convert_plane.ts";
+import type { WireDtype } from "./codec/wire_dtype.ts";
 import { Fields, type Message } from "./fields.ts";
 import { MAX_PIECE_BYTES } from "./limits.ts";
 import { checkChecksum, withChecksum } from "./message_checksum.ts";
@@ -232,6 +235,7 @@ export type SessionEvent =
     readonly arenaBytes: number;
     readonly offers: readonly PlaneOffer[];
     readonly keepInputs: boolean;
+    readonly gradientDtype: WireDtype;
   }
   | { readonly kind: "planeInUse"; readonly plane: PlaneKind }
   | {
@@ -254,9 +258,15 @@ export type SessionEvent =
   | { readonly kind: "error"; readonly error: unknown };
 
 export function openedToMessage(
-  { offers, ...opened }: Omit<Extract<SessionEvent, { kind: "opened" }>, "kind">,
+  { offers, gradientDtype, ...opened }: Omit<Extract<SessionEvent, { kind: "opened" }>, "kind">,
 ): Message {
-  return { opened: { ...opened, offers: offers.map(offerToMessage) } };
+  return {
+    opened: {
+      ...opened,
+      offers: offers.map(offerToMessage),
+      gradientDtype: dtypeToMessage(gradientDtype),
+    },
+  };
 }
 
 export function planeInUseToMessage(plane: PlaneKind): Message {
@@ -306,6 +316,7 @@ export function eventFromMessage(message: unknown): SessionEvent {
         arenaBytes: opened.whole("arenaBytes", 0),
         offers: offersFromFields(opened),
         keepInputs: opened.flag("keepInputs"),
+        gradientDtype: dtypeField(opened, "gradientDtype"),
       };
     }
     case "planeInUse":

@@ -66,6 +66,10 @@ testTutti(
       const other = [...TRAIN, "--out", "cut", "--resume", "--batch", "3"];
       const { stderr } = await home.expect(4, other);
       assert.match(stderr, /"batch" must be 2 as in step-000000\d: current value is 3/);
+      // Other rounding on the way is other numbers.
+      const inWorkers = TRAIN.filter((flag) => flag !== "--local");
+      const rounded = [...inWorkers, "--out", "cut", "--resume", "--gradient-dtype", "bf16"];
+      assert.match((await home.expect(4, rounded)).stderr, /"wire" must be .*gradients bf16/);
       const resumed = await home.json([...TRAIN, "--out", "cut", "--resume"]);
       assert.ok(!resumed.some(({ event, step }) => event === "step" && step === 1));
       for (const name of await readdir(home.file("whole/sabw"))) {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { TestNetwork } from "../support/net_namespace.ts";
 import { testOnNetwork } from "../support/on_network.ts";
-import { jsonLines, TuttiHome } from "../support/run_tutti.ts";
+import { jsonLines, TuttiHome, type TuttiProcess } from "../support/run_tutti.ts";
 import { eventually } from "../support/serve_expert.ts";
 import { PROMPT, zooPath } from "../support/zoo.ts";
 
@@ -16,8 +16,6 @@ const NETWORK = {
 const PORT = 7070;
 /** On a machine with few cores and other work. */
 const TIMEOUT_MS = 300_000;
-/** Of a run that has to find out for itself; while the cable is away nothing tells it. */
-const AWAY_MS = 4_000;
 
 type Host = typeof REPLICAS[number];
 
@@ -56,7 +54,7 @@ class Hosts {
 
   /** Draws a picture, while `meanwhile` happens to the host that has the session. */
   async draw(
-    meanwhile?: (host: Host) => Promise<void>,
+    meanwhile?: (host: Host, run: TuttiProcess) => Promise<void>,
   ): Promise<SampleLine & { bits: Uint8Array }> {
     const { path } = this.#home;
     const files = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
@@ -65,7 +63,7 @@ class Hosts {
       ...["--steps", "60", "--seed", "1", "--save-latents", `${path}/latents.safetensors`],
       ...["--out", `${path}/picture.png`, "--park", "120", "--stats", "--json"],
     ]);
-    if (meanwhile) await meanwhile(await this.#busy());
+    if (meanwhile) await meanwhile(await this.#busy(), run);
     const { code, stdout, stderr } = await run.result;
     assert.equal(code, 0, stdout + stderr);
     const line = jsonLines<SampleLine>(stdout).at(-1)!;
@@ -123,12 +121,12 @@ testOnNetwork(
       });
 
       await t.step("with no host left, the picture waits for one", async () => {
-        const { replicas, bits } = await hosts.draw(async (host) => {
+        const { replicas, bits } = await hosts.draw(async (host, run) => {
           for (const each of REPLICAS) await hosts.unplug(each);
-          await new Promise((resolve) => setTimeout(resolve, AWAY_MS));
+          await run.says(/has no worker left and waits up to 120 s for one/);
           await hosts.plugIn(host);
         });
-        assert.ok(replicas.losses.length > 0);
+        assert.ok(replicas.losses.length > 0 && replicas.parked > 0);
         assert.deepEqual(bits, undisturbed.bits);
       });
     } finally {

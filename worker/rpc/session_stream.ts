@@ -13,7 +13,7 @@ import { noInputsKept } from "../../shared/engine/backward_order.ts";
 import { isCommon } from "../../shared/engine/step_tembs.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { inServerSpan, pastSpans } from "../../shared/telemetry/tracing.ts";
-import { gradientDtypeOf, type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
+import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
   closedToMessage,
   commandFromMessage,
@@ -114,7 +114,8 @@ class SessionStream {
     this.#open = await this.#counted("open", () => this.#openSession(command.open));
     this.#host.log.sessionOpened(this.#open.ticket);
     const { ticket: { id: sessionId, arenaBytes }, planes: { offers }, keepInputs } = this.#open;
-    return openedToMessage({ sessionId, arenaBytes, offers, keepInputs });
+    const gradientDtype = keepInputs ? command.open.transport.gradientDtype : "f32";
+    return openedToMessage({ sessionId, arenaBytes, offers, keepInputs, gradientDtype });
   }
 
   async #openSession(open: OpenCommand): Promise<OpenSession> {
@@ -164,7 +165,8 @@ class SessionStream {
     const traffic = new PlaneTraffic(this.#stream, {
       dtypeOf: (block) => wireDtypeOf(wireDtypes, block, lastBlock),
       gradientDtype,
-      inputGradientDtype: (first) => gradientDtypeOf(gradientDtype, first, firstBlock),
+      // Those of the latents stay exact, as the latents do.
+      inputGradientDtype: (first) => first === firstBlock ? "f32" : gradientDtype,
       idleLimitSeconds: limits.idleLimitSeconds,
       onLost: (plane) => this.#host.metrics?.planeFallback(plane, "lost"),
     });

@@ -30,6 +30,8 @@ const RESULTS: readonly BenchResult[] = [
   result("overhead", { name: "overhead.sd15-256.n2.cluster.wire", value: 5, unit: "ms" }),
   result("scale", { name: "scale.sd15-half-256.n1", value: 1.5, unit: "s" }),
   result("scale", { name: "scale.sd15-half-256.n1.sent", value: 31.5e6, unit: "bytes" }),
+  result("network", { name: "network.a|x.tcp.f16.1", value: 400, unit: "ms" }),
+  result("network", { name: "network.a|x.tcp.f16.1.to-sum", value: 1.02, unit: "ratio" }),
   result("network", { name: "network.a|x.tcp.f16.2", value: 345.6, unit: "ms" }),
   result("network", { name: "network.a|x.tcp.f16.2.to-max", value: 1.0512, unit: "ratio" }),
 ];
@@ -83,9 +85,10 @@ Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 <!-- /bench:scale -->
 <!-- bench:network -->
 
-| link | plane | dtype | waves | step | compute | wire | longer of both | step to that |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| a\\|x | tcp | f16 | 2 | 346 ms |  |  |  | 1.051 |
+| link | plane | dtype | waves | step | compute | wire | step / bound |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| a\\|x | tcp | f16 | 1 | 400 ms |  |  | 1.020 |
+| a\\|x | tcp | f16 | 2 | 346 ms |  |  | 1.051 |
 
 Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 

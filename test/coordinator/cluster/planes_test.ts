@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { connectExpert, type RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import {
+  dtypesOnTheWay,
   parseWireDtypes,
   type TransportOptions,
   transportTo,
+  withGradients,
+  withWireDtypes,
   type WorkerFallback,
 } from "../../../coordinator/cluster/tensor_transport.ts";
 import { listWorkerSessions } from "../../../coordinator/cluster/worker_status.ts";
@@ -167,14 +170,33 @@ Deno.test("--plane shm with another dtype than f32 is a contradiction", async ()
 
 Deno.test("shared memory is no plane for gradients that are not f32", () => {
   const address = "127.0.0.1:7070";
-  assert.ok(transportTo(address).planes.includes("shm"));
-  assert.ok(!transportTo(address, { gradientDtype: "bf16" }).planes.includes("shm"));
+  const exact = transportTo(address);
+  assert.deepEqual(withGradients(exact), exact);
+  assert.ok(exact.planes.includes("shm"));
+  const rounded = transportTo(address, { gradientDtype: "bf16" });
+  assert.ok(rounded.planes.includes("shm"), "without gradients on the way there is no reason");
+  assert.ok(!withGradients(rounded).planes.includes("shm"));
   assert.throws(() => transportTo(address, { plane: "shm", gradientDtype: "bf16" }), {
     name: "UsageError",
     message: "--plane shm carries f32: current --gradient-dtype is bf16",
   });
   const { wireDtypes, gradientDtype } = transportTo("10.0.0.7:7070");
   assert.deepEqual([wireDtypes.all, gradientDtype], ["f16", "bf16"]);
+});
+
+Deno.test("workers of one expert get the same numbers, here and elsewhere", () => {
+  const dtypes = dtypesOnTheWay({}, true);
+  const here = transportTo("127.0.0.1:7070", dtypes);
+  const elsewhere = transportTo("10.0.0.7:7070", dtypes);
+  // What a job leaves open, and what it asks for.
+  for (const [job, all] of [["auto", "f16"], ["f32", "f32"], ["auto,OUT08=int8", "f16"]] as const) {
+    const [one, other] = [here, elsewhere].map((transport, i) =>
+      withWireDtypes(["127.0.0.1:7070", "10.0.0.7:7070"][i]!, transport, parseWireDtypes(job))
+    );
+    assert.equal(one!.wireDtypes.all, all);
+    assert.deepEqual(one!.wireDtypes, other!.wireDtypes);
+    assert.equal(one!.gradientDtype, other!.gradientDtype);
+  }
 });
 
 Deno.test("parseWireDtypes() reads one dtype and its exceptions, and refuses others", () => {

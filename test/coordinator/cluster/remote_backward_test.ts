@@ -436,12 +436,12 @@ Deno.test("a socket that fails on the way back is given up; the range comes agai
   await local.close();
 });
 
-Deno.test("a worker that does not know kept inputs is found out before a tensor travels", async () => {
+Deno.test("a worker that does not know what is asked of the way back is found out before a tensor travels", async () => {
+  let opened = { sessionId: "s1", arenaBytes: 0, offers: [], keepInputs: false };
   const server = new Server();
   server.addService(workerService(), {
     session: (call: ServerDuplexStream<Message, Message>) => {
-      const opened = { sessionId: "s1", arenaBytes: 0, offers: [], keepInputs: false };
-      call.on("data", () => call.write(openedToMessage(opened)));
+      call.on("data", () => call.write(openedToMessage({ ...opened, gradientDtype: "f32" })));
       call.on("end", () => call.end());
     },
   });
@@ -456,13 +456,19 @@ Deno.test("a worker that does not know kept inputs is found out before a tensor 
   const old = new RemoteExpert(new WorkerClient(address), {
     ...served.remote,
     expert: expert.description,
-  }, transportTo(address));
+  }, transportTo(address, { gradientDtype: "bf16" }));
   try {
     const config = { ...await sessionConfig(expert), keepInputs: true };
     await assert.rejects(old.openSession(config), {
       name: "WorkerError",
       code: "FAILED_PRECONDITION",
       message: /keeps no inputs for a way back: it is an older version of Tutti/,
+    });
+    opened = { ...opened, keepInputs: true };
+    await assert.rejects(old.openSession(config), {
+      name: "WorkerError",
+      code: "FAILED_PRECONDITION",
+      message: /sends gradients as f32, not as bf16: .* update it, or choose --gradient-dtype f32/,
     });
   } finally {
     await old.close();

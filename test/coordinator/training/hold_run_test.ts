@@ -24,6 +24,6 @@ Deno.test("a folder that cannot be is named", async () => {
   await Deno.writeTextFile(file, "");
   await assert.rejects(holdRun(file), {
     name: "FormatError",
-    message: /Cannot write to ".*castles"/,
+    message: /Cannot write to and lock ".*castles": .*Choose another --out/,
   });
 });

@@ -100,7 +100,15 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     command(backwardToMessage({ ...range, trace }, head)),
     command(pieceToMessage(new Uint8Array(64))),
     command(closeToMessage()),
-    event(openedToMessage({ sessionId: "s1", arenaBytes: 9, offers: [offer], keepInputs: true })),
+    event(
+      openedToMessage({
+        sessionId: "s1",
+        arenaBytes: 9,
+        offers: [offer],
+        keepInputs: true,
+        gradientDtype: "bf16",
+      }),
+    ),
     event(resultToMessage({ output: { hiddenStates }, computeMs: 1, queueMs: 2 })),
     event(resultToMessage({ output: { head }, computeMs: 1, queueMs: 2 })),
     event({ error: errorToMessage(refusal) }),

@@ -144,7 +144,13 @@ Deno.test("offers, choices and pieces come through unchanged", () => {
     { plane: "shm", address: "tutti-1-ab", token: TOKEN, regionBytes: 2 ** 40 },
     { plane: "tcp", address: ":7071", token: TOKEN, regionBytes: 0 },
   ] as const;
-  const opened = { sessionId: "s1", arenaBytes: 7, offers, keepInputs: true };
+  const opened = {
+    sessionId: "s1",
+    arenaBytes: 7,
+    offers,
+    keepInputs: true,
+    gradientDtype: "int8",
+  } as const;
   const arrived = event(openedToMessage(opened));
   assert.deepEqual(plain(arrived), plain({ kind: "opened", ...opened }));
   assert.deepEqual(event(planeInUseToMessage("unix")), { kind: "planeInUse", plane: "unix" });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { holdRun } from "../../../../coordinator/training/hold_run.ts";
 import type { Stage } from "../../../../coordinator/zoo/recipes/recipe.ts";
 import { runRecipe, type ZooEvent } from "../../../../coordinator/zoo/recipes/run_recipe.ts";
 import { openCheckpoint } from "../../../../shared/checkpoint/checkpoint.ts";
@@ -78,6 +79,12 @@ Deno.test("a zoo that is killed in the middle of a stage ends with the bits of o
       }": current value is "4"`,
     },
   );
+});
+
+Deno.test("a zoo has one trainer at a time", async () => {
+  await using temp = await tempFolder();
+  using _held = await holdRun(temp.path);
+  await assert.rejects(train(temp.path, ["vae"]), { code: "FAILED_PRECONDITION" });
 });
 
 Deno.test("a stage without the one that it needs says which", async () => {
