@@ -18,8 +18,8 @@ import { blockOutputShape } from "../../shared/models/blocks.ts";
 import { addToSpan, inClientSpan } from "../../shared/telemetry/tracing.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
-import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
 import type { Transport } from "../../shared/wire/convert_plane.ts";
+import { closeToMessage, openToMessage } from "../../shared/wire/convert_session.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { backwardContext, forwardContext, restoreContext } from "./call_errors.ts";
 import {

@@ -8,12 +8,12 @@
 import { isDifferentiable } from "../../shared/engine/backward.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError, UsageError } from "../../shared/errors.ts";
-import type { Ensemble } from "../ensemble/ensemble.ts";
 import {
   dtypesOnTheWay,
   formatWireDtypes,
   type TransportOptions,
 } from "../cluster/tensor_transport.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { AdamwOptions } from "./adamw.ts";
 import { PenalizedSabw, type PenaltyWeights } from "./attention_penalty.ts";
@@ -80,7 +80,7 @@ export async function prepareTraining(
   settings: TrainingSettings,
   { compute, onProgress, signal }: PrepareTrainingOptions,
 ): Promise<PreparedTraining> {
-  const { seed, out, aggregatedBlocks, sabwSize, isResumed, transport: _, ...rest } = settings;
+  const { seed, out, aggregatedBlocks, sabwSize, isResumed, transport, ...rest } = settings;
   const { experts } = ensemble;
   const odd = experts.findIndex((expert) => !isDifferentiable(expert));
   if (odd >= 0) {
@@ -119,7 +119,7 @@ export async function prepareTraining(
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
     ...sabwSize,
     ...settings.penalties,
-    ...roundingOnTheWay(ensemble, settings.transport),
+    ...roundingOnTheWay(ensemble, transport),
     cooldown: cooldownSpan({ steps: rest.steps, cooldown: rest.cooldown ?? 0 }),
   };
   const shared = { ...description, numExperts: experts.length };
@@ -162,12 +162,14 @@ function split(
   return { heldOut: order.slice(0, holdOut), examples: order.slice(holdOut) };
 }
 
+const EXACT = "f32; gradients f32";
+
 /** What decides bits between here and the experts; nothing where all of it is exact. */
 function roundingOnTheWay({ members }: Ensemble, transport: TransportOptions = {}) {
   const wire = members.map(({ address, isElsewhere }) => {
-    if (address === undefined) return "f32";
+    if (address === undefined) return EXACT;
     const { wireDtypes, gradientDtype } = dtypesOnTheWay(transport, isElsewhere);
     return `${formatWireDtypes(wireDtypes)}; gradients ${gradientDtype}`;
   });
-  return wire.every((dtypes) => /^f32(; gradients f32)?$/.test(dtypes)) ? {} : { wire };
+  return wire.every((dtypes) => dtypes === EXACT) ? {} : { wire };
 }

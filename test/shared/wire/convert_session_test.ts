@@ -59,12 +59,11 @@ Deno.test("timesteps that differ between rows come through unchanged, whole ones
     ...{ batch: 2, height: 8, width: 9, encoderHiddenStates: randomTensor([2, 3, 4], 1) },
     timesteps: [[999, 0.5], 7, [1, 1]],
   };
-  const transport = NO_PLANES;
-  const read = command(openToMessage(config, "hash", transport));
+  const read = command(openToMessage(config, "hash", NO_PLANES));
   assert.ok(read.kind === "open");
   assert.deepEqual(read.open.timesteps, [[999, 0.5], [7, 7], [1, 1]]);
   const few = { ...config, timesteps: [[999]] };
-  assert.throws(() => openToMessage(few, "hash", transport), {
+  assert.throws(() => openToMessage(few, "hash", NO_PLANES), {
     message: /one for all rows or one for each of 2: current count is 1/,
   });
 });
