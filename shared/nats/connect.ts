@@ -8,17 +8,16 @@
 import {
   type ConnectionOptions,
   credsAuthenticator,
-  ErrorCode,
   type JetStreamManager,
   type NatsConnection,
   NatsError,
 } from "nats";
 import { throwIfAborted, TuttiError } from "../errors.ts";
 import { formatAddress } from "../wire/address.ts";
-import { natsError } from "./nats_errors.ts";
+import { HUNG_UP, natsError } from "./nats_errors.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import { formatServerList } from "./server_list.ts";
-import { connectNats, isHungUp, type NatsTls } from "./tls_transport.ts";
+import { connectNats, isHungUp, type NatsTls } from "./whole_transport.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -76,8 +75,8 @@ export class Nats implements AsyncDisposable {
       const connection = await unlessAborted(connectNats(settings), signal);
       return new Nats(connection, servers, backOff);
     } catch (error) {
-      const silent = NatsError.errorForCode(ErrorCode.Timeout);
-      const reason = isHungUp(error) ? alert ?? silent : error;
+      const hungUp = new NatsError("the server hung up", HUNG_UP);
+      const reason = isHungUp(error) ? alert ?? hungUp : error;
       throw natsError(reason, { doing: "connecting", servers });
     }
   }

@@ -28,6 +28,9 @@ export const SUBJECTS = {
   ],
 };
 
+/** Code of our own: the server closed the connection in answer to the login. */
+export const HUNG_UP = "HUNG_UP";
+
 interface Meaning {
   readonly code: Code;
   readonly problem: string;
@@ -46,6 +49,10 @@ const REFUSED: Meaning = {
   nextStep: "Give its user and password in the URL (nats://USER:PASSWORD@HOST:PORT), its token " +
     "(nats://TOKEN@HOST:PORT), or --nats-creds FILE",
 };
+
+const IS_THE_SERVER =
+  "Check that this is a NATS server, and whether it wants a certificate of its clients " +
+  "(--nats-cert and --nats-key)";
 
 const NO_JETSTREAM: Meaning = {
   code: "FAILED_PRECONDITION",
@@ -67,9 +74,12 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   [ErrorCode.Timeout]: {
     code: "UNAVAILABLE",
     problem: "the NATS server does not answer in time",
-    nextStep:
-      "Check that this is a NATS server, and whether it wants a certificate of its clients " +
-      "(--nats-cert and --nats-key)",
+    nextStep: IS_THE_SERVER,
+  },
+  [HUNG_UP]: {
+    code: "UNAVAILABLE",
+    problem: "the server hangs up on the login",
+    nextStep: IS_THE_SERVER,
   },
   [ErrorCode.AuthorizationViolation]: REFUSED,
   [ErrorCode.AuthenticationExpired]: REFUSED,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { TuttiError } from "../../../shared/errors.ts";
-import { Nats } from "../../../shared/nats/connect.ts";
+import { CONNECT_TIMEOUT_MS, Nats } from "../../../shared/nats/connect.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
 import { NatsServer, testWithNats } from "../../support/nats_server.ts";
 import { eventually } from "../../support/serve_expert.ts";
@@ -38,6 +38,36 @@ testWithNats(
     assert.match(away.message, /no NATS server answers there\. Check that nats-server runs/);
   },
 );
+
+testWithNats(
+  "Nats.connect() ends no process with a refused login, whose connection the server may reset beside its answer",
+  async () => {
+    await using server = await NatsServer.start({ login: { user: "amy", password: "SECRET" } });
+    // Before it was mended, one in ten was an uncaught error of its socket.
+    for (let i = 0; i < 100; i++) {
+      assert.equal((await refusal(server.url, server.port)).code, "UNAUTHENTICATED");
+    }
+  },
+);
+
+Deno.test("Nats.connect() is told at once of a server that hangs up, and waits for no answer", async () => {
+  const info = { server_id: "a", version: "2.10.0", proto: 1, headers: true, max_payload: 1_000 };
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const begin = performance.now();
+  for (const isLoginRead of [false, true]) {
+    const refused = refusal(`nats://127.0.0.1:${port}`, port);
+    using conn = await listener.accept();
+    await conn.write(new TextEncoder().encode(`INFO ${JSON.stringify(info)}\r\n`));
+    // The rest of the login stays unread, so that closing resets the connection.
+    if (isLoginRead) await conn.read(new Uint8Array(1));
+    conn.close();
+    const { code, message } = await refused;
+    assert.equal(code, "UNAVAILABLE");
+    assert.match(message, /the server hangs up on the login\. Check that this is a NATS server/);
+  }
+  assert.ok(performance.now() - begin < CONNECT_TIMEOUT_MS);
+});
 
 testWithNats("Nats.jetStream() says how to switch JetStream on", async () => {
   await using server = await NatsServer.start({ jetStream: false });

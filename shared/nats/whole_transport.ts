@@ -1,11 +1,13 @@
 /**
- * The library's connection over TCP and TLS, with its TLS made whole. As it comes, a server that is named by its IP address
- * has to show a certificate for "localhost", and an alert that arrives between handshake and login is an error that nobody
- * listens to: it ends the process, or leaves the login to wait for an answer until its time is over.
+ * The library's connection over TCP and TLS, made whole. As it comes, an error that reaches a socket while the library lets
+ * go of it is heard by nobody and ends the process: a reset beside the refusal of a login, or a TLS alert between handshake
+ * and login. A server that hangs up without an answer leaves the login to wait until its time is over. And a server that is
+ * named by its IP address has to show a certificate for "localhost".
  *
  * @module
  */
 
+import type { Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
 import { type ConnectionOptions, type NatsConnection, NatsError, type TlsOptions } from "nats";
 import { NatsConnectionImpl, setTransportFactory } from "nats/lib/nats-base-client/internal_mod.js";
@@ -17,26 +19,26 @@ export interface NatsTls extends TlsOptions {
 }
 
 /** What the library is told in a server's place, of which it knows that it ends a login. */
-const HUNG_UP = "Authorization Violation: the server hung up";
+const HUNG_UP_WORDS = "Authorization Violation: the server hung up";
 
-/** Whether the server hung up after the handshake, instead of answering: `onAlert` has heard why, if it said so. */
+/** Whether the server hung up on the login, instead of answering: `onAlert` has heard why, if TLS said so. */
 export function isHungUp(error: unknown): boolean {
-  return error instanceof NatsError && error.message.includes(HUNG_UP);
+  return error instanceof NatsError && error.message.includes(HUNG_UP_WORDS);
 }
 
 /** As the library's `connect()`. */
 export function connectNats(
   options: ConnectionOptions & { tls?: NatsTls },
 ): Promise<NatsConnection> {
-  setTransportFactory({ factory: () => new TlsTransport(), dnsResolveFn: nodeResolveHost });
+  setTransportFactory({ factory: () => new WholeTransport(), dnsResolveFn: nodeResolveHost });
   return NatsConnectionImpl.connect(options);
 }
 
 type Place = Parameters<NodeTransport["connect"]>[0];
 
-class TlsTransport extends NodeTransport {
+class WholeTransport extends NodeTransport {
   #host = "";
-  /** Whether the server has said anything since the handshake. */
+  /** Whether the server has answered the login. */
   #isHeard = false;
 
   override connect(place: Place, options: ConnectionOptions): Promise<void> {
@@ -45,17 +47,21 @@ class TlsTransport extends NodeTransport {
     return super.connect(place, options);
   }
 
+  override async dial(place: Place): Promise<Socket> {
+    return errorsHeard(await super.dial(place));
+  }
+
   override startTLS(): Promise<TLSSocket> {
     const { ca, cert, key, onAlert }: NatsTls = this.options.tls ?? {};
     const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-    const socket = connectTls({
+    const socket = errorsHeard(connectTls({
       socket: this.socket,
       servername: this.tlsName,
       checkServerIdentity: (_, certificate) => checkServerIdentity(this.#host, certificate),
       ...(ca !== undefined && { ca }),
       ...(cert !== undefined && { cert }),
       ...(key !== undefined && { key }),
-    });
+    }));
     let isDone = false;
     // With TLS 1.3 a server refuses a client's certificate after the client has taken the handshake for done.
     socket.on("error", (error) => {
@@ -63,10 +69,10 @@ class TlsTransport extends NodeTransport {
       // What is written after the server hung up fails, too, and says nothing.
       else if (/alert/i.test(error.message)) onAlert?.(error);
     });
-    socket.once("close", () => {
-      reject(new Error("the server hung up during the TLS handshake"));
-      if (isDone && !this.#isHeard) this.#refuse();
-    });
+    socket.once(
+      "close",
+      () => reject(new Error("the server hung up during the TLS handshake")),
+    );
     socket.once("secureConnect", () => {
       isDone = true;
       resolve(socket);
@@ -77,11 +83,23 @@ class TlsTransport extends NodeTransport {
   override setupHandlers(): void {
     super.setupHandlers();
     this.socket.once("data", () => this.#isHeard = true);
+    this.socket.once("close", () => {
+      if (!this.#isHeard) this.#refuse();
+    });
   }
 
   /** Ends a login whose answer does not come any more: the library waits for what a server says, not for its connection. */
   #refuse(): void {
-    this.yields.push(new TextEncoder().encode(`-ERR '${HUNG_UP}'\r\n`));
+    this.yields.push(new TextEncoder().encode(`-ERR '${HUNG_UP_WORDS}'\r\n`));
     this.signal.resolve();
   }
+}
+
+/** The socket, with somebody who hears its errors when all others have been taken away. */
+function errorsHeard<S extends Socket>(socket: S): S {
+  const { removeAllListeners } = socket;
+  // Without arguments it takes all away; with `undefined` it takes none.
+  socket.removeAllListeners = (...events: [event?: string | symbol]) =>
+    removeAllListeners.apply(socket, events).on("error", () => {}) as S;
+  return socket;
 }
