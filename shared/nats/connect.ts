@@ -5,19 +5,14 @@
  * @module
  */
 
-import {
-  type ConnectionOptions,
-  credsAuthenticator,
-  type JetStreamManager,
-  type NatsConnection,
-  NatsError,
-} from "nats";
+import { credsAuthenticator, type JetStreamManager, type NatsConnection, NatsError } from "nats";
 import { throwIfAborted, TuttiError } from "../errors.ts";
+import { roleLogger } from "../telemetry/logging.ts";
 import { formatAddress } from "../wire/address.ts";
 import { HUNG_UP, natsError } from "./nats_errors.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import { formatServerList } from "./server_list.ts";
-import { connectNats, isHungUp, type NatsTls } from "./whole_transport.ts";
+import { connectNats, isHungUp, type WholeOptions } from "./whole_transport.ts";
 
 /** Longest time that one attempt to connect takes, ms. */
 export const CONNECT_TIMEOUT_MS = 5_000;
@@ -47,12 +42,13 @@ export class Nats implements AsyncDisposable {
 
   /** @throws {TuttiError} UNAVAILABLE if no server answers; UNAUTHENTICATED if it refuses the login */
   static async connect(options: NatsOptions): Promise<Nats> {
-    const { list, creds, tls, name, signal } = options;
+    const { list, files, name, signal } = options;
     throwIfAborted(signal);
     const servers = formatServerList(list);
     const backOff = new BackOff();
+    const logger = roleLogger("nats");
     let alert: Error | undefined;
-    const settings: ConnectionOptions & { tls?: NatsTls } = {
+    const settings: WholeOptions = {
       servers: list.servers.map(formatAddress),
       name,
       timeout: CONNECT_TIMEOUT_MS,
@@ -61,15 +57,14 @@ export class Nats implements AsyncDisposable {
       // A password that is being changed is wrong for a while.
       ignoreAuthErrorAbort: true,
       reconnectDelayHandler: () => backOff.delayMs(),
-      ...(creds ? { authenticator: credsAuthenticator(creds) } : list.login),
+      ...(files.creds
+        ? { authenticator: (nonce) => credsAuthenticator(files.creds!)(nonce) }
+        : list.login),
       // An object demands TLS; without one it is taken where a server has it.
-      ...((tls || list.isTls) && {
-        tls: {
-          ...(tls?.ca !== undefined && { ca: tls.ca }),
-          ...tls?.pair,
-          onAlert: (error) => alert ??= error,
-        },
-      }),
+      ...((files.tls || list.isTls) && { tls: {} }),
+      beforeDial: () => files.renew((text) => logger.warn`${text}`),
+      tlsFiles: () => files.tls,
+      onTlsAlert: (error) => alert ??= error,
     };
     try {
       const connection = await unlessAborted(connectNats(settings), signal);

@@ -9,27 +9,31 @@
 
 import type { Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
-import { type ConnectionOptions, type NatsConnection, NatsError, type TlsOptions } from "nats";
+import { type ConnectionOptions, type NatsConnection, NatsError } from "nats";
 import { NatsConnectionImpl, setTransportFactory } from "nats/lib/nats-base-client/internal_mod.js";
 import { nodeResolveHost, NodeTransport } from "nats/lib/src/node_transport.js";
+import type { TlsFiles } from "../security/tls_files.ts";
 
-/** What a client shows and believes, and who hears of TLS that failed once the handshake was done. */
-export interface NatsTls extends TlsOptions {
-  readonly onAlert?: (error: Error) => void;
+/** What the library knows nothing of, beside its own options. */
+export interface WholeOptions extends ConnectionOptions {
+  /** Awaited before each attempt to connect: what a login takes from files may be read again. */
+  readonly beforeDial?: () => Promise<void>;
+  /** What a client shows and believes, asked for in each handshake. */
+  readonly tlsFiles?: () => TlsFiles | undefined;
+  /** Told of TLS that failed once the handshake was done. */
+  readonly onTlsAlert?: (error: Error) => void;
 }
 
 /** What the library is told in a server's place, of which it knows that it ends a login. */
 const HUNG_UP_WORDS = "Authorization Violation: the server hung up";
 
-/** Whether the server hung up on the login, instead of answering: `onAlert` has heard why, if TLS said so. */
+/** Whether the server hung up on the login, instead of answering: `onTlsAlert` has heard why, if TLS said so. */
 export function isHungUp(error: unknown): boolean {
   return error instanceof NatsError && error.message.includes(HUNG_UP_WORDS);
 }
 
 /** As the library's `connect()`. */
-export function connectNats(
-  options: ConnectionOptions & { tls?: NatsTls },
-): Promise<NatsConnection> {
+export function connectNats(options: WholeOptions): Promise<NatsConnection> {
   setTransportFactory({ factory: () => new WholeTransport(), dnsResolveFn: nodeResolveHost });
   return NatsConnectionImpl.connect(options);
 }
@@ -41,10 +45,11 @@ class WholeTransport extends NodeTransport {
   /** Whether the server has answered the login. */
   #isHeard = false;
 
-  override connect(place: Place, options: ConnectionOptions): Promise<void> {
+  override async connect(place: Place, options: WholeOptions): Promise<void> {
     // The name that was asked for, where it stands for an address that was looked up.
     this.#host = place.tlsName || place.hostname;
-    return super.connect(place, options);
+    await options.beforeDial?.();
+    await super.connect(place, options);
   }
 
   override async dial(place: Place): Promise<Socket> {
@@ -52,22 +57,22 @@ class WholeTransport extends NodeTransport {
   }
 
   override startTLS(): Promise<TLSSocket> {
-    const { ca, cert, key, onAlert }: NatsTls = this.options.tls ?? {};
+    const { tlsFiles, onTlsAlert }: WholeOptions = this.options;
+    const { pair, ca } = tlsFiles?.() ?? {};
     const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
     const socket = errorsHeard(connectTls({
       socket: this.socket,
       servername: this.tlsName,
       checkServerIdentity: (_, certificate) => checkServerIdentity(this.#host, certificate),
       ...(ca !== undefined && { ca }),
-      ...(cert !== undefined && { cert }),
-      ...(key !== undefined && { key }),
+      ...pair,
     }));
     let isDone = false;
     // With TLS 1.3 a server refuses a client's certificate after the client has taken the handshake for done.
     socket.on("error", (error) => {
       if (!isDone) reject(error);
       // What is written after the server hung up fails, too, and says nothing.
-      else if (/alert/i.test(error.message)) onAlert?.(error);
+      else if (/alert/i.test(error.message)) onTlsAlert?.(error);
     });
     socket.once(
       "close",

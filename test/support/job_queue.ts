@@ -6,7 +6,7 @@ import { isOver, type JobRecord } from "../../coordinator/jobs/queue/job_record.
 import { JobRecords } from "../../coordinator/jobs/queue/job_records.ts";
 import { Nats } from "../../shared/nats/connect.ts";
 import { isAway } from "../../shared/nats/nats_errors.ts";
-import { parseServerList } from "../../shared/nats/server_list.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { NatsServer, testWithNats } from "./nats_server.ts";
 import { jsonLines, TuttiHome, type TuttiProcess } from "./run_tutti.ts";
 import { PROMPT } from "./zoo.ts";
@@ -29,8 +29,8 @@ const TIMEOUT_MS = 600_000;
 const JOB_MS = 240_000;
 
 /** A connection to a server of a test. */
-export function connectTo(server: NatsServer): Promise<Nats> {
-  return Nats.connect({ list: parseServerList(server.url), name: "test" });
+export async function connectTo(server: NatsServer): Promise<Nats> {
+  return await Nats.connect((await natsOptions({ nats: server.url }, "test"))!);
 }
 
 /** A test with a NATS server, running workers of the bundled experts, and a home that must be empty of processes at its end. */

@@ -130,3 +130,30 @@ testWithNats(
     await connection.jetStream();
   },
 );
+
+testWithNats(
+  "a connection to NATS comes back with what its files hold by then, and with what they held if that is no use",
+  async () => {
+    const { authority, stranger, worker, coordinator } = await testCerts();
+    await using folder = await tempFolder();
+    const old = { ca: authority.cert, pair: coordinator };
+    const flags = await clientFlags(folder, "own", old);
+    await using server = await NatsServer.start({ tls: { pair: worker, clientCa: old.ca } });
+    await using connection = await connect({ nats: server.url, ...flags });
+    const comesBack = async (pair: KeyPair, clientCa: string) => {
+      await server.stop();
+      await eventually(() => !connection.isConnected);
+      await server.configure({ tls: { pair, clientCa } });
+      await server.restart();
+      await eventually(() => connection.isConnected);
+      await connection.jetStream();
+    };
+
+    await writeFile(flags.natsKey!, "half a key");
+    await comesBack(worker, old.ca);
+
+    const theirs = await stranger.issue("127.0.0.1", ["127.0.0.1"], VALID);
+    await clientFlags(folder, "own", { ca: stranger.cert, pair: theirs });
+    await comesBack(theirs, stranger.cert);
+  },
+);
