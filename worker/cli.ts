@@ -20,6 +20,7 @@ import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
 import type { TlsFiles } from "../shared/security/tls_files.ts";
 import { watchTlsFiles } from "../shared/security/watch_tls_files.ts";
+import { watchTokenFile } from "../shared/security/watch_token_file.ts";
 import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
 import { type Notes, startLogging } from "../shared/telemetry/logging.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
@@ -238,7 +239,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
         idleLimitSeconds: flags.idleLimit,
       },
     });
-    using _ = watchCertificates(flags, security, worker, notes);
+    using _ = watchSecrets(flags, security, worker, notes);
     const asked = Promise.race([end.drain, end.stop]);
     if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
       const { description } = await opening;
@@ -255,18 +256,24 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
   }
 }
 
-/** A certificate is renewed more often than some workers are restarted. */
-function watchCertificates(
+/** Certificates and tokens are renewed more often than some workers are restarted. */
+function watchSecrets(
   flags: WorkerFlags,
-  { tls }: WorkerSecurity,
+  { tls, guard }: WorkerSecurity,
   worker: RunningWorker,
   { note, warn }: Notes,
-): Disposable | undefined {
-  if (!tls) return undefined;
-  const { pair, clientCa } = tls;
-  const renew = (files: TlsFiles) => worker.renewTls(workerTls(files));
-  const used = { pair, ...(clientCa !== undefined && { ca: clientCa }) };
-  return watchTlsFiles(flags, used, { renew, note, warn });
+): Disposable {
+  const watches = new DisposableStack();
+  watches.use(
+    watchTokenFile(flags, { renew: (tokens) => guard.renew(tokens), note, warn }),
+  );
+  if (tls) {
+    const { pair, clientCa } = tls;
+    const renew = (files: TlsFiles) => worker.renewTls(workerTls(files));
+    const used = { pair, ...(clientCa !== undefined && { ca: clientCa }) };
+    watches.use(watchTlsFiles(flags, used, { renew, note, warn }));
+  }
+  return watches;
 }
 
 /** The config of a diffusers folder; a single file has none. */

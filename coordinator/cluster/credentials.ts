@@ -10,6 +10,7 @@ import { readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts"
 import { readTokens, type Token } from "../../shared/security/token_file.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
+import { watchTokenFile } from "../../shared/security/watch_token_file.ts";
 import { roleLogger } from "../../shared/telemetry/logging.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 
@@ -38,24 +39,34 @@ export function useCredentials(credentials: Credentials): Disposable {
 }
 
 /**
- * Connections that are made from now on use what is in the files then: a coordinator may run for longer than its
- * certificate is good.
+ * Connections and calls that are made from now on use what is in the files then: a coordinator may run for longer than its
+ * certificate or its token is good.
  *
  * @param flags with which the credentials were read
- * @returns ends that; undefined if there are no files
+ * @returns ends that
  */
 export function renewCredentials(
   flags: SecurityFlags,
   { intervalMs }: { readonly intervalMs?: number } = {},
-): Disposable | undefined {
-  if (!own.tls) return undefined;
+): Disposable {
   const logger = roleLogger("coordinator");
-  return watchTlsFiles(flags, own.tls, {
-    renew: (tls) => void (own = { ...own, tls }),
-    warn: (text) => logger.warn`${text}`,
-    note: (text) => logger.info`${text}`,
+  const options = {
+    warn: (text: string) => logger.warn`${text}`,
+    note: (text: string) => logger.info`${text}`,
     ...(intervalMs !== undefined && { intervalMs }),
-  });
+  };
+  const watches = new DisposableStack();
+  if (own.tls) {
+    const renew = (tls: TlsFiles) => void (own = { ...own, tls });
+    watches.use(watchTlsFiles(flags, own.tls, { renew, ...options }));
+  }
+  const renew = (tokens: readonly Token[]) => {
+    const before = own.token;
+    own = { ...own, token: strongest(tokens).secret };
+    return own.token !== before;
+  };
+  watches.use(watchTokenFile(flags, { renew, ...options }));
+  return watches;
 }
 
 /** A worker on this machine that was started without credentials: it is called without. */

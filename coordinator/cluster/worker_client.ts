@@ -57,7 +57,6 @@ export class WorkerClient {
   readonly credentials: Credentials;
   readonly #client: Client;
   readonly #service: ServiceDefinition;
-  readonly #metadata: Metadata;
 
   /**
    * @param service another service on the worker's port, such as health
@@ -69,7 +68,6 @@ export class WorkerClient {
     quietGrpcLog();
     guardGoaway();
     this.credentials = credentialsFor(this.address);
-    this.#metadata = callMetadata(this.credentials);
     const channel = secureChannel(this.address, this.credentials.tls);
     this.#client = new Client(this.address, channel.credentials, {
       ...CHANNEL_OPTIONS,
@@ -122,6 +120,11 @@ export class WorkerClient {
 
   close(): void {
     this.#client.close();
+  }
+
+  /** The token may have been renewed since this client was made. */
+  get #metadata(): Metadata {
+    return callMetadata(credentialsFor(this.address));
   }
 
   #method(name: string): ServiceDefinition[string] {

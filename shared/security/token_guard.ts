@@ -7,6 +7,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { TuttiError } from "../errors.ts";
+import { isDeepStrictEqual } from "node:util";
 import type { Role, Token } from "./token_file.ts";
 
 interface KnownToken {
@@ -15,10 +16,17 @@ interface KnownToken {
 }
 
 export class TokenGuard {
-  readonly #known: readonly KnownToken[];
+  #known: readonly KnownToken[] = [];
 
   constructor(tokens: readonly Token[]) {
+    this.renew(tokens);
+  }
+
+  /** From now on these are known, and no others. @returns whether that makes a difference */
+  renew(tokens: readonly Token[]): boolean {
+    const before = this.#known;
     this.#known = tokens.map(({ role, secret }) => ({ role, hash: hashOf(secret) }));
+    return !isDeepStrictEqual(this.#known, before);
   }
 
   /** Whether a token is needed at all. */

@@ -1,6 +1,7 @@
 /** A worker with TLS whose files may change, on the ports of which real connections look at certificates. @module */
 
 import { type KeyPair, readTlsFiles } from "../../shared/security/tls_files.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
 import { parseAddress } from "../../shared/wire/address.ts";
 import { type RunningWorker, startWorkerServer } from "../../worker/rpc/server.ts";
@@ -38,7 +39,7 @@ export class RenewedWorker implements AsyncDisposable {
         http: "127.0.0.1:0",
         planes: ["tcp"],
         planePort: renewed.#planePort,
-        security: { tls: workerTls(files), tokens: [] },
+        security: { tls: workerTls(files), guard: new TokenGuard([]) },
       }),
     );
     await worker.ready;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../shared/errors.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { parseListenAddress } from "../../worker/listen_address.ts";
 import { NO_SECURITY, type WorkerSecurity } from "../../worker/security/worker_security.ts";
 
@@ -22,12 +23,12 @@ Deno.test("parseListenAddress() takes others only with a word from the user", ()
 
 Deno.test("parseListenAddress() takes others with TLS and one way to know clients, and names what is missing", () => {
   const pair = { cert: "", key: "" };
-  const tokens = [{ role: "client", secret: "0123456789abcdef" }] as const;
+  const guard = new TokenGuard([{ role: "client", secret: "0123456789abcdef" }]);
   const listen = (security: WorkerSecurity) => parseListenAddress("0.0.0.0:7070", false, security);
-  assert.ok(listen({ tls: { pair }, tokens }));
-  assert.ok(listen({ tls: { pair, clientCa: "" }, tokens: [] }));
-  assert.throws(() => listen({ tokens }), { message: /needs --tls-cert and --tls-key, and/ });
-  assert.throws(() => listen({ tls: { pair }, tokens: [] }), {
+  assert.ok(listen({ tls: { pair }, guard }));
+  assert.ok(listen({ tls: { pair, clientCa: "" }, guard: new TokenGuard([]) }));
+  assert.throws(() => listen({ guard }), { message: /needs --tls-cert and --tls-key, and/ });
+  assert.throws(() => listen({ tls: { pair }, guard: new TokenGuard([]) }), {
     message: /needs --tls-ca \(clients then need a certificate\) or --token-file/,
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { connectExpert } from "../../coordinator/cluster/remote_expert.ts";
 import { startWorkerServer } from "../../worker/rpc/server.ts";
 import { AffineExpert } from "../support/affine_expert.ts";
@@ -92,7 +93,8 @@ Deno.test("worker: figures need a token of role metrics, over TLS; probes need n
     { role: "client", secret: "client-0123456789" },
     { role: "admin", secret: "admin-0123456789" },
   ] as const;
-  const security = { tls: { pair }, tokens };
+  const guard = new TokenGuard(tokens);
+  const security = { tls: { pair }, guard };
   const expert = new AffineExpert();
   // TLS and tokens open the port of calls and this one to others.
   await using worker = await startWorkerServer({ expert, listen, http: "0.0.0.0:0", security });
@@ -121,7 +123,7 @@ Deno.test("worker: figures need a token of role metrics, over TLS; probes need n
     assert.equal((await ask(path, tokens[0].secret)).code, 200);
     assert.equal((await ask(path, tokens[2].secret)).code, 200);
   }
-  for (const part of [{ tls: { pair }, tokens: [] }, { tokens }]) {
+  for (const part of [{ tls: { pair }, guard: new TokenGuard([]) }, { guard }]) {
     const opening = startWorkerServer({ expert, listen, http: "0.0.0.0:0", security: part });
     await assert.rejects(opening, { name: "UsageError", message: /needs --t[a-z-]+ .*--insecure/ });
   }

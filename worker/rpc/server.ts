@@ -16,7 +16,6 @@ import {
   startWatchServer,
   type WatchServer,
 } from "../../shared/http/watch_server.ts";
-import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { type Address, formatAddress } from "../../shared/wire/address.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
@@ -211,11 +210,11 @@ async function openPages(
 function buildServer(
   host: WorkerHost,
   health: HealthImplementation,
-  { tokens }: WorkerSecurity,
+  { guard }: WorkerSecurity,
 ): Server {
   const { limits } = host;
   const server = new Server({
-    interceptors: [authorization(new TokenGuard(tokens))],
+    interceptors: [authorization(guard)],
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
     "grpc.max_concurrent_streams": limits.maxSessions + limits.maxWaiting + limits.maxCalls +

@@ -8,13 +8,12 @@ import { UsageError } from "../../shared/errors.ts";
 import type { PageProtection } from "../../shared/http/watch_server.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { type KeyPair, readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
-import { readTokens, type Token } from "../../shared/security/token_file.ts";
+import { readTokens } from "../../shared/security/token_file.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 
 export interface WorkerSecurity {
   readonly tls?: WorkerTls;
-  /** Known tokens; with none, a call needs none. */
-  readonly tokens: readonly Token[];
+  readonly guard: TokenGuard;
 }
 
 export interface WorkerTls {
@@ -23,7 +22,7 @@ export interface WorkerTls {
   readonly clientCa?: string;
 }
 
-export const NO_SECURITY: WorkerSecurity = { tokens: [] };
+export const NO_SECURITY: WorkerSecurity = { guard: new TokenGuard([]) };
 
 /**
  * @param warn told of files that others can read
@@ -33,9 +32,9 @@ export async function readWorkerSecurity(
   flags: SecurityFlags,
   warn: (text: string) => void,
 ): Promise<WorkerSecurity> {
-  const tokens = await readTokens(flags, warn);
+  const guard = new TokenGuard(await readTokens(flags, warn));
   const files = await readTlsFiles(flags, warn);
-  return files ? { tokens, tls: workerTls(files) } : { tokens };
+  return { guard, ...(files && { tls: workerTls(files) }) };
 }
 
 /** @throws {UsageError} if there is no certificate to show */
@@ -49,14 +48,14 @@ export function workerTls({ pair, ca }: TlsFiles): WorkerTls {
 }
 
 /** What pages are shown with. Certificates of clients do not open them: few that scrape have one. */
-export function pageProtection({ tls, tokens }: WorkerSecurity): PageProtection {
-  return { guard: new TokenGuard(tokens), ...(tls && { tls: tls.pair }) };
+export function pageProtection({ tls, guard }: WorkerSecurity): PageProtection {
+  return { guard, ...(tls && { tls: tls.pair }) };
 }
 
 /** What is missing before others may reach the worker, or undefined. */
-export function missingProtection({ tls, tokens }: WorkerSecurity): string | undefined {
+export function missingProtection({ tls, guard }: WorkerSecurity): string | undefined {
   if (!tls) return "--tls-cert and --tls-key, and --tls-ca or --token-file";
-  if (tls.clientCa === undefined && tokens.length === 0) {
+  if (tls.clientCa === undefined && !guard.isOn) {
     return "--tls-ca (clients then need a certificate) or --token-file (they need a token)";
   }
   return undefined;

@@ -5,6 +5,7 @@ import { delay } from "../../../coordinator/cluster/delay.ts";
 import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { checkHealth, readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
 import type { KeyPair } from "../../../shared/security/tls_files.ts";
+import { TokenGuard } from "../../../shared/security/token_guard.ts";
 import { startWorkerServer } from "../../../worker/rpc/server.ts";
 import type { WorkerTls } from "../../../worker/security/worker_security.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
@@ -22,7 +23,7 @@ async function serve(tls?: WorkerTls) {
   const server = await startWorkerServer({
     expert,
     listen: "127.0.0.1:0",
-    ...(tls && { security: { tls, tokens: [] } }),
+    ...(tls && { security: { tls, guard: new TokenGuard([]) } }),
   });
   await server.ready;
   return server;

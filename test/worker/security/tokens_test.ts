@@ -9,6 +9,7 @@ import {
   readWorkerStatus,
 } from "../../../coordinator/cluster/worker_status.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
+import { TokenGuard } from "../../../shared/security/token_guard.ts";
 import { startWorkerServer } from "../../../worker/rpc/server.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
@@ -27,7 +28,7 @@ async function serve() {
   const server = await startWorkerServer({
     expert,
     listen: "127.0.0.1:0",
-    security: { tokens },
+    security: { guard: new TokenGuard(tokens) },
   });
   await server.ready;
   return server;
