@@ -163,7 +163,7 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   await runCoordinator({
     ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
     maxAttempts: flags.maxAttempts,
-    patience: () => patienceOf(flags, note, signal),
+    patience: (ends) => patienceOf(flags, note, AbortSignal.any([signal, ends])),
     ...(flags.queueLimit !== undefined && { queueLimit: flags.queueLimit }),
     ...(metrics && { onSegment: metrics.segment }),
     onEvent: (event) => {

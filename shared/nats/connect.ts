@@ -92,7 +92,7 @@ export class Nats implements AsyncDisposable {
     try {
       return await this.connection.jetstreamManager({ timeout: JETSTREAM_TIMEOUT_MS });
     } catch (error) {
-      throw this.error(error, "looking for JetStream");
+      throw natsError(error, { doing: "looking for JetStream", servers: this.servers });
     }
   }
 

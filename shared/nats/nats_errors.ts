@@ -60,6 +60,9 @@ const NO_JETSTREAM: Meaning = {
   nextStep: "Start it with JetStream: nats-server --jetstream --store_dir FOLDER",
 };
 
+/** JetStream's error codes (https://github.com/nats-io/nats-server, server/errors.json): off for the account, or at all. */
+const NOT_ENABLED: ReadonlySet<number> = new Set([10039, 10076]);
+
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   [ErrorCode.ConnectionRefused]: UNREACHABLE,
   [ErrorCode.ConnectionTimeout]: UNREACHABLE,
@@ -101,7 +104,6 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     problem: "the message is larger than the NATS server takes",
     nextStep: "Raise max_payload in its configuration (1 MB is its default)",
   },
-  [ErrorCode.JetStreamNotEnabled]: NO_JETSTREAM,
   [ErrorCode.ServerOptionNotAvailable]: {
     code: "FAILED_PRECONDITION",
     problem: "the NATS server and this URL disagree about TLS",
@@ -128,12 +130,27 @@ const TLS_STEPS: readonly (readonly [RegExp, string])[] = [
 export function natsError(error: unknown, { doing, servers }: NatsContext): TuttiError {
   if (error instanceof TuttiError) return error;
   const { message, code: name } = error as Error & { code?: string };
-  const meaning = MEANINGS[name ?? ""] ?? meaningOfMessage(String(message ?? error));
+  const meaning = name === ErrorCode.JetStreamNotEnabled
+    ? meaningOf503(error as NatsError)
+    : MEANINGS[name ?? ""] ?? meaningOfMessage(String(message ?? error));
   return new TuttiError(
     meaning.code,
     `NATS at ${servers}: ${doing} failed: ${meaning.problem}. ${meaning.nextStep}`,
     { cause: error, details: { servers } },
   );
+}
+
+/**
+ * The library has one code for a server without JetStream, for one whose JetStream refuses for now, and for a stream that
+ * nobody answers for.
+ */
+function meaningOf503({ api_error: answer }: NatsError): Meaning {
+  if (answer && NOT_ENABLED.has(answer.err_code ?? 0)) return NO_JETSTREAM;
+  return {
+    code: "UNAVAILABLE",
+    problem: `JetStream does not take it now${answer ? ` (${answer.description})` : ""}`,
+    nextStep: "Look at the server's log: its disk may be full, or its cluster without a leader",
+  };
 }
 
 /** Of codes that the library shares between meanings, or leaves out. */

@@ -13,6 +13,7 @@ import { type ConnectionOptions, type NatsConnection, NatsError } from "nats";
 import { NatsConnectionImpl, setTransportFactory } from "nats/lib/nats-base-client/internal_mod.js";
 import { nodeResolveHost, NodeTransport } from "nats/lib/src/node_transport.js";
 import type { TlsFiles } from "../security/tls_files.ts";
+import { leaveOutUnreadableHeaders } from "./readable_headers.ts";
 
 /** What the library knows nothing of, beside its own options. */
 export interface WholeOptions extends ConnectionOptions {
@@ -34,6 +35,7 @@ export function isHungUp(error: unknown): boolean {
 
 /** As the library's `connect()`. */
 export function connectNats(options: WholeOptions): Promise<NatsConnection> {
+  leaveOutUnreadableHeaders();
   setTransportFactory({ factory: () => new WholeTransport(), dnsResolveFn: nodeResolveHost });
   return NatsConnectionImpl.connect(options);
 }

@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { isOver, type JobRecord } from "../../coordinator/jobs/queue/job_record.ts";
+import { JobLeases } from "../../coordinator/jobs/queue/job_lease.ts";
 import { JobRecords } from "../../coordinator/jobs/queue/job_records.ts";
+import { NatsCheckpoints } from "../../coordinator/jobs/queue/nats_checkpoint.ts";
+import type { JobStores } from "../../coordinator/jobs/queue/take_job.ts";
 import { Nats } from "../../shared/nats/connect.ts";
 import { isAway } from "../../shared/nats/nats_errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
@@ -29,8 +32,18 @@ const TIMEOUT_MS = 600_000;
 const JOB_MS = 240_000;
 
 /** A connection to a server of a test. */
-export async function connectTo(server: NatsServer): Promise<Nats> {
-  return await Nats.connect((await natsOptions({ nats: server.url }, "test"))!);
+export async function connectTo({ url }: Pick<NatsServer, "url">): Promise<Nats> {
+  return await Nats.connect((await natsOptions({ nats: url }, "test"))!);
+}
+
+/** What a coordinator of the queue opens. */
+export async function openStores(nats: Nats): Promise<JobStores> {
+  return {
+    nats,
+    records: await JobRecords.open(nats),
+    leases: await JobLeases.open(nats),
+    checkpoints: await NatsCheckpoints.open(nats),
+  };
 }
 
 /** A test with a NATS server, running workers of the bundled experts, and a home that must be empty of processes at its end. */

@@ -25,6 +25,8 @@ export interface NatsServerOptions {
   readonly jetStream?: boolean;
   /** Largest message, bytes. @default 1 MB, as the server's own */
   readonly maxPayload?: number;
+  /** Bytes that JetStream may have on disk. */
+  readonly maxFileStore?: number;
   /** Further lines of the server's configuration. */
   readonly config?: string;
 }
@@ -160,12 +162,19 @@ export class NatsServer implements AsyncDisposable {
     }
   }
 
-  #config({ login, tls, jetStream = true, maxPayload, config = "" }: NatsServerOptions): string {
+  #config(
+    { login, tls, jetStream = true, maxPayload, maxFileStore, config = "" }: NatsServerOptions,
+  ): string {
     const file = (name: string) => JSON.stringify(this.#path(name));
     return [
       `listen: "127.0.0.1:${this.port}"`,
       `log_file: ${file("server.log")}`,
-      ...(jetStream ? [`jetstream { store_dir: ${file("store")} }`] : []),
+      ...(jetStream
+        ? [
+          `jetstream { store_dir: ${file("store")}` +
+          `${maxFileStore === undefined ? "" : `, max_file_store: ${maxFileStore}`} }`,
+        ]
+        : []),
       ...(login
         ? [
           `authorization { user: ${JSON.stringify(login.user)}, ` +

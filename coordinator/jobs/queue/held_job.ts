@@ -28,16 +28,23 @@ const RETRY_MS = 500;
 
 export class HeldJob implements AsyncDisposable {
   readonly checkpoint: NatsCheckpoint;
+  /**
+   * Higher than that of any earlier owner. It is a time, too, so that a NATS server that has lost its store does not begin
+   * below what workers remember.
+   */
+  readonly fence: number;
   readonly #parts: HeldJobParts;
   readonly #ends = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #stopListening: () => void;
-  #stored: StoredRecord;
+  /** As this owner has written or seen it last; without a revision where there is none. */
+  #stored: { readonly record: JobRecord; readonly revision: number | undefined };
 
   constructor(parts: HeldJobParts, stored: StoredRecord) {
     this.#parts = parts;
     this.#stored = stored;
     this.checkpoint = parts.checkpoint;
+    this.fence = Math.max(stored.record.fence + 1, parts.lease.takenAt);
     parts.lease.lost.addEventListener("abort", this.#onLost);
     this.#timer = setInterval(this.#keepAlive, LEASE_REFRESH_MS);
     // A server that was away may have forgotten the lease: the sooner it is written, the better.
@@ -46,10 +53,6 @@ export class HeldJob implements AsyncDisposable {
 
   get record(): JobRecord {
     return this.#stored.record;
-  }
-
-  get fence(): number {
-    return this.#parts.lease.fence;
   }
 
   /** Fires when the work is to end: the job has another owner, or was cancelled. The reason is the error that says so. */
@@ -67,12 +70,12 @@ export class HeldJob implements AsyncDisposable {
   }
 
   /**
-   * Keeps a step. A NATS server that is away stops nothing: that step is not kept, later ones are.
+   * Keeps a step. A NATS server that is away or cannot write stops nothing: that step is not kept, later ones are.
    *
    * @throws {TuttiError} ABORTED if the job has another owner
    */
   async keepStep(step: StepCheckpoint): Promise<void> {
-    await this.#unlessAway(async () => {
+    await this.#ifPossible(async () => {
       try {
         await this.checkpoint.save(step);
       } catch (error) {
@@ -87,7 +90,7 @@ export class HeldJob implements AsyncDisposable {
 
   /** As `keepStep()`, for the record. */
   async keepRecord(change: Partial<JobRecord>): Promise<void> {
-    await this.#unlessAway(() => this.write(change));
+    await this.#ifPossible(() => this.write(change));
   }
 
   /**
@@ -96,15 +99,20 @@ export class HeldJob implements AsyncDisposable {
    * @throws {TuttiError} ABORTED if it is not, UNAVAILABLE if NATS is away
    */
   async write(change: Partial<JobRecord>): Promise<void> {
+    const { records, lease } = this.#parts;
     for (;;) {
-      this.#parts.lease.lost.throwIfAborted();
-      const record = { ...this.#stored.record, ...change, fence: this.fence };
-      const revision = await this.#parts.records.update(record, this.#stored.revision);
+      lease.lost.throwIfAborted();
+      const { record: before, revision: seen } = this.#stored;
+      const record = { ...before, ...change, fence: this.fence };
+      const revision = seen === undefined
+        ? await records.create(record)
+        : await records.update(record, seen);
       if (revision !== undefined) {
         this.#stored = { record, revision };
         return;
       }
-      await this.#reread();
+      // A server that has lost its store has forgotten the record, too.
+      this.#stored = await this.#look() ?? { record: before, revision: undefined };
     }
   }
 
@@ -120,8 +128,10 @@ export class HeldJob implements AsyncDisposable {
   }
 
   /** @throws {TuttiError} ABORTED if the job has another owner, UNAVAILABLE if NATS is away */
-  confirm(): Promise<void> {
-    return this.#parts.lease.confirm();
+  async confirm(): Promise<void> {
+    await this.#parts.lease.confirm();
+    // A lease that was taken back may have had an owner in between, who has let go of it: that one has written the record.
+    await this.write({});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -137,19 +147,21 @@ export class HeldJob implements AsyncDisposable {
     // While the server is away there is nobody to write to; what cannot be written now is written the next time.
     if (!this.#parts.nats.isConnected) return;
     this.#parts.message.working();
-    this.#parts.lease.confirm().catch(() => {});
+    // With a look at the record: that somebody wants the job to end is heard between steps, too.
+    this.#parts.lease.confirm().then(() => this.#look()).catch(() => {});
   };
 
-  /** Somebody else wrote the record: another owner, who has a higher fence, or whoever wants the job to end. */
-  async #reread(): Promise<void> {
+  /** Hears from the record of another owner, who has a higher fence, and of whoever wants the job to end. */
+  async #look(): Promise<StoredRecord | undefined> {
     const { id } = this.record;
     const stored = await this.#parts.records.get(id);
-    if (stored === undefined || stored.record.fence > this.fence) {
+    if (stored === undefined) return undefined;
+    if (stored.record.fence > this.fence) {
       this.lose();
       throw lostError(id);
     }
-    this.#stored = stored;
     if (stored.record.isCancelWanted) this.#ends.abort(cancelledError(id));
+    return stored;
   }
 
   async #whenBack(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
@@ -163,12 +175,13 @@ export class HeldJob implements AsyncDisposable {
     }
   }
 
-  async #unlessAway(write: () => Promise<void>): Promise<void> {
+  /** Whatever keeps NATS from keeping it, such as a full disk: only another owner ends the image. */
+  async #ifPossible(write: () => Promise<void>): Promise<void> {
     if (!this.#parts.nats.isConnected) return;
     try {
       await write();
     } catch (error) {
-      if (!isAway(error)) throw error;
+      if (this.isLost || (error as Partial<TuttiError>).code === "ABORTED") throw error;
     }
   }
 }

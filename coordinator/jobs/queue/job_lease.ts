@@ -1,6 +1,6 @@
 /**
  * Who may work on a job: a key in the bucket `tutti_leases` that its owner writes again and again, and that vanishes when
- * the owner does not. The key's first revision is the owner's fence: later owners have higher ones.
+ * the owner does not.
  *
  * @module
  */
@@ -34,7 +34,10 @@ export class JobLeases {
    */
   async take(id: string, owner: string): Promise<JobLease | undefined> {
     const revision = await this.#bucket.create(id, owner);
-    return revision === undefined ? undefined : new JobLease(this.#bucket, id, owner, revision);
+    if (revision === undefined) return undefined;
+    const entry = await this.#bucket.get(id);
+    // Who has it by now, if not this owner, says the first write.
+    return new JobLease(this.#bucket, { id, owner, revision, takenAt: entry?.writtenAt ?? 0 });
   }
 
   async isHeld(id: string): Promise<boolean> {
@@ -42,8 +45,16 @@ export class JobLeases {
   }
 }
 
+interface TakenLease {
+  readonly id: string;
+  readonly owner: string;
+  readonly revision: number;
+  readonly takenAt: number;
+}
+
 export class JobLease {
-  readonly fence: number;
+  /** By the server's clock, milliseconds since 1970. */
+  readonly takenAt: number;
   readonly #bucket: CasBucket;
   readonly #id: string;
   readonly #owner: string;
@@ -51,11 +62,12 @@ export class JobLease {
   #revision: number;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(bucket: CasBucket, id: string, owner: string, revision: number) {
+  constructor(bucket: CasBucket, { id, owner, revision, takenAt }: TakenLease) {
     this.#bucket = bucket;
     this.#id = id;
     this.#owner = owner;
-    this.fence = this.#revision = revision;
+    this.#revision = revision;
+    this.takenAt = takenAt;
   }
 
   /** Fires when somebody else has the job, with the error that says so. */

@@ -12,7 +12,6 @@ import { type Code, FormatError, TuttiError } from "../../../shared/errors.ts";
 import type { Patience } from "../../cluster/admission_retry.ts";
 import type { Ensemble } from "../../ensemble/ensemble.ts";
 import type { SegmentReport } from "../../sampling/ensemble_forward.ts";
-import { outputPaths } from "../output_paths.ts";
 import { type DrawnImages, runJob } from "../run_job.ts";
 import { storeImages } from "../store_images.ts";
 import type { StepCheckpoint } from "../step_checkpoint.ts";
@@ -31,7 +30,7 @@ export interface ServeOptions extends JobStores {
   /** How often in a row a job may be tried without one more finished step. */
   readonly maxAttempts: number;
   /** Of one job, with workers that are full. */
-  readonly patience: () => Patience;
+  readonly patience: (ends: AbortSignal) => Patience;
   /** Jobs go back into the queue after the step that they are at. */
   readonly draining: AbortSignal;
   readonly onEvent: (event: JobEvent) => void;
@@ -61,6 +60,9 @@ const HOPELESS: ReadonlySet<Code> = new Set<Code>([
 /** Wait before a job is tried again, ms: doubled with each attempt that brought nothing. */
 const RETRY_MIN_MS = 500, RETRY_MAX_MS = 30_000;
 
+/** When to look again at a job that another coordinator works at, ms. */
+const ELSEWHERE_MS = 5_000;
+
 /** Never rejects for what is wrong with a job: that is an event. */
 export async function serveJob(message: JsMsg, options: ServeOptions): Promise<void> {
   const { draining, onEvent } = options;
@@ -73,7 +75,7 @@ export async function serveJob(message: JsMsg, options: ServeOptions): Promise<v
     return;
   }
   const { id } = job;
-  let held: HeldJob | undefined;
+  let held: HeldJob | "over" | "elsewhere";
   try {
     held = await takeJob(options, message, job, draining);
   } catch (cause) {
@@ -85,10 +87,8 @@ export async function serveJob(message: JsMsg, options: ServeOptions): Promise<v
     onEvent({ event, job: id, error });
     return;
   }
-  if (held === undefined) {
-    message.ack();
-    return;
-  }
+  if (held === "over") return message.ack();
+  if (held === "elsewhere") return message.nak(ELSEWHERE_MS);
   await using _released = held;
   try {
     await attempt(held, options);
@@ -109,7 +109,7 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
   const warn = (text: string) => onEvent({ event: "warning", job, text });
   const run = {
     ...{ ensemble, spec, job, fence: held.fence, draining, warn },
-    ...{ patience: options.patience(), signal: held.ends },
+    ...{ patience: options.patience(held.ends), signal: held.ends },
     checkpoints: { save: (step: StepCheckpoint) => held.keepStep(step) },
     ...(options.onSegment && { onSegment: options.onSegment }),
   };
@@ -148,7 +148,10 @@ async function store(
   { ensemble, out }: ServeOptions,
 ): Promise<StoredImage[]> {
   const seeds = drawn.facts.map(({ seed }) => seed);
-  const paths = await outputPaths(join(out, `${job}.png`), seeds);
+  // No id has a dot: "castle-1" is another job, and not the first image of "castle".
+  const paths = seeds.map((_, i) =>
+    join(out, seeds.length === 1 ? `${job}.png` : `${job}.${i + 1}.png`)
+  );
   await storeImages(ensemble, drawn, paths);
   return await Promise.all(paths.map(async (path, i) => {
     const sha256 = createHash("sha256").update(await Deno.readFile(path)).digest("hex");

@@ -9,7 +9,7 @@ import type { JsMsg } from "nats";
 import type { Nats } from "../../../shared/nats/connect.ts";
 import { delay } from "../../cluster/delay.ts";
 import { HeldJob } from "./held_job.ts";
-import type { JobLeases } from "./job_lease.ts";
+import { type JobLeases, LEASE_MS } from "./job_lease.ts";
 import type { QueuedJob } from "./job_queue.ts";
 import { isOver, newRecord } from "./job_record.ts";
 import type { JobRecords, StoredRecord } from "./job_records.ts";
@@ -31,18 +31,25 @@ const LOOK_MS = 500;
  */
 const RECLAIM_MS = 3_000;
 
-/** @returns undefined if the job is over */
+/**
+ * So long, ms, somebody may have the lease of a job whose message came here: an owner that is dead has lost it by then. The
+ * message is another one's of a job that is well, such as the second of a job that was submitted twice.
+ */
+const PATIENCE_MS = LEASE_MS + RECLAIM_MS;
+
+/** @returns what becomes of the message instead: the job is over, or somebody else works at it */
 export async function takeJob(
   { nats, records, leases, checkpoints }: JobStores,
   message: JsMsg,
   job: QueuedJob,
   signal: AbortSignal,
-): Promise<HeldJob | undefined> {
+): Promise<HeldJob | "over" | "elsewhere"> {
   const owner = crypto.randomUUID();
+  const since = performance.now();
   let freeSince: number | undefined;
   for (;;) {
-    const stored = await recordOf(records, job);
-    if (isOver(stored.record)) return undefined;
+    const stored = await recordOf(records, job, signal);
+    if (isOver(stored.record)) return "over";
     const isHeld = await leases.isHeld(job.id);
     const now = performance.now();
     freeSince = isHeld ? undefined : freeSince ?? now;
@@ -52,24 +59,30 @@ export async function takeJob(
     if (lease) {
       const checkpoint = checkpoints.of(job.id);
       // As of now: the owner before may have written between the look and the lease.
-      const current = await recordOf(records, job);
+      const current = await recordOf(records, job, signal);
       const held = new HeldJob({ nats, message, lease, records, checkpoint }, current);
       if (!isOver(current.record)) return held;
       await held[Symbol.asyncDispose]();
-      return undefined;
+      return "over";
     }
+    if (isHeld && now - since > PATIENCE_MS) return "elsewhere";
     message.working();
     await delay(LOOK_MS, signal);
   }
 }
 
 /** A job that another program has put into the queue may have none yet. */
-async function recordOf(records: JobRecords, { id, spec }: QueuedJob): Promise<StoredRecord> {
+async function recordOf(
+  records: JobRecords,
+  { id, spec }: QueuedJob,
+  signal: AbortSignal,
+): Promise<StoredRecord> {
   for (;;) {
     const stored = await records.get(id);
     if (stored) return stored;
     const record = newRecord(id, spec);
     const revision = await records.create(record);
     if (revision !== undefined) return { record, revision };
+    await delay(LOOK_MS, signal);
   }
 }

@@ -40,7 +40,6 @@ testWithNats(
     await using nats = await connect();
     await eventually(() => !nats.isConnected);
     await put(operator.creds(3600));
-    await eventually(() => nats.isConnected);
-    await nats.jetStream();
+    await eventually(() => nats.jetStream().then(() => true, () => false));
   },
 );
