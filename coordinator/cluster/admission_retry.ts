@@ -52,9 +52,14 @@ export class Patience {
    * Attempts until it works, with one last attempt at the end of the patience.
    *
    * @param attempt must leave nothing behind when it fails: whoever waits for room must not hold any
+   * @param isQueueing whether the attempts that follow the first one wait where there is no room: they need not begin
+   * later, which would put them behind others
    * @throws {TuttiError} the last refusal; CANCELLED; or what else an attempt throws
    */
-  async untilAdmitted<T>(attempt: () => Promise<T>): Promise<T> {
+  async untilAdmitted<T>(
+    attempt: () => Promise<T>,
+    { isQueueing = false }: { readonly isQueueing?: boolean } = {},
+  ): Promise<T> {
     const { signal, random = Math.random, pause = delay, onRefusal } = this.#options;
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
@@ -65,7 +70,8 @@ export class Patience {
         onRefusal?.(error as TuttiError);
         // Half of it at random, so that those who were refused together do not come back together.
         const jittered = pauseMs * (0.5 + 0.5 * random());
-        await pause(Math.min(this.left, Math.max(jittered, retryAfterMs)), signal);
+        const pauseFor = isQueueing ? jittered : Math.max(jittered, retryAfterMs);
+        await pause(Math.min(this.left, pauseFor), signal);
       }
     }
   }

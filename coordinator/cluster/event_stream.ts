@@ -27,6 +27,8 @@ export class EventStream {
   readonly #stream: ClientDuplexStream<Message, Message>;
   readonly #ended = Promise.withResolvers<StreamEnd>();
   readonly #events: Inbox;
+  /** What messages that are being handed over wait for. */
+  readonly #sending = new Set<() => void>();
   #end: StreamEnd | undefined;
 
   constructor(stream: ClientDuplexStream<Message, Message>) {
@@ -59,8 +61,11 @@ export class EventStream {
   async send(message: Message): Promise<void> {
     if (this.#end !== undefined) throw new StreamEnded(this.#end);
     const { promise, resolve } = Promise.withResolvers<void>();
+    // No race with what lives as long as the session: it would remember every message.
+    this.#sending.add(resolve);
     this.#stream.write(message, () => resolve());
-    await Promise.race([promise, this.#ended.promise]);
+    await promise;
+    this.#sending.delete(resolve);
   }
 
   /** Says that no command follows; the worker then ends the stream. */
@@ -78,5 +83,6 @@ export class EventStream {
     this.#end ??= end;
     this.#ended.resolve(this.#end);
     this.#events.wake();
+    for (const resolve of this.#sending) resolve();
   }
 }

@@ -202,6 +202,8 @@ export class RemoteSession implements ExpertSession {
         await this.#exchange.send(closeToMessage());
         await this.#exchange.receive("closed");
         this.#stream.close();
+        // Closed, it is of no use to wait longer for the stream's own end than for the answer.
+        await this.#stream.ended;
       });
       this.#exchange.end("it was closed");
       await closing.catch(() => this.#stream.cancel());

@@ -12,6 +12,7 @@ import { f32, type F32Tensor, repeatRows, sliceRows } from "../../shared/tensor/
 import { Patience } from "../cluster/admission_retry.ts";
 import type { AggregationConditioning } from "./aggregation.ts";
 import { encodePrompts, type PromptEmbeds, type PromptEmbedsOptions } from "./prompt_embeds.ts";
+import { sideBySide } from "./side_by_side.ts";
 import type { PromptRow } from "./text_states.ts";
 
 export interface ConditioningOptions extends Partial<PromptEmbedsOptions> {
@@ -46,14 +47,16 @@ export async function encodeConditioning(
   { clipSkip = 1, imageSize, patience = new Patience({ waitMs: 0 }), ...options }:
     ConditioningOptions = {},
 ): Promise<Conditioning> {
-  const ask = async (expert: Expert) => {
-    const embeds = await encodePrompts(expert, rows, { clipSkip, ...options });
+  const ask = async (expert: Expert, signal: AbortSignal) => {
+    const embeds = await encodePrompts(expert, rows, { clipSkip, ...options, signal });
     const addedCond = addedCondOf(embeds, rows.length, imageSize);
-    const temb = await expert.embedTimesteps(timesteps, options.signal, addedCond);
+    const temb = await expert.embedTimesteps(timesteps, signal, addedCond);
     return { encoderHiddenStates: embeds.promptEmbeds, temb, ...(addedCond && { addedCond }) };
   };
-  const conditionings = await Promise.all(
-    experts.map((expert) => patience.untilAdmitted(() => ask(expert))),
+  const conditionings = await sideBySide(
+    experts,
+    (expert, either) => patience.untilAdmitted(() => ask(expert, either)),
+    options.signal,
   );
   const encoderHiddenStates = mean(conditionings.map((c) => c.encoderHiddenStates));
   const temb = mean(conditionings.map((c) => c.temb));

@@ -70,7 +70,7 @@ export async function openWaves(
       throw error;
     }
     return sessions;
-  });
+  }, { isQueueing: true });
   return waveRows.map((rows, wave) => ({
     rows,
     sessions: experts.map((_, index) => opened.get(requests[wave * experts.length + index]!)!),

@@ -210,6 +210,8 @@ export interface SessionGradients {
 export interface ExpertSession {
   /** Of an expert elsewhere: what its worker calls the session. */
   readonly id?: string;
+  /** Of an expert elsewhere: settles when the session has ended, also where nobody here closed it. */
+  readonly ended?: Promise<unknown>;
   /**
    * Memory in which the input of a range is wanted: what is written there travels without a copy. `undefined` where any
    * memory is as good.

@@ -31,7 +31,7 @@ export const LOSS_REASONS = [
 
 export type LossReason = typeof LOSS_REASONS[number];
 
-/** Limits of a worker that other sessions and calls use up. Others are the same for everyone. */
+/** Limits of a worker that other sessions and calls use up, also where it does not say when to ask again. */
 const SHARED_LIMITS: ReadonlySet<string | undefined> = new Set([
   "arena_bytes",
   "max_calls",
@@ -76,7 +76,10 @@ function reasonOf(error: TuttiError): LossReason | undefined {
     case "DEADLINE_EXCEEDED":
       return "deadline";
     case "RESOURCE_EXHAUSTED":
-      return SHARED_LIMITS.has(details.limit) ? "full" : undefined;
+      // What never fits has no time after which to ask again.
+      return SHARED_LIMITS.has(details.limit) || details.retry_after_ms !== undefined
+        ? "full"
+        : undefined;
     case "INTERNAL":
     case "UNKNOWN":
       return "broken";

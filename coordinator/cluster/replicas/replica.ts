@@ -99,7 +99,7 @@ export class Replica {
     if (linked?.lost.aborted) this.#drop(linked.lost.reason);
     // Without a heartbeat another process may have taken the address.
     else if (linked && !linked.isWatched) {
-      await this.#askLoad(linked).catch((error) => this.#drop(error));
+      await this.#askLoad(linked).catch((error) => this.#drop(error, linked));
     }
     const link = this.#link ??= this.#connect(connectMs);
     try {
@@ -146,8 +146,10 @@ export class Replica {
     const times = 2 ** Math.min(this.#losses++, 20);
     this.#isBack = false;
     // A full worker may have room in a moment, and a plane that failed says little about the worker.
-    const base = reason === "full" || reason === "plane" ? retryMs : banMs;
-    this.#bannedUntil = now + Math.min(base * times, maxBanMs);
+    const [base, longest] = reason === "full" || reason === "plane"
+      ? [retryMs, maxRetryMs]
+      : [banMs, maxBanMs];
+    this.#bannedUntil = now + Math.min(base * times, longest);
     this.#retryAt = times === 1 && reason !== "full"
       ? now
       : now + Math.min(retryMs * times, maxRetryMs);
@@ -162,8 +164,9 @@ export class Replica {
   }
 
   /** The next one connects anew. */
-  #drop(error: unknown): void {
-    const link = this.#linked;
+  #drop(error: unknown, link = this.#linked): void {
+    // Whoever else used it may have connected anew by now.
+    if (link !== this.#linked) return;
     this.#link = this.#linked = undefined;
     if (!link) return;
     link.end(error);

@@ -29,6 +29,13 @@ export interface ReplicaPoolOptions {
   readonly settings?: Partial<ReplicaSettings>;
 }
 
+/** A session of a job, wherever it is. */
+export interface JobSession {
+  readonly job: string | undefined;
+  /** Whether no worker that is well has it. */
+  readonly isHomeless: boolean;
+}
+
 export class ReplicaPool {
   readonly name: string;
   readonly parkMs: number;
@@ -38,6 +45,9 @@ export class ReplicaPool {
   readonly #replicas = new Map<string, Replica>();
   readonly #refused = new Map<string, string>();
   readonly #closing = new Set<Promise<void>>();
+  readonly #closed = new AbortController();
+  /** Those that are open. */
+  readonly sessions = new Set<JobSession>();
   #description: ExpertDescription | undefined;
 
   constructor(options: ReplicaPoolOptions) {
@@ -109,6 +119,11 @@ export class ReplicaPool {
     ];
   }
 
+  /** How many sessions of a job have to be opened anew. */
+  homelessOf(job: string | undefined): number {
+    return [...this.sessions].filter((one) => one.job === job && one.isHomeless).length;
+  }
+
   /** So that `candidates()` goes by what is so now. */
   async refresh(): Promise<void> {
     const free = this.#known().filter(({ isBanned }) => !isBanned);
@@ -139,7 +154,13 @@ export class ReplicaPool {
     closing.finally(() => this.#closing.delete(closing));
   }
 
+  /** Fires when it is closed: no search goes on. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   async close(): Promise<void> {
+    this.#closed.abort();
     await Promise.all([...this.#replicas.values()].map((replica) => replica.close()));
     await Promise.all(this.#closing);
   }

@@ -64,7 +64,8 @@ export class ReplicaSearch {
   async next({ asksAll = false } = {}): Promise<ReplicaUse> {
     const { signal } = this.#options;
     if (asksAll) await untilAborted(this.#pool.refresh(), signal);
-    for (let round = 0;; round++) {
+    for (;;) {
+      throwIfAborted(this.#pool.closed);
       for (const replica of this.#candidates()) {
         throwIfAborted(signal);
         if (performance.now() < replica.retryAt) continue;

@@ -25,7 +25,7 @@ import { KeptInputs } from "./kept_inputs.ts";
 import type { Loss } from "./loss.ts";
 import { replay, type Replayed, restoringRanges } from "./replay.ts";
 import type { Replica } from "./replica.ts";
-import type { ReplicaPool } from "./replica_pool.ts";
+import type { JobSession, ReplicaPool } from "./replica_pool.ts";
 import { ReplicaSearch } from "./replica_search.ts";
 import { type Lease, SpareSession } from "./spare_session.ts";
 
@@ -57,7 +57,7 @@ interface OpenOptions {
   readonly onClose?: () => void;
 }
 
-export class ReplicatedSession implements ExpertSession {
+export class ReplicatedSession implements ExpertSession, JobSession {
   readonly #pool: ReplicaPool;
   readonly #config: SessionConfig;
   readonly #layout: ArenaLayout;
@@ -89,7 +89,21 @@ export class ReplicatedSession implements ExpertSession {
     throwIfAborted(signal);
     const session = new ReplicatedSession(pool, config, onClose);
     const search = new ReplicaSearch(pool, { signal });
-    for (;;) if (await session.#open(search, signal)) return session;
+    pool.sessions.add(session);
+    try {
+      for (;;) if (await session.#open(search, signal)) return session;
+    } catch (error) {
+      pool.sessions.delete(session);
+      throw error;
+    }
+  }
+
+  get job(): string | undefined {
+    return this.#config.job;
+  }
+
+  get isHomeless(): boolean {
+    return this.#lease === undefined || this.#lease.link.lost.aborted;
   }
 
   /** Memory of this process: what lies there is still there when the worker is not. */
@@ -126,6 +140,7 @@ export class ReplicatedSession implements ExpertSession {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#pool.sessions.delete(this);
     this.#onClose?.();
     this.#spare?.close();
     const lease = this.#lease;
@@ -269,7 +284,11 @@ export class ReplicatedSession implements ExpertSession {
       run: async (signal) => {
         // A worker that drains keeps a session that has nowhere to go.
         const canMove = pool.hasSpare(use.replica);
-        const config = { ...this.#config, canMove };
+        // A lost worker takes all of a job's sessions there with it; those elsewhere need no room.
+        const config = {
+          ...{ ...this.#config, canMove },
+          ...(lost && { jobSessions: Math.max(1, pool.homelessOf(this.job)) }),
+        };
         const session = ready?.session ??
           await use.link.connection.expert.openSession(config, signal);
         try {
@@ -289,6 +308,10 @@ export class ReplicatedSession implements ExpertSession {
       return false;
     }
     const { lease, replayed } = outcome.answer;
+    if (this.#isClosed) {
+      this.#end(lease);
+      throw new TuttiError("FAILED_PRECONDITION", "The session is closed");
+    }
     this.#lease = lease;
     if (lost) this.#tellFailover(lost, lease, replayed);
     return true;

@@ -27,7 +27,7 @@ export class SpareSession {
   constructor(pool: ReplicaPool, config: SessionConfig) {
     this.#pool = pool;
     // Who has no room for a spare says so at once.
-    this.#config = { ...config, waitMs: 0, canMove: true };
+    this.#config = { ...config, waitMs: 0, canMove: true, jobSessions: 1 };
   }
 
   /** Opens it, if that was not tried since it was taken last, on the best replica but `other`. */
@@ -35,8 +35,10 @@ export class SpareSession {
     if (this.#opening || this.#closed.signal.aborted) return;
     const opening = this.#opening = this.#open(other);
     opening.then((lease) => {
-      if (this.#opening === opening) this.#opened = lease;
-      else if (lease) this.end(lease);
+      if (this.#opening !== opening) return lease && this.end(lease);
+      this.#opened = lease;
+      // A worker ends a session that is not asked for anything; the next one is opened when there is a reason again.
+      lease?.session.ended?.then(() => this.#forget(lease));
     });
   }
 
@@ -70,6 +72,12 @@ export class SpareSession {
     // One that is still being opened is ended when it is there.
     this.#opening = this.#opened = undefined;
     if (lease) this.end(lease);
+  }
+
+  #forget(lease: Lease): void {
+    if (this.#opened !== lease) return;
+    this.#opening = this.#opened = undefined;
+    this.end(lease);
   }
 
   /** Never throws: without a spare everything goes on as it does. */
