@@ -36,7 +36,7 @@ testWithNats(
     assert.match(await refused(), /^UNAUTHENTICATED .* --nats-creds holds no NATS credentials/);
 
     // The server hangs up on whom it has let in when the credentials expire, and takes only new ones after that.
-    await put(operator.creds(2));
+    await put(operator.creds(4));
     await using nats = await connect();
     await eventually(() => !nats.isConnected);
     await put(operator.creds(3600));
