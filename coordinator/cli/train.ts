@@ -24,6 +24,7 @@ import {
   type TrainingResult,
   type TrainingRun,
 } from "../training/run_training.ts";
+import { checkRunFolder } from "../training/run_folder.ts";
 import { openWithData } from "./data_ensemble.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
@@ -77,6 +78,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const nats = await natsOptions(flags, "tutti train");
   const context = { nats, note, warn, signal };
   using _held = await holdRun(flags.out);
+  await checkRunFolder(flags.out, flags.resume);
   const { ensemble: opened, records, device } = await openWithData(plan, flags, context);
   await using ensemble = opened;
   const compute = { ...await openBackend(device), threads: navigator.hardwareConcurrency };
@@ -111,7 +113,9 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   }
   note(`${updates} steps in ${formatDuration(trainingMs)}`);
   if (flags.stats) printLine(`${timesTable(times, { trainingMs, heldOutMs, images })}\n`);
-  printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
+  if (usage.blocks().length > 0) {
+    printLine(`Mean attention per expert:\n${usageTable(usage, names)}\n`);
+  }
   if (comparisons.length > 0) {
     printLine(
       `Held-out loss (${prepared.run.heldOut.length} draws):\n${comparisonTable(comparisons)}\n`,

@@ -56,7 +56,8 @@ export function addTrainOptions(command: Command): Command {
     .option("--batch <n>", "images of an update", wholeNumber("--batch"), 8)
     .option(
       "--micro-batch <n>",
-      "images that go through the experts together; fewer need less memory (default: --batch)",
+      "images that go through the experts together; fewer need less memory, and --balance balances " +
+        "over so many (default: --batch)",
       wholeNumber("--micro-batch"),
     )
     .option("--lr <rate>", "learning rate", positive("--lr"), ADAMW_DEFAULTS.learningRate)

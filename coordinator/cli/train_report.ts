@@ -113,11 +113,26 @@ export async function writeReport(
   comparisons: readonly Comparison[],
 ): Promise<void> {
   await Deno.writeTextFile(join(out, "loss.svg"), lossCurve(losses, heldOut));
+  const path = join(out, "report.json");
+  // A run that was over already has measured nothing now.
+  const measured = usage.blocks().length > 0
+    ? { usage: { experts: names, overall: usage.overall(), blocks: usage.blocks() } }
+    : await usageBefore(path);
   const report = {
     ...{ steps, isStoppedEarly, recipe: metadata.recipe, losses, heldOut, comparisons },
-    usage: { experts: names, overall: usage.overall(), blocks: usage.blocks() },
+    ...measured,
   };
-  await Deno.writeTextFile(join(out, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
+  await Deno.writeTextFile(path, `${JSON.stringify(report, null, 1)}\n`);
+}
+
+/** Of an earlier report, if there is one. */
+async function usageBefore(path: string): Promise<{ readonly usage?: unknown }> {
+  try {
+    const { usage } = JSON.parse(await Deno.readTextFile(path)) as { usage?: unknown };
+    return usage === undefined ? {} : { usage };
+  } catch {
+    return {};
+  }
 }
 
 /** Share of the newest loss in the running mean. */

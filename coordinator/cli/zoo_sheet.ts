@@ -1,5 +1,6 @@
 /** `tutti zoo sheet`: what each bundled expert, averaging and AFA draw of the same captions with the same seeds. @module */
 
+import { dirname } from "node:path";
 import { Command, Option } from "commander";
 import { UsageError } from "../../shared/errors.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
@@ -61,6 +62,9 @@ async function runSheet(out: string, flags: SheetFlags): Promise<void> {
   if (ending !== "png" && ending !== "svg") {
     throw new UsageError(`<out> must end in ".png" or ".svg": current value is "${out}"`);
   }
+  const folder = dirname(out);
+  const isThere = await Deno.stat(folder).then(({ isDirectory }) => isDirectory, () => false);
+  if (!isThere) throw new UsageError(`<out> must lie in a folder that exists: "${folder}" is none`);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plans = columnPlans(await ensemblePlan(flags));

@@ -23,7 +23,8 @@ import { heldOutRows } from "./held_out.ts";
 import { initialSabw, type SabwSize } from "./initial_sabw.ts";
 import { cooldownSpan } from "./learning_rate.ts";
 import { type DataSettings, prepareData } from "./prepare_data.ts";
-import { findCheckpoint, hasRun, type TrainingRun } from "./run_training.ts";
+import { checkRunFolder, findCheckpoint } from "./run_folder.ts";
+import type { TrainingRun } from "./run_training.ts";
 import { seededOrder } from "./seeded_draws.ts";
 import { TrainableSabw } from "./trainable_sabw.ts";
 
@@ -90,9 +91,7 @@ export async function prepareTraining(
       } serves no gradients: --local opens experts in this process`,
     );
   }
-  if (!isResumed && await hasRun(out)) {
-    throw new UsageError(`"${out}" has a run already: --resume goes on, another --out begins anew`);
-  }
+  await checkRunFolder(out, isResumed);
   const { description } = experts[0]!;
   const plan = aggregationPlan(description.blocks, aggregatedBlocks);
   const data = await prepareData(ensemble, {
@@ -117,6 +116,11 @@ export async function prepareTraining(
       drop_text: rest.dropText,
     },
     ...{ optimizer: "AdamW", ...rest.adamw, held_out: heldOut.length, aggregatedBlocks },
+    // Losses that are compared are of the same draws.
+    ...(heldOut.length > 0 && { draws_per_image: settings.drawsPerImage }),
+    ...noiseRecipe(ensemble),
+    // The mean weights that are balanced are those of what goes through the experts together.
+    ...(settings.penalties.balance > 0 && { micro_batch: rest.microBatch }),
     ...sabwSize,
     ...settings.penalties,
     ...roundingOnTheWay(ensemble, transport),
@@ -160,6 +164,15 @@ function split(
   }
   const order = seededOrder(seed, ["hold out"], all.length).map((i) => all[i]!);
   return { heldOut: order.slice(0, holdOut), examples: order.slice(holdOut) };
+}
+
+/** What noise is added, and to what: it stands in configurations, which no hash of weights covers. */
+function noiseRecipe({ vae, schedulerConfig }: Ensemble) {
+  const { numTrainTimesteps, betaStart, betaEnd, betaSchedule } = schedulerConfig;
+  return {
+    scaling_factor: vae.config.scalingFactor,
+    noise_schedule: [numTrainTimesteps, betaStart, betaEnd, betaSchedule],
+  };
 }
 
 const EXACT = "f32; gradients f32";

@@ -8,8 +8,8 @@
  * @module
  */
 
-import { basename, join } from "node:path";
-import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { join } from "node:path";
+import { TuttiError } from "../../shared/errors.ts";
 import type { SabwDType } from "../sampling/write_sabw_folder.ts";
 import type { SabwMetadata } from "../sampling/sabw_metadata.ts";
 import { AttentionUsage } from "./attention_usage.ts";
@@ -17,14 +17,13 @@ import type { ForwardEnsemble } from "./batch_pass.ts";
 import {
   type Checkpoint,
   type HeldOutPoint,
-  readCheckpoint,
   writeCheckpoint,
   writeTrainedSabw,
 } from "./checkpoint.ts";
 import { average, evaluate } from "./held_out.ts";
 import type { NoisyRow } from "./noisy_rows.ts";
-import type { CooldownSpan } from "./learning_rate.ts";
 import { NO_UPDATES } from "./optimizer.ts";
+import { checkpointPath, removeOldCheckpoints } from "./run_folder.ts";
 import { train, type TrainRequest } from "./train.ts";
 import type { TrainableSabw } from "./trainable_sabw.ts";
 
@@ -119,7 +118,7 @@ export async function* runTraining(
 
   const evaluates = run.heldOut.length > 0;
   // A resumed run may have been cancelled in the middle of an evaluation.
-  const isDue = optimizer.updates % run.evaluateEvery === 0;
+  const isDue = optimizer.updates >= steps || optimizer.updates % run.evaluateEvery === 0;
   if (evaluates && isDue && heldOut.at(-1)?.step !== optimizer.updates) {
     yield await evaluateNow(optimizer.updates);
   }
@@ -151,8 +150,9 @@ export async function* runTraining(
       start = now();
     }
   } catch (error) {
-    const isCancelled = TuttiError.from(error).code === "CANCELLED";
-    if (isCancelled && optimizer.updates > written) yield await save();
+    // Whatever ended it, a lost worker or a cancel: only numbers that are wrong are worth nothing.
+    const isSound = TuttiError.from(error).code !== "DATA_LOSS";
+    if (isSound && optimizer.updates > written) yield await save();
     throw error;
   }
   if (!evaluates) await writeChosen();
@@ -164,69 +164,4 @@ function isOutOfPatience(heldOut: readonly HeldOutPoint[], patience = Infinity):
   const least = Math.min(...heldOut.map(({ loss }) => loss));
   const sinceLeast = heldOut.length - 1 - heldOut.findIndex(({ loss }) => loss === least);
   return heldOut.length > 0 && sinceLeast >= patience;
-}
-
-const STEP_FOLDER = /^step-(\d{7,})$/;
-
-function checkpointPath(out: string, step: number): string {
-  return join(out, "checkpoints", `step-${String(step).padStart(7, "0")}`);
-}
-
-/** Paths, the newest first; folders that were not finished have other names. */
-async function findCheckpoints(out: string): Promise<string[]> {
-  const folder = join(out, "checkpoints");
-  try {
-    const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
-    const stepOf = (name: string) => Number(STEP_FOLDER.exec(name)![1]);
-    return names.filter((name) => STEP_FOLDER.test(name))
-      .sort((a, b) => stepOf(b) - stepOf(a)).map((name) => join(folder, name));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-async function removeOldCheckpoints(out: string, keep: number): Promise<void> {
-  for (const path of (await findCheckpoints(out)).slice(keep)) {
-    await Deno.remove(path, { recursive: true });
-  }
-}
-
-/**
- * The newest checkpoint of a run.
- *
- * @throws {FormatError} if there is none, or its recipe is another one. A cooldown may be another one while neither has begun
- */
-export async function findCheckpoint(
-  out: string,
-  recipe: Readonly<Record<string, unknown>>,
-): Promise<Checkpoint & { readonly path: string }> {
-  const [path] = await findCheckpoints(out);
-  if (path === undefined) {
-    throw new FormatError(
-      `--resume needs a checkpoint in "${join(out, "checkpoints")}": it has none`,
-    );
-  }
-  const checkpoint = await readCheckpoint(path);
-  for (const key of new Set([...Object.keys(recipe), ...Object.keys(checkpoint.record.recipe)])) {
-    const [wanted, current] = [checkpoint.record.recipe[key], recipe[key]].map((value) =>
-      JSON.stringify(value)
-    );
-    if (wanted === current) continue;
-    const isBegun = (span: unknown) =>
-      span !== undefined && checkpoint.optimizer.updates > (span as CooldownSpan).from;
-    const spans = [checkpoint.record.recipe[key], recipe[key]];
-    if (key === "cooldown" && !spans.some(isBegun)) continue;
-    throw new FormatError(
-      `--resume needs the run's own settings: "${key}" must be ${wanted} as in ${
-        basename(path)
-      }: current value is ${current}`,
-    );
-  }
-  return { ...checkpoint, path };
-}
-
-/** Whether a run was begun in this folder. */
-export async function hasRun(out: string): Promise<boolean> {
-  return (await findCheckpoints(out)).length > 0;
 }

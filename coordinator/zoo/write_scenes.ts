@@ -1,5 +1,6 @@
 /** Pictures of coloured shapes on disk, with their captions. @module */
 
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { throwIfAborted } from "../../shared/errors.ts";
 import { encodePng } from "../image/png.ts";
@@ -20,6 +21,9 @@ export async function writeScenes(
   { count, seed, size, signal, ...options }: WriteScenesOptions,
 ): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
+  const captions = join(folder, "captions.jsonl");
+  // What is there may be of other pictures, which would be wrong captions if this ends in the middle.
+  await rm(captions, { force: true });
   const lines: string[] = [];
   for (let i = 0; i < count; i++) {
     throwIfAborted(signal);
@@ -29,7 +33,6 @@ export async function writeScenes(
     await Deno.writeFile(join(folder, name), encodePng({ ...drawScene(scene, size), text }));
     lines.push(JSON.stringify({ image_file: name, text: scene.caption }));
   }
-  const captions = join(folder, "captions.jsonl");
   await Deno.writeTextFile(captions, `${lines.join("\n")}\n`);
   return captions;
 }

@@ -11,7 +11,7 @@ import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
 import type { Vae } from "../../sampling/vae.ts";
-import { cropImage, decodeImage, drawCrop, imageSize } from "./image_file.ts";
+import { checkResized, cropImage, decodeImage, drawCrop, imageSize } from "./image_file.ts";
 import type { DataRecord, SkippedFile } from "./records.ts";
 import type { TensorCache } from "./tensor_cache.ts";
 
@@ -39,7 +39,8 @@ export interface Examples {
 }
 
 export interface PrepareOptions {
-  readonly vae: Pick<Vae, "encode">;
+  readonly vae: Pick<Vae, "encode" | "config">;
+  /** Of its weights. */
   readonly vaeHash: string;
   readonly tokenizer: ClipTokenizer;
   /** L of the text encoders. */
@@ -104,14 +105,18 @@ async function prepareImage(
 }> {
   const bytes = await Deno.readFile(path);
   const fileHash = createHash("sha256").update(bytes).digest("hex");
-  const crop = drawCrop(await imageSize(bytes), size, seed, fileHash);
+  const found = await imageSize(bytes);
+  checkResized(found, size);
+  const crop = drawCrop(found, size, seed, fileHash);
   const key = ["latents", vaeHash, fileHash, crop.size, crop.top, crop.left];
+  // The same weights under another configuration are another VAE; the factor is applied later.
+  const cacheKey = [...key, JSON.stringify({ ...vae.config, scalingFactor: undefined })];
   const get = async (read: () => Promise<Uint8Array> | Uint8Array) => {
     // One image a call: the bits must not depend on what else was missing.
     const compute = async () => ({
       ...await vae.encode(cropImage(await decodeImage(await read()), crop)),
     });
-    const { mean, logvar } = await cache.get(key, ["mean", "logvar"], compute);
+    const { mean, logvar } = await cache.get(cacheKey, ["mean", "logvar"], compute);
     return { mean: mean!, logvar: logvar! };
   };
   // An image whose latents are in the cache is not decoded again.

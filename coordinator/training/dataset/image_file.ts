@@ -60,6 +60,19 @@ export function shorterSide(
     : { width: longer(width, height), height: size };
 }
 
+/** The same bound as that of an image itself. */
+const MAX_RESIZED_PIXELS = 2 ** 26;
+
+/** @throws {FormatError} if the image is so long and narrow that it takes too much memory at this size */
+export function checkResized(image: Pick<RgbImage, "width" | "height">, size: number): void {
+  const { width, height } = shorterSide(image, size);
+  if (width * height <= MAX_RESIZED_PIXELS) return;
+  throw new FormatError(
+    `Image must have at most ${MAX_RESIZED_PIXELS} pixels with its shorter side resized to ${size}: ` +
+      `current size is ${image.width}x${image.height}`,
+  );
+}
+
 /** Drawn from the seed and the image's bytes: one crop per image and run, so that its latents are computed once. */
 export function drawCrop(
   image: Pick<RgbImage, "width" | "height">,

@@ -60,7 +60,13 @@ async function readFolder(folder: string): Promise<DataRecords> {
     const imagePath = join(folder, name);
     const caption = `${name.slice(0, -ending.length)}.txt`;
     if (captions.has(caption)) {
-      records.push({ imagePath, text: (await Deno.readTextFile(join(folder, caption))).trim() });
+      try {
+        const text = (await Deno.readTextFile(join(folder, caption))).trim();
+        records.push({ imagePath, text });
+      } catch (error) {
+        const reason = `${caption} cannot be read: ${(error as Error).message}`;
+        skipped.push({ path: imagePath, reason });
+      }
     } else {
       skipped.push({ path: imagePath, reason: `there is no ${caption} that says what it shows` });
     }
@@ -70,7 +76,9 @@ async function readFolder(folder: string): Promise<DataRecords> {
 
 async function readLines(file: string): Promise<DataRecords> {
   const records: DataRecord[] = [];
-  for (const [i, line] of (await Deno.readTextFile(file)).split("\n").entries()) {
+  // Editors of Windows begin a file with a byte order mark.
+  const content = (await Deno.readTextFile(file)).replace(/^\uFEFF/, "");
+  for (const [i, line] of content.split("\n").entries()) {
     if (line.trim() === "") continue;
     const { image_file, text } = parseLine(file, i + 1, line);
     records.push({ imagePath: resolve(file, "..", image_file), text });

@@ -52,11 +52,14 @@ export class TextCache {
     signal: AbortSignal | undefined,
   ): Promise<PromptEmbeds> {
     const { cache, secondPadId } = this.#options;
-    const { modelHash, pooledPromptDim, fingerprint: { device, precision } } = expert.description;
+    const { modelHash, pooledPromptDim, fingerprint } = expert.description;
+    const { device, precision, graphHash } = fingerprint;
     const isZero = isDropped && pooledPromptDim > 0;
     const key = [
       "text",
       modelHash,
+      // The same weights under another configuration are another model.
+      graphHash,
       device,
       precision,
       secondPadId ?? "",

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import type { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import { heldOutRows } from "../../../coordinator/training/held_out.ts";
+import { checkRunFolder, findCheckpoint } from "../../../coordinator/training/run_folder.ts";
 import {
-  findCheckpoint,
   runTraining,
   type TrainingEvent,
   type TrainingResult,
   type TrainingRun,
 } from "../../../coordinator/training/run_training.ts";
+import { WorkerError } from "../../../shared/errors.ts";
 import { openSmallTraining, type SmallTraining } from "./small_training.ts";
 
 const METADATA = {
@@ -72,6 +73,8 @@ Deno.test("a run evaluates, keeps the newest checkpoints and the best SABW, and 
   const cooldown = (from: number) => ({ ...METADATA.recipe, cooldown: { from, to: 3 } });
   await assert.rejects(findCheckpoint(out, cooldown(0)), { message: /"cooldown" must be/ });
   assert.equal((await findCheckpoint(out, cooldown(1))).optimizer.updates, 1);
+  // As the run of an earlier version, which did not tell it.
+  await findCheckpoint(out, { ...METADATA.recipe, scaling_factor: 0.18215 });
   const resumed = await findCheckpoint(out, METADATA.recipe);
   const sabwOfCheckpoint = await small.openSabw(resumed.path);
   const rest = await collect(runOf(small, sabwOfCheckpoint, { resumed }));
@@ -106,6 +109,69 @@ Deno.test("a run evaluates, keeps the newest checkpoints and the best SABW, and 
       await assert.rejects(findCheckpoint(out, METADATA.recipe), { name: "FormatError" });
     },
   );
+});
+
+Deno.test("a run that was interrupted in its last evaluation has the weights of one that was not", async () => {
+  await using small = await openSmallTraining("noise");
+  const sabwOf = async (folder: string) =>
+    await Deno.readFile(small.temp.join(folder, "sabw/aggregator_24/aggregator.safetensors"));
+  const changes = { evaluateEvery: 100, checkpointEvery: 100 };
+  const whole = { ...changes, out: small.temp.join("whole") };
+  const undisturbed = await collect(runOf(small, await small.openSabw(), whole));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cancelled = runTraining(runOf(small, await small.openSabw(), { ...changes, signal }));
+  await assert.rejects(async () => {
+    for await (const event of cancelled) {
+      if (event.event === "step" && event.step === 3) controller.abort();
+    }
+  }, { code: "CANCELLED" });
+  const resumed = await findCheckpoint(small.temp.join("run"), METADATA.recipe);
+  assert.equal(resumed.optimizer.updates, 3);
+  const sabw = await small.openSabw(resumed.path);
+  const { result } = await collect(runOf(small, sabw, { ...changes, resumed }));
+  assert.deepEqual(result.heldOut, undisturbed.result.heldOut);
+  assert.deepEqual(await sabwOf("run"), await sabwOf("whole"));
+});
+
+Deno.test("a run that loses its workers keeps the steps that were made", async () => {
+  await using small = await openSmallTraining("noise");
+  const sabw = await small.openSabw();
+  const run = runOf(small, sabw, { checkpointEvery: 100, heldOut: [] });
+  let isLost = false;
+  const { experts } = run.ensemble;
+  const losable = experts.map((expert) =>
+    new Proxy(expert, {
+      get(target, key) {
+        if (isLost) throw new WorkerError("UNAVAILABLE", "the worker was lost");
+        const value = Reflect.get(target, key);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    })
+  );
+  const events: string[] = [];
+  await assert.rejects(async () => {
+    for await (
+      const { event, step } of runTraining({
+        ...run,
+        ensemble: { ...run.ensemble, experts: losable },
+      })
+    ) {
+      events.push(`${event} ${step}`);
+      isLost = step === 2;
+    }
+  }, { code: "UNAVAILABLE" });
+  assert.deepEqual(events, ["step 1", "step 2", "checkpoint 2"]);
+});
+
+Deno.test("what is wrong with a run's folder is said before anything is opened", async () => {
+  await using small = await openSmallTraining("noise");
+  const out = small.temp.join("run");
+  await checkRunFolder(out, false);
+  await assert.rejects(checkRunFolder(out, true), { name: "FormatError" });
+  await collect(runOf(small, await small.openSabw(), { steps: 1, heldOut: [] }));
+  await checkRunFolder(out, true);
+  await assert.rejects(checkRunFolder(out, false), { message: /has a run already/ });
 });
 
 Deno.test("a run ends when its patience does", async () => {

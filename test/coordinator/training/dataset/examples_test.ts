@@ -56,7 +56,12 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
   await Deno.writeFile(file("photo.jpg"), Uint8Array.of(0xff, 0xd8, 0xff, 0xe0));
   await Deno.writeFile(file("cut.png"), (await Deno.readFile(file("good.png"))).slice(0, 40));
   let encoded = 0;
+  const config = {
+    ...{ inChannels: 3, outChannels: 3, latentChannels: 1, blockOutChannels: [8] },
+    ...{ layersPerBlock: 1, normNumGroups: 8, scalingFactor: 1 },
+  };
   const vae = {
+    config,
     encode: (image: F32Tensor) => {
       encoded++;
       const brightness = image.data.reduce((sum, value) => sum + value, 0) / image.data.length;
@@ -68,7 +73,10 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
     tokenizer: await ClipTokenizer.load(zooPath("tokenizer")),
     cache: new TensorCache(file("cache")),
   };
-  const records = ["cut.png", "good.png", "missing.png", "photo.jpg", "."].map((name) => ({
+  // Small, until its shorter side is as long as it has to be.
+  await Deno.writeFile(file("narrow.png"), encodePng({ ...twoHalves(1_500_000, 1), text: {} }));
+  const names = ["cut.png", "good.png", "missing.png", "narrow.png", "photo.jpg", "."];
+  const records = names.map((name) => ({
     imagePath: file(name),
     text: "a red circle ".repeat(20),
   }));
@@ -78,12 +86,13 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
   assert.equal(first.cutTexts, 1);
   assert.deepEqual(
     first.skipped.map(({ path }) => path),
-    ["cut.png", "missing.png", "photo.jpg", "."].map(file),
+    names.filter((name) => name !== "good.png").map(file),
   );
   const reasons = first.skipped.map(({ reason }) => reason);
   assert.match(reasons[0]!, /^PNG /);
   assert.equal(reasons[1], "it does not exist");
-  assert.match(reasons[2]!, /^JPEG image cannot be read: /);
+  assert.match(reasons[2]!, /^Image must have at most 67108864 pixels with its shorter side/);
+  assert.match(reasons[3]!, /^JPEG image cannot be read: /);
 
   const again = await prepareExamples(records, options);
   const latents = await again.examples[0]!.latents();
@@ -91,6 +100,9 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
   assert.equal(again.hash, first.hash);
   assert.notEqual((await prepareExamples(records, { ...options, vaeHash: "b" })).hash, first.hash);
   assert.deepEqual(latents.logvar, f32([1, 1], [-1]));
+  const regrouped = { ...vae, config: { ...config, normNumGroups: 4 } };
+  await prepareExamples(records, { ...options, vae: regrouped });
+  assert.equal(encoded, 3, "the weights' hash says nothing of the configuration");
 
   // Damage in the cache costs time, nothing else.
   for await (const { name } of Deno.readDir(file("cache"))) {
@@ -99,7 +111,7 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
     }
   }
   assert.deepEqual(await again.examples[0]!.latents(), latents);
-  assert.equal(encoded, 3);
+  assert.equal(encoded, 4);
 
   await assert.rejects(prepareExamples(records.slice(2), options), {
     name: "FormatError",

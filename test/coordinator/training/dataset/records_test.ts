@@ -7,7 +7,7 @@ Deno.test("readRecords() reads JSON lines, paths relative to the file", async ()
   const file = temp.join("data.jsonl");
   await Deno.writeTextFile(
     file,
-    '{"image_file": "a/1.png", "text": "one"}\n\n{"image_file": "/abs/2.png", "text": "", "x": 1}\n',
+    '\uFEFF{"image_file": "a/1.png", "text": "one"}\n\n{"image_file": "/abs/2.png", "text": "", "x": 1}\n',
   );
   assert.deepEqual((await readRecords(file)).records, [
     { imagePath: temp.join("a/1.png"), text: "one" },
@@ -32,13 +32,19 @@ Deno.test("readRecords() reads a folder by name, and tells of images without a c
   await write("a.jpg");
   await write("a.txt", "one");
   await write("lonely.png");
+  await write("odd.png");
+  await Deno.mkdir(temp.join("odd.txt"));
   await write("notes.md");
   const { records, skipped } = await readRecords(temp.path);
   assert.deepEqual(records, [
     { imagePath: temp.join("a.jpg"), text: "one" },
     { imagePath: temp.join("b.PNG"), text: "two" },
   ]);
-  assert.deepEqual(skipped.map(({ path }) => path), [temp.join("lonely.png")]);
+  assert.deepEqual(
+    skipped.map(({ path }) => path),
+    ["lonely.png", "odd.png"].map((name) => temp.join(name)),
+  );
+  assert.match(skipped[1]!.reason, /^odd\.txt cannot be read: /);
 });
 
 Deno.test("readRecords() takes a folder's captions.jsonl for all that is in it", async () => {
