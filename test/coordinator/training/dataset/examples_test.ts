@@ -115,7 +115,7 @@ Deno.test("prepareExamples() skips what it cannot read with the reason, cuts lon
 
   await assert.rejects(prepareExamples(records.slice(2), options), {
     name: "FormatError",
-    message: /must have an image that can be read: skipped 3, .*missing\.png.*does not exist/,
+    message: /must have an image that can be read: skipped 4, .*missing\.png.*does not exist/,
   });
 });
 
