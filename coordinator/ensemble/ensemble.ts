@@ -104,7 +104,7 @@ export async function openEnsemble(
   const backend = await openBackend(options.device ?? "cpu");
   const discovery = await openDiscovery(plan, options);
   if (discovery) resources.use(discovery);
-  const opened = await openExperts(plan.experts, options, discovery);
+  const opened = await openExperts(plan, options, discovery);
   for (const member of opened) resources.use(member);
   const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
