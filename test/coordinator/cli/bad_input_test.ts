@@ -101,7 +101,7 @@ testTutti("a wrong size or number of steps is refused once the experts are known
 });
 
 testTutti(
-  "a VAE or tokenizer that is not there is refused before a worker is started",
+  "a VAE or tokenizer that is not there, or a folder that cannot be one, is refused before a worker is started",
   async (home) => {
     const cases = [
       [["--vae", "nowhere"], /Cannot open VAE ".*nowhere": no such file or folder/],
@@ -111,12 +111,24 @@ testTutti(
         /Tokenizer folder ".*vae" must hold vocab\.json and merges/,
       ],
       [["--vae", zooPath("tokenizer")], /tokenizer\/config\.json/],
+      [["--out", "file"], /^error: Cannot write to --out "file": .*\. Choose another --out/m],
     ] as const;
+    await writeFile(home.file("file"), "");
     await inTurns(cases, async ([flags, message]) => {
       const { stderr } = await home.expect(4, [...ONE_STEP, ...flags]);
       assert.match(stderr, message);
       assert.doesNotMatch(stderr, /Starting/);
     });
+  },
+);
+
+testTutti(
+  "a coordinator that cannot write its folder ends before it asks for jobs",
+  async (home) => {
+    await writeFile(home.file("file"), "");
+    const args = ["coordinator", "--nats", "nats://127.0.0.1:1", "--out", "file"];
+    const { stderr } = await home.expect(4, args);
+    assert.match(stderr, /^error: Cannot write to --out "file": .*\. Choose another --out/m);
   },
 );
 
