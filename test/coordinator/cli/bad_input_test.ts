@@ -76,7 +76,8 @@ testTutti("a wrong size or number of steps is refused once the experts are known
   const cases = [
     [["--size", "65"], /--size must be a multiple of 8: current width is 65; 64 is the nearest/],
     [["--size", "64x4"], /--size must be a multiple of 8: current height is 4; 8 is the nearest/],
-    [["--steps", "5000"], /--steps must be a whole number in 1\.\.1000: current value is 5000/],
+    [["--wire-dtype", "f16,OUT99=int8"], /--wire-dtype must name blocks among .* "OUT99"/],
+    [["--aggregate", "OUT99"], /Aggregated blocks must be among .* "OUT99"/],
   ] as const;
   await inTurns(cases, async ([flags, message]) => {
     assert.match((await home.expect(2, ["sample", "x", ...flags])).stderr, message);
