@@ -71,35 +71,38 @@ testTutti("the same expert twice is drawn, with a warning", async (home) => {
   assert.match(stderr, /^warning: The expert at two \(\S+\) has the same weights as .* one \(/m);
 });
 
-testTutti("a wrong size or number of steps is refused once the experts are known", async (home) => {
-  await home.expect(0, ["up"]);
-  const cases = [
-    [["--size", "65"], /--size must be a multiple of 8: current width is 65; 64 is the nearest/],
-    [["--size", "64x4"], /--size must be a multiple of 8: current height is 4; 8 is the nearest/],
-    [["--wire-dtype", "f16,OUT99=int8"], /--wire-dtype must name blocks among .* "OUT99"/],
-    [["--aggregate", "OUT99"], /Aggregated blocks must be among .* "OUT99"/],
-  ] as const;
-  await inTurns(cases, async ([flags, message]) => {
-    assert.match((await home.expect(2, ["sample", "x", ...flags])).stderr, message);
-  });
+testTutti(
+  "what the experts do not have, or take, is wrong usage once the experts are known",
+  async (home) => {
+    await home.expect(0, ["up"]);
+    const cases = [
+      [["--batch", "100"], /--batch is beyond what a worker takes: .*at most 32 .* 200 \(rows/],
+      [["--clip-skip", "99"], /--clip-skip is beyond what a worker takes: .* in 1\.\.2, .* 99/],
+      [["--wire-dtype", "f16,OUT99=int8"], /--wire-dtype must name blocks among .* "OUT99"/],
+      [["--aggregate", "OUT99"], /Aggregated blocks must be among .* "OUT99"/],
+    ] as const;
+    await inTurns(cases, async ([flags, message]) => {
+      assert.match((await home.expect(2, ["sample", "x", ...flags])).stderr, message);
+    });
 
-  const { stderr } = await home.expect(4, [...ONE_STEP, "--sabw", goldenPath("sd15", "sabw")]);
-  assert.match(stderr, /sabw": "num_models" must be 3 for these experts: current value is 2/);
-  const missing = await home.expect(4, [...ONE_STEP, "--sabw", "nowhere"]);
-  assert.match(missing.stderr, /nowhere\/model_config\.json/);
+    const { stderr } = await home.expect(4, [...ONE_STEP, "--sabw", goldenPath("sd15", "sabw")]);
+    assert.match(stderr, /sabw": "num_models" must be 3 for these experts: current value is 2/);
+    const missing = await home.expect(4, [...ONE_STEP, "--sabw", "nowhere"]);
+    assert.match(missing.stderr, /nowhere\/model_config\.json/);
 
-  await writeSafetensors(home.file("flat.safetensors"), { latents: f32([4, 8, 8]) });
-  const init = await home.expect(4, [
-    ...ONE_STEP.slice(0, 4),
-    "--init-latents",
-    "flat.safetensors",
-  ]);
-  assert.match(
-    init.stderr,
-    /"latents" of "flat\.safetensors" must be \[B, 4, H, W\]: .* \[4,8,8\]/,
-  );
-  await home.expect(0, ["down"]);
-});
+    await writeSafetensors(home.file("flat.safetensors"), { latents: f32([4, 8, 8]) });
+    const init = await home.expect(4, [
+      ...ONE_STEP.slice(0, 4),
+      "--init-latents",
+      "flat.safetensors",
+    ]);
+    assert.match(
+      init.stderr,
+      /"latents" of "flat\.safetensors" must be \[B, 4, H, W\]: .* \[4,8,8\]/,
+    );
+    await home.expect(0, ["down"]);
+  },
+);
 
 testTutti(
   "a VAE or tokenizer that is not there, or a folder that cannot be one, is refused before a worker is started",
