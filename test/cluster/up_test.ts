@@ -82,7 +82,7 @@ testTutti(
       const pattern =
         /^round +[0-9a-f]{10} +(\S+) +serving +0\/16 +0\/1 lanes, 0 waiting +[\d.]+ MB +[\d.]+ GB +[\d.]+/;
       assert.equal(pattern.exec(row)?.[1], address, row);
-      const asked = await home.expect(0, [
+      const asked = await home.expect(3, [
         "ps",
         "--workers",
         `${address},127.0.0.1:1`,
@@ -91,6 +91,7 @@ testTutti(
       assert.match(asked.stdout, /^-  +- .*127\.0\.0\.1:1 +unreachable/m);
       assert.match(asked.stdout, /^No sessions$/m);
       assert.match(asked.stderr, /^warning: No worker can be reached at 127\.0\.0\.1:1 \(/m);
+      assert.match(asked.stderr, /^error: 1 of 2 workers cannot be reached: 127\.0\.0\.1:1$/m);
     });
 
     await t.step("health is 0 for a worker that serves, 3 where none is", async () => {

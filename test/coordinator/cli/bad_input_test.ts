@@ -171,8 +171,12 @@ testTutti(
       const { stderr } = await home.expect(3, [...ONE_STEP, "--workers", address, ...files]);
       assert.match(stderr, message);
       assert.match((await home.expect(3, ["health", address])).stderr, message);
-      const [row] = await home.json(["ps", "--workers", address]);
-      assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
+      for (const command of [["ps"], ["top", "--once", "--interval", "0.1"]]) {
+        const args = [...command, "--workers", address];
+        const [row, error] = await home.json(args, { code: 3 });
+        assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
+        assert.equal(error!.message, `1 of 1 workers cannot be reached: ${address}`);
+      }
     });
   },
 );
