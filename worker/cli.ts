@@ -25,6 +25,7 @@ import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
 import { type Notes, startLogging } from "../shared/telemetry/logging.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
+import { MAX_PORT } from "../shared/wire/address.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
 import { parsePlaneList, PLANE_KINDS, type PlaneKind } from "../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "./listen_address.ts";
@@ -168,8 +169,8 @@ export function workerCommand(): Command {
     )
     .option(
       "--plane-port <port>",
-      "port of the tcp plane, on the address that --listen names (default: a free one)",
-      wholeNumber("--plane-port"),
+      "port of the tcp plane, on the address that --listen names; 0 takes a free one",
+      wholeNumber("--plane-port", 0, MAX_PORT),
       0,
     )
     .option(

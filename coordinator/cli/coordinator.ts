@@ -31,6 +31,7 @@ import { oneLine } from "../../shared/terminal/display_width.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { checkOut } from "../jobs/output_paths.ts";
 import { JobLeases } from "../jobs/queue/job_lease.ts";
 import { DEFAULT_QUEUE_LIMIT } from "../jobs/queue/job_queue.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
@@ -131,6 +132,8 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   const { signal } = interrupt;
   const pages = flags.http === undefined ? undefined : await pagesOf(flags, flags.http);
   const plan = await ensemblePlan(flags);
+  // A coordinator that cannot store images would take jobs to no avail.
+  await checkOut(flags.out, "folder");
   await using nats = await Nats.connect({ ...options, signal });
   const stores = {
     nats,

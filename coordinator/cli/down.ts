@@ -1,6 +1,7 @@
 /** `tutti down`: stops workers that `tutti up` started. @module */
 
 import { Command } from "commander";
+import { exists } from "../../shared/checkpoint/exists.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { stopDetachedWorker } from "../cluster/detached_worker.ts";
@@ -19,7 +20,7 @@ export function downCommand(): Command {
     .description(
       "Stops the workers of one ensemble, or all that `tutti up` started on this machine.",
     )
-    .argument("[ensemble]", "ensemble file (default: all)")
+    .argument("[ensemble]", "ensemble file, or the ensemble's name (default: all)")
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
     .action((ensemble: string | undefined, flags: { json: boolean }) => runDown(ensemble, flags));
@@ -27,7 +28,9 @@ export function downCommand(): Command {
 
 async function runDown(path: string | undefined, { json }: { json: boolean }): Promise<void> {
   const records = await listRecords();
-  const only = path === undefined ? undefined : (await loadEnsembleFile(path)).name;
+  // Messages about running workers know the name alone.
+  const isName = records.some(({ ensemble }) => ensemble === path) && !await exists(path!);
+  const only = path === undefined || isName ? path : (await loadEnsembleFile(path)).name;
   const chosen = records.filter(({ ensemble }) => only === undefined || ensemble === only);
   await Promise.all(chosen.map(stopDetachedWorker));
   if (json) chosen.forEach(printJson);

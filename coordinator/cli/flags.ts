@@ -2,6 +2,7 @@
 
 import { UsageError } from "../../shared/errors.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import { MAX_PIXELS, PIXELS_PER_LATENT } from "../jobs/job_spec.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 
 export { wholeNumber } from "../../shared/terminal/whole_number.ts";
@@ -85,8 +86,20 @@ export function imageSize(
       throw new UsageError(`${flag} must be a size as 512 or 768x512: current value is "${text}"`);
     }
     const width = Number(match[1]);
-    return { width, height: Number(match[2] ?? match[1]) };
+    const height = Number(match[2] ?? match[1]);
+    const near = { width: nearestSide(width), height: nearestSide(height) };
+    if (width === near.width && height === near.height) return near;
+    const nearest = match[2] === undefined ? near.width : `${near.width}x${near.height}`;
+    throw new UsageError(
+      `${flag} must be multiples of ${PIXELS_PER_LATENT} pixels in ` +
+        `${PIXELS_PER_LATENT}..${MAX_PIXELS}: current value is "${text}"; ${nearest} is the nearest`,
+    );
   };
+}
+
+function nearestSide(pixels: number): number {
+  const multiple = Math.round(pixels / PIXELS_PER_LATENT) * PIXELS_PER_LATENT;
+  return Math.min(Math.max(multiple, PIXELS_PER_LATENT), MAX_PIXELS);
 }
 
 /** `all`, `noise`, or block ids separated by commas. */

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { PROMPT_SYNTAXES, type PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
-import type { JobSpec } from "../jobs/job_spec.ts";
+import { type JobSpec, MAX_CLIP_SKIP, MAX_IMAGES, MAX_STEPS, MAX_WAVES } from "../jobs/job_spec.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { blockChoice, finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
 import { wireDtypeOption } from "./transport_flags.ts";
@@ -32,17 +32,17 @@ export function addJobOptions(command: Command): Command {
     .option("--negative <prompt>", "what not to draw", "")
     .option(
       "--prompt-syntax <name>",
-      'a1111: (more), [less], (this:1.3), BREAK, prompts of any length, as in stable-diffusion-webui; "plain": all is text, and what is too long is cut',
+      'a1111: (more), [less], (this:1.3), BREAK, prompts of up to 16 chunks of 75 tokens, as in stable-diffusion-webui; "plain": all is text, and what is too long is cut',
       oneOf("--prompt-syntax", PROMPT_SYNTAXES),
       "a1111",
     )
     .option(
       "--clip-skip <n>",
       "text encoder layer to take, counted from the end as in stable-diffusion-webui: 1 is the last, 2 the last but one (clip_skip=1 in diffusers); SDXL always takes the last but one",
-      wholeNumber("--clip-skip"),
+      wholeNumber("--clip-skip", 1, MAX_CLIP_SKIP),
       1,
     )
-    .option("--steps <n>", "denoising steps", wholeNumber("--steps"), 50)
+    .option("--steps <n>", "denoising steps", wholeNumber("--steps", 1, MAX_STEPS), 50)
     .option(
       "--guidance <scale>",
       "classifier-free guidance; 1 turns it off",
@@ -59,11 +59,11 @@ export function addJobOptions(command: Command): Command {
       "512, or 768x512 as width x height (default: the experts' own)",
       imageSize("--size"),
     )
-    .option("--batch <n>", "images (default: 1)", wholeNumber("--batch"))
+    .option("--batch <n>", "images (default: 1)", wholeNumber("--batch", 1, MAX_IMAGES))
     .option(
       "--waves <n>",
       "parts of a step that travel on their own, at most one per image and guidance half: while one is on its way, another is computed (default: 2 if a worker is on another host, else 1)",
-      wholeNumber("--waves"),
+      wholeNumber("--waves", 1, MAX_WAVES),
     )
     .addOption(wireDtypeOption());
 }

@@ -11,6 +11,7 @@ import type { SessionSummary, WorkerStatus } from "../../shared/wire/convert_sta
 import { listWorkerSessions, readWorkerStatus } from "../cluster/worker_status.ts";
 import {
   askWorker,
+  checkNamedReached,
   stateWithoutAnswer,
   withoutAnswer,
   type WorkerAnswer,
@@ -44,7 +45,9 @@ Examples:
 export function psCommand(): Command {
   const command = new Command("ps")
     .summary("show workers, their models, sessions and load")
-    .description("Asks every worker for its model, sessions, load and memory.");
+    .description(
+      "Asks every worker for its model, sessions, load and memory. Exit code 3 if one that --workers names cannot be reached.",
+    );
   return choosesWorkers(command)
     .option("--sessions", "list every session", false)
     .option("--json", "print one JSON object per worker", false)
@@ -64,6 +67,7 @@ async function runPs(flags: PsFlags): Promise<void> {
   );
   if (flags.json) {
     for (const row of rows) printJson("error" in row ? withoutAnswer(row, row.error) : facts(row));
+    checkNamedReached(flags, rows);
     return;
   }
   if (rows.length === 0) {
@@ -78,6 +82,7 @@ async function runPs(flags: PsFlags): Promise<void> {
   for (const row of rows) {
     if ("error" in row) terminal.write(`warning: ${oneLine(row.error.message)}\n`);
   }
+  checkNamedReached(flags, rows);
 }
 
 async function ask(address: string, flags: PsFlags): Promise<PsAnswer> {

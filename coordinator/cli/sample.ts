@@ -21,7 +21,7 @@ import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
 import type { JobSpec } from "../jobs/job_spec.ts";
-import { outputPaths } from "../jobs/output_paths.ts";
+import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
@@ -149,6 +149,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     ? undefined
     : new FileCheckpoint(flags.checkpoint);
   const from = await findCheckpoint(flags, checkpoints, note);
+  await checkOut(flags.out, "image or folder");
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined) note(explanation);
   await using ensemble = await openEnsemble(plan, {
@@ -183,15 +184,35 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   }, flags.json);
   const paths = await outputPaths(flags.out, spec.seeds);
   await storeImages(ensemble, drawn, paths);
-  if (flags.saveLatents !== undefined) await writeLatents(flags.saveLatents, drawn.latents);
-  if (flags.saveMaps !== undefined) {
-    const experts = JSON.stringify(ensemble.members.map(({ name }) => name));
-    await maps.write(flags.saveMaps, { experts, timesteps: JSON.stringify(drawn.timesteps) });
+  try {
+    await saveTensors(flags, ensemble, drawn, maps);
+    await checkpoints?.remove();
+  } finally {
+    // What is there is told of, even where another file cannot be written.
+    printDrawn(flags, {
+      ...{ ensemble, drawn, paths, stats, fallbacks, replicas, note },
+      ...(from && { resumedAfterStep: from.stepIndex + 1 }),
+      elapsedMs: performance.now() - start,
+    });
   }
-  await checkpoints?.remove();
+}
 
-  const { samplingMs, facts } = drawn;
-  const elapsedMs = performance.now() - start;
+interface Drawn {
+  readonly ensemble: Ensemble;
+  readonly drawn: DrawnImages;
+  /** One per image. */
+  readonly paths: readonly string[];
+  readonly resumedAfterStep?: number;
+  readonly elapsedMs: number;
+  readonly stats: SampleStats;
+  readonly fallbacks: PlaneFallbacks;
+  readonly replicas: ReplicaReport;
+  readonly note: (text: string) => void;
+}
+
+function printDrawn(flags: SampleFlags, run: Drawn): void {
+  const { ensemble, drawn: { samplingMs, facts }, paths, resumedAfterStep, elapsedMs } = run;
+  const { stats, fallbacks, replicas, note } = run;
   if (flags.json) {
     printJson({
       images: paths.map((path, index) => {
@@ -201,7 +222,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       elapsedMs,
       samplingMs,
       steps: flags.steps,
-      ...(from && { resumedAfterStep: from.stepIndex + 1 }),
+      ...(resumedAfterStep !== undefined && { resumedAfterStep }),
       ...(flags.stats && {
         stats: stats.blocks(),
         planes: stats.planes(),
@@ -213,14 +234,26 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   }
   if (flags.stats) {
     const planes = stats.planes().map((plane, i) => `${ensemble.members[i]!.name} ${plane}`);
-    printLine(
-      `Means of ${flags.steps - (from ? from.stepIndex + 1 : 0)} steps:\n${stats.format()}`,
-    );
+    printLine(`Means of ${flags.steps - (resumedAfterStep ?? 0)} steps:\n${stats.format()}`);
     printLine(`Planes: ${planes.join(", ")}\n`);
   }
   note(`Sampled in ${formatDuration(samplingMs)}, all in ${formatDuration(elapsedMs)}`);
   for (const [index, path] of paths.entries()) {
     printLine(`${path} (seed ${facts[index]!.seed})`);
+  }
+}
+
+/** The files beside the images. */
+async function saveTensors(
+  { saveLatents, saveMaps }: SampleFlags,
+  { members }: Ensemble,
+  { latents, timesteps }: DrawnImages,
+  maps: AttentionMaps,
+): Promise<void> {
+  if (saveLatents !== undefined) await writeLatents(saveLatents, latents);
+  if (saveMaps !== undefined) {
+    const experts = JSON.stringify(members.map(({ name }) => name));
+    await maps.write(saveMaps, { experts, timesteps: JSON.stringify(timesteps) });
   }
 }
 

@@ -8,6 +8,7 @@ import { delay } from "../cluster/delay.ts";
 import { readWorkerStatus } from "../cluster/worker_status.ts";
 import {
   askWorker,
+  checkNamedReached,
   withoutAnswer,
   WorkerPlaces,
   type WorkerPlacesFlags,
@@ -71,6 +72,7 @@ async function runTop(flags: TopFlags): Promise<void> {
   const workers = await readAll(places, polls);
   if (flags.json) workers.forEach(printWorker);
   else printLine(workers.length === 0 ? NO_WORKERS : topTable(workers));
+  checkNamedReached(flags, workers.flatMap(({ last }) => last ?? []));
 }
 
 async function drawForever(

@@ -16,7 +16,7 @@ import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatAddress, isLoopback } from "../../shared/wire/address.ts";
 import { type EnsembleExpert, loadEnsembleFile } from "../cluster/ensemble_file.ts";
-import { startDetachedWorker } from "../cluster/detached_worker.ts";
+import { hasCredentials, startDetachedWorker } from "../cluster/detached_worker.ts";
 import { findRunningWorkers, type WorkerRecord } from "../cluster/worker_records.ts";
 import { wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -30,7 +30,8 @@ interface UpFlags extends DeviceFlags, NatsFlags, SecurityFlags {
 
 const EXAMPLES = `
 Experts with addresses in the file listen there; the others take a free port on 127.0.0.1. Workers that run
-already are left as they are. With several workers per expert, an image survives that one of them is lost. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
+already with the same weights, also those of another ensemble, are left as they are, and the table says so; where the file
+has addresses, only workers there count. With several workers per expert, an image survives that one of them is lost. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
 
 Examples:
   tutti up castles.toml
@@ -38,6 +39,8 @@ Examples:
   tutti up castles.toml --replicas 2
   tutti up                 # the experts that come with Tutti
   tutti ps`;
+
+const FREE_PORT = "127.0.0.1:0";
 
 const SECURITY = {
   cert: "certificate (PEM) that the workers show (default: [security.workers] of the file)",
@@ -115,27 +118,38 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
       listen,
     });
   };
-  const starts = await Promise.all(places.map(async ({ expert, listens }) => {
-    const { name, model, loras } = expert;
-    const running = await findRunningWorkers(model, { name, ...(loras && { loras }) });
-    const taken = new Set(running.map(({ address }) => address));
-    const free = listens.filter((listen) => !taken.has(listen));
-    return listens.map((_, i) =>
-      running[i] ? Promise.resolve(running[i]) : start(expert, i, free[i - running.length]!)
-    );
+  const isSecured = hasCredentials(security);
+  // Before any is started: a refusal leaves everything as it was.
+  const found = await Promise.all(places.map(async ({ expert, listens }) => {
+    const wanted = { ...expert, ensemble: ensemble.name, isSecured };
+    return takePlaces(listens, await findRunningWorkers(expert.model, wanted));
   }));
-  const results = await Promise.allSettled(starts.flat());
+  const starts = places.flatMap(({ expert, listens }, i) =>
+    listens.map(async (listen, replica): Promise<UpRecord> => {
+      const running = found[i]![replica];
+      return running
+        ? { ...running, wasRunning: true }
+        : { ...await start(expert, replica, listen), wasRunning: false };
+    })
+  );
+  const results = await Promise.allSettled(starts);
   const records = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   if (json) records.forEach(printJson);
   else {printLine(
       formatTable(
-        ["name", "address", "pid", "model"],
-        records.map((r) => [r.name, r.address, r.pid, [r.model, ...r.loras ?? []].join(" + ")]),
+        ["name", "address", "pid", "state", "model"],
+        records.map((r) => [
+          ...[r.name, r.address, r.pid, r.wasRunning ? "ran already" : "started"],
+          [r.model, ...r.loras ?? []].join(" + "),
+        ]),
       ),
     );}
   // What did start stays: a second `up` goes on from there.
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
+
+/** @property wasRunning whether it was left as it was */
+type UpRecord = WorkerRecord & { readonly wasRunning: boolean };
 
 type LocalExpertEntry = EnsembleExpert & { readonly model: string };
 
@@ -144,11 +158,22 @@ function isLocal(expert: EnsembleExpert): expert is LocalExpertEntry {
   return expert.model !== undefined && (expert.addresses ?? []).every(isLoopback);
 }
 
+/** For each place the worker that is there; at free ports any of the others. */
+function takePlaces(
+  listens: readonly string[],
+  running: readonly WorkerRecord[],
+): (WorkerRecord | undefined)[] {
+  const others = running.filter(({ address }) => !listens.includes(address));
+  return listens.map((listen) =>
+    listen === FREE_PORT ? others.shift() : running.find(({ address }) => address === listen)
+  );
+}
+
 /** One per worker: the addresses of the file, then free ports. */
 function listenAddresses({ addresses = [] }: LocalExpertEntry, replicas: number): string[] {
   const count = Math.max(replicas, addresses.length);
   return Array.from({ length: count }, (_, i) => {
     const address = addresses[i];
-    return address ? formatAddress(address) : "127.0.0.1:0";
+    return address ? formatAddress(address) : FREE_PORT;
   });
 }

@@ -11,6 +11,7 @@ import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsemblePlan, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { imageToRgb } from "../image/pixels.ts";
 import type { RgbImage } from "../image/resize.ts";
+import { MAX_STEPS } from "../jobs/job_spec.ts";
 import { type DrawnImages, runJob } from "../jobs/run_job.ts";
 import { sheetPng, type SheetRow, sheetSvg } from "../zoo/contact_sheet.ts";
 import { SHEET_CAPTIONS } from "../zoo/sheet_captions.ts";
@@ -50,7 +51,7 @@ export function sheetCommand(): Command {
       new Option("--seed <n>", "the first seed").argParser(seed("--seed")).default(1n, "1"),
     )
     .option("--seeds <n>", "pictures per caption and column", wholeNumber("--seeds"), 2)
-    .option("--steps <n>", "denoising steps", wholeNumber("--steps"), 25)
+    .option("--steps <n>", "denoising steps", wholeNumber("--steps", 1, MAX_STEPS), 25)
     .option("--guidance <scale>", "classifier-free guidance", finiteNumber("--guidance"), 5)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)

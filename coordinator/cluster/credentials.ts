@@ -69,6 +69,11 @@ export function renewCredentials(
   return watches;
 }
 
+/** Whether this side has anything to show, or an authority to know workers by. */
+export function hasOwnCredentials(): boolean {
+  return own.tls !== undefined || own.token !== undefined;
+}
+
 /** A worker on this machine that was started without credentials: it is called without. */
 export function addOpenWorker(address: string): void {
   openWorkers.add(address);

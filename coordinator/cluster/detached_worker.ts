@@ -41,8 +41,8 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
   const log = join(logs, `${options.ensemble}-${options.name}.log`);
   const output = openSync(log, "w");
   const { security = {} } = options;
-  const hasEnvToken = security.tokenFile === undefined && Deno.env.has(TOKEN_ENV);
-  const isSecured = hasEnvToken || securityArgs(security).length > 0;
+  const hasEnvToken = takesEnvToken(security);
+  const isSecured = hasCredentials(security);
   const child = spawn(Deno.execPath(), [
     ...workerCommand(options),
     "--listen",
@@ -94,6 +94,15 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
     }
     await delay(POLL_MS);
   }
+}
+
+/** Whether a worker that is started with these asks for credentials, or shows a certificate. */
+export function hasCredentials({ insecure: _, ...paths }: SecurityFlags): boolean {
+  return takesEnvToken(paths) || securityArgs(paths).length > 0;
+}
+
+function takesEnvToken({ tokenFile }: SecurityFlags): boolean {
+  return tokenFile === undefined && Boolean(Deno.env.get(TOKEN_ENV));
 }
 
 /** All of them: one that is missing would be taken from this process. */

@@ -5,6 +5,7 @@
  */
 
 import { UsageError } from "../../shared/errors.ts";
+import type { BlockSpec } from "../../shared/models/blocks.ts";
 import type { TlsFiles } from "../../shared/security/tls_files.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import { WIRE_DTYPES, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
@@ -97,7 +98,7 @@ export function withGradients(transport: TensorTransport): TensorTransport {
 export function parseWireDtypes(text: string): Partial<WireDtypes> {
   const [first = "", ...exceptions] = text.split(",").map((part) => part.trim());
   const blocks = exceptions.map((exception) => {
-    const [, block, dtype] = /^([A-Z]+\d\d)=(.+)$/.exec(exception) ?? [];
+    const [, block, dtype] = /^((?:IN|M|OUT)\d\d)=(.+)$/.exec(exception) ?? [];
     if (block === undefined) throw wrongDtypes(text);
     return [block, dtypeOf(dtype!, text)] as const;
   });
@@ -105,6 +106,19 @@ export function parseWireDtypes(text: string): Partial<WireDtypes> {
     ...(first !== "auto" && { all: dtypeOf(first, text) }),
     blocks: new Map(blocks),
   };
+}
+
+/** @throws {UsageError} if an exception is for a block that the experts do not have */
+export function checkWireBlocks(
+  { blocks: exceptions }: Partial<WireDtypes>,
+  blocks: readonly BlockSpec[],
+): void {
+  const ids = blocks.map(({ id }) => id);
+  const unknown = [...exceptions?.keys() ?? []].find((id) => !ids.includes(id));
+  if (unknown === undefined) return;
+  throw new UsageError(
+    `--wire-dtype must name blocks among ${ids[0]}..${ids.at(-1)}: current value is "${unknown}"`,
+  );
 }
 
 export function formatWireDtypes({ all = "f32", blocks }: Partial<WireDtypes>): string {

@@ -6,7 +6,9 @@
  */
 
 import { join } from "node:path";
+import { TuttiError } from "../../shared/errors.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
+import { formatAddress } from "../../shared/wire/address.ts";
 import { addOpenWorker } from "./credentials.ts";
 import type { EnsembleExpert } from "./ensemble_file.ts";
 import { otherLoras, recordedLoras } from "./expert_loras.ts";
@@ -26,6 +28,15 @@ export interface WorkerRecord {
   readonly ensemble: string;
   readonly startedAt: string;
   readonly log: string;
+}
+
+/** Which of the running workers can be an expert's. */
+export interface WantedWorkers
+  extends Partial<Pick<EnsembleExpert, "name" | "loras" | "addresses">> {
+  /** Name of the ensemble: where the file gives addresses, only workers there and those of this ensemble count. */
+  readonly ensemble?: string;
+  /** Whether they are to have credentials. @default either */
+  readonly isSecured?: boolean;
 }
 
 const recordFolder = () => join(stateFolder(), "workers");
@@ -64,11 +75,12 @@ export async function listRecords(): Promise<WorkerRecord[]> {
 /**
  * The running workers that serve these weights with these LoRAs, as far as `tutti up` left some; the oldest first.
  *
- * @throws {TuttiError} FAILED_PRECONDITION if all that it left for this expert have other LoRAs
+ * @throws {TuttiError} FAILED_PRECONDITION if all that it left for this expert have other LoRAs, or credentials where none
+ *   are wanted, or none where some are
  */
 export async function findRunningWorkers(
   model: string,
-  { name, loras = [] }: Partial<Pick<EnsembleExpert, "name" | "loras">> = {},
+  { name, loras = [], addresses, ensemble, isSecured }: WantedWorkers = {},
 ): Promise<WorkerRecord[]> {
   let realPath: string;
   try {
@@ -77,13 +89,40 @@ export async function findRunningWorkers(
     return []; // Whoever opens the model says that it is not there.
   }
   const wanted = (await recordedLoras(loras)).join("\n");
-  const records = (await listRecords()).filter((record) => record.model === realPath);
+  const fixed = addresses && new Set(addresses.map(formatAddress));
+  const records = (await listRecords()).filter((record) =>
+    record.model === realPath &&
+    (!fixed || fixed.has(record.address) || record.ensemble === ensemble)
+  );
   const matches = records.filter((record) => (record.loras ?? []).join("\n") === wanted);
   const other = records.find((record) => record.name === name);
-  if (matches.length > 0 || !other) return matches;
+  if (matches.length > 0) return withSecurity(matches, isSecured, name);
+  if (!other) return [];
   throw otherLoras(
     { name: other.name, address: other.address, running: other.loras ?? [] },
     `stop it with "tutti down ${other.ensemble}" first`,
+  );
+}
+
+/** Those that can be called as this side calls them. */
+function withSecurity(
+  records: readonly WorkerRecord[],
+  isSecured: boolean | undefined,
+  name = records[0]!.name,
+): WorkerRecord[] {
+  const matches = records.filter((record) =>
+    isSecured === undefined || (record.isSecured ?? false) === isSecured
+  );
+  if (matches.length > 0) return matches;
+  const { address, ensemble } = records[0]!;
+  const stop = `stop it with "tutti down ${ensemble}" first`;
+  throw new TuttiError(
+    "FAILED_PRECONDITION",
+    isSecured
+      ? `Expert "${name}" runs at ${address} without credentials, and this ensemble wants them: ${stop}`
+      : `Expert "${name}" runs at ${address} with credentials, and here are none: ` +
+        `name them ([security] of the file, --tls-ca, --token-file), or ${stop}`,
+    { details: { worker: address, field: "security" } },
   );
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { TuttiError } from "../../shared/errors.ts";
+import { TuttiError, WorkerError } from "../../shared/errors.ts";
 import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
@@ -102,6 +102,27 @@ export function stateWithoutAnswer({ code, details }: TuttiError): "refused" | "
   const isRefusal = code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" ||
     details.field === "tls";
   return isRefusal ? "refused" : "unreachable";
+}
+
+/**
+ * To be called when all that is known has been printed: the exit code tells of the rest.
+ *
+ * @throws {WorkerError} UNAVAILABLE if a worker that `--workers` names cannot be reached
+ */
+export function checkNamedReached(
+  { workers }: WorkerPlacesFlags,
+  answers: readonly WorkerAnswer<unknown>[],
+): void {
+  if (workers === undefined) return;
+  const missing = answers.filter((answer) =>
+    "error" in answer && stateWithoutAnswer(answer.error) === "unreachable"
+  ).map(({ address }) => address);
+  if (missing.length === 0) return;
+  throw new WorkerError(
+    "UNAVAILABLE",
+    `${missing.length} of ${answers.length} workers cannot be reached: ${missing.join(", ")}`,
+    { details: { workers: missing.join(",") } },
+  );
 }
 
 /** What a program is told of a worker that gave no answer. */

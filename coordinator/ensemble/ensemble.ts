@@ -19,7 +19,7 @@ import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
-import type { TransportOptions } from "../cluster/tensor_transport.ts";
+import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transport.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
@@ -104,7 +104,7 @@ export async function openEnsemble(
   const backend = await openBackend(options.device ?? "cpu");
   const discovery = await openDiscovery(plan, options);
   if (discovery) resources.use(discovery);
-  const opened = await openExperts(plan.experts, options, discovery);
+  const opened = await openExperts(plan, options, discovery);
   for (const member of opened) resources.use(member);
   const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
@@ -114,6 +114,7 @@ export async function openEnsemble(
   const { warnings } = checkCompatible(candidates);
 
   const { description } = members[0]!.expert;
+  checkWireBlocks(options.transport?.wireDtypes ?? {}, description.blocks);
   const others = description.texts.length > 1 ? [await loadSecondTokenizer(found)] : [];
   const tokenizers = [tokenizer, ...others] as const;
   for (const [encoder, each] of tokenizers.entries()) {

@@ -9,6 +9,7 @@ import type { Expert } from "../../shared/engine/expert.ts";
 import { openLocalExpert } from "../../shared/engine/local_expert.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
+import { hasOwnCredentials } from "../cluster/credentials.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
 import { StaticReplicas } from "../cluster/replicas/replica_directory.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
@@ -16,6 +17,7 @@ import { findRunningWorkers } from "../cluster/worker_records.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
 import { connectReplicas } from "./connect_replicas.ts";
+import type { EnsemblePlan } from "./ensemble_plan.ts";
 import { openDiscovered } from "./open_discovered.ts";
 
 export interface ConnectedExpert extends AsyncDisposable {
@@ -35,12 +37,17 @@ export interface ConnectedExpert extends AsyncDisposable {
  * @throws {TuttiError} of the first expert that cannot be had; the others are closed again
  */
 export async function openExperts(
-  experts: readonly EnsembleExpert[],
+  { experts, security }: Pick<EnsemblePlan, "experts" | "security">,
   options: OpenEnsembleOptions,
   discovery?: Discovery,
 ): Promise<ConnectedExpert[]> {
   const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / experts.length));
-  const opening = experts.map((expert) => openExpert(expert, threads, options, discovery));
+  // What the file asks of workers here; else those with credentials are called by whoever has some.
+  const isSecured = security?.workers ? true : hasOwnCredentials() ? undefined : false;
+  const wanted = isSecured === undefined ? {} : { isSecured };
+  const opening = experts.map((expert) =>
+    openExpert({ ...expert, ...wanted }, threads, options, discovery)
+  );
   const opened = await Promise.allSettled(opening);
   const refused = opened.find((result) => result.status === "rejected");
   const connected = opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
@@ -51,8 +58,11 @@ export async function openExperts(
   return connected;
 }
 
+/** @property isSecured of workers that run already. @default either */
+type WantedExpert = EnsembleExpert & { readonly isSecured?: boolean };
+
 async function openExpert(
-  entry: EnsembleExpert,
+  entry: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
   discovery: Discovery | undefined,
@@ -87,15 +97,18 @@ async function openInProcess(
 }
 
 async function connectOrStart(
-  { name, model, loras, addresses }: EnsembleExpert,
+  { name, model, loras, addresses, isSecured }: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
   const { device, precision, signal, onProgress } = options;
   await using resources = new AsyncDisposableStack();
   let at = addresses?.map(formatAddress) ??
-    (await findRunningWorkers(model!, { name, ...(loras && { loras }) }))
-      .map(({ address }) => address);
+    (await findRunningWorkers(model!, {
+      name,
+      ...(loras && { loras }),
+      ...(isSecured !== undefined && { isSecured }),
+    })).map(({ address }) => address);
   const isOurs = at.length === 0;
   if (isOurs) {
     onProgress?.(`Starting a worker for ${name}`);

@@ -41,8 +41,10 @@ export const JOB_SPEC_VERSION = 1;
 /** A prompt longer than this is no prompt: 16 chunks of 75 tokens are the most that a worker takes. */
 const MAX_PROMPT_CHARS = 20_000;
 /** The training schedules of all families have 1000 steps. */
-const MAX_STEPS = 1000;
-const MAX_IMAGES = 1024, MAX_PIXELS = 16_384, MAX_WAVES = 1024, MAX_CLIP_SKIP = 100;
+export const MAX_STEPS = 1000;
+export const MAX_IMAGES = 1024, MAX_PIXELS = 16_384, MAX_WAVES = 1024, MAX_CLIP_SKIP = 100;
+/** Image pixels to a latent pixel: the VAEs of all families halve three times. */
+export const PIXELS_PER_LATENT = 8;
 
 interface FieldRule<T> {
   readonly expected: string;
@@ -72,7 +74,8 @@ const RULES: { readonly [K in keyof JobSpec]-?: FieldRule<NonNullable<JobSpec[K]
     read: readSeeds,
   },
   size: {
-    expected: `{"width": pixels, "height": pixels}, both in 1..${MAX_PIXELS}`,
+    expected: `{"width": pixels, "height": pixels}, both multiples of ${PIXELS_PER_LATENT} ` +
+      `in ${PIXELS_PER_LATENT}..${MAX_PIXELS}`,
     read: readSize,
     isOptional: true,
   },
@@ -126,10 +129,18 @@ export function jobSpecFromJson(json: unknown, where: string): JobSpec {
 }
 
 function wrongField(where: string, field: string, expected: string, value: unknown): FormatError {
-  const current = value === undefined ? "absent" : show(value);
+  const current = value === undefined ? "absent" : showFields(value);
   return new FormatError(`${where}: "${field}" must be ${expected}: current value is ${current}`, {
     details: { field },
   });
+}
+
+/** An object with its fields, which are what is wrong with it. */
+function showFields(value: unknown): string {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return show(value);
+  const fields = Object.entries(value);
+  const shown = fields.slice(0, 4).map(([key, field]) => `${show(key)}: ${show(field)}`);
+  return `{${shown.join(", ")}${fields.length > shown.length ? ", …" : ""}}`;
 }
 
 function text(): FieldRule<string> {
@@ -160,8 +171,12 @@ function readSeeds(value: unknown): bigint[] | undefined {
 
 function readSize(value: unknown): Size | undefined {
   const { width, height, ...others } = (value ?? {}) as Record<string, unknown>;
-  if (!isWhole(width, 1, MAX_PIXELS) || !isWhole(height, 1, MAX_PIXELS)) return undefined;
+  if (!isSide(width) || !isSide(height)) return undefined;
   return Object.keys(others).length === 0 ? { width, height } : undefined;
+}
+
+function isSide(value: unknown): value is number {
+  return isWhole(value, PIXELS_PER_LATENT, MAX_PIXELS) && value % PIXELS_PER_LATENT === 0;
 }
 
 function readWireDtype(value: unknown): string | undefined {

@@ -8,7 +8,12 @@
 import { createHash } from "node:crypto";
 import { UsageError } from "../../shared/errors.ts";
 import { bytesOf, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import { dtypesOnTheWay, formatWireDtypes, parseWireDtypes } from "../cluster/tensor_transport.ts";
+import {
+  checkWireBlocks,
+  dtypesOnTheWay,
+  formatWireDtypes,
+  parseWireDtypes,
+} from "../cluster/tensor_transport.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import { initialLatents } from "../sampling/initial_latents.ts";
@@ -58,6 +63,8 @@ export function prepareJob(
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const aggregatedBlocks = spec.aggregate ?? ensemble.aggregatedBlocks;
   const waves = spec.waves ?? defaultWaves(ensemble.members);
+  const wireDtypes = parseWireDtypes(spec.wireDtype);
+  checkWireBlocks(wireDtypes, description.blocks);
   return {
     size,
     aggregatedBlocks,
@@ -70,7 +77,7 @@ export function prepareJob(
       negativePromptIds: new Array(batch).fill(rows.negative),
       clipSkip: spec.clipSkip,
       isNegativeGiven: spec.negative !== "",
-      wireDtypes: parseWireDtypes(spec.wireDtype),
+      wireDtypes,
       ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
     },
     conditions: {

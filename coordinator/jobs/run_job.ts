@@ -14,6 +14,7 @@ import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { sample } from "../sampling/sample.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ImageFacts } from "./image_metadata.ts";
+import { flagRefusal } from "./flag_refusal.ts";
 import type { JobSpec } from "./job_spec.ts";
 import { prepareJob, type PrepareOptions } from "./prepare_job.ts";
 import { checkSameRun, type StepCheckpoint } from "./step_checkpoint.ts";
@@ -62,7 +63,13 @@ export function runJob(run: JobRun): Promise<DrawnImages> {
     "tutti.images": spec.seeds.length,
     "tutti.steps": spec.steps,
   };
-  return inSpan("job", attributes, () => drawImages(run));
+  return inSpan("job", attributes, async () => {
+    try {
+      return await drawImages(run);
+    } catch (error) {
+      throw flagRefusal(error);
+    }
+  });
 }
 
 async function drawImages(run: JobRun): Promise<DrawnImages> {

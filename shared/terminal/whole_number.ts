@@ -2,13 +2,16 @@
 
 import { UsageError } from "../errors.ts";
 
-/** A whole number >= `minimum`. */
-export function wholeNumber(flag: string, minimum = 1): (text: string) => number {
+/** A whole number >= `minimum`, and <= `maximum` if there is one. */
+export function wholeNumber(
+  flag: string,
+  minimum = 1,
+  maximum = Number.MAX_SAFE_INTEGER,
+): (text: string) => number {
+  const range = maximum < Number.MAX_SAFE_INTEGER ? `in ${minimum}..${maximum}` : `>= ${minimum}`;
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= minimum) return value;
-    throw new UsageError(
-      `${flag} must be a whole number >= ${minimum}: current value is "${text}"`,
-    );
+    if (/^\d+$/.test(text) && value >= minimum && value <= maximum) return value;
+    throw new UsageError(`${flag} must be a whole number ${range}: current value is "${text}"`);
   };
 }

@@ -14,7 +14,8 @@ export interface Address {
   readonly port: number;
 }
 
-const MAX_PORT = 65535;
+/** The last TCP port. */
+export const MAX_PORT = 65535;
 const MAX_HOST_LENGTH = 253;
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 

@@ -78,13 +78,16 @@ testQueue(
     const wrong = await home.expect(2, [
       "submit",
       PROMPT,
-      "--size",
-      "60",
+      "--wire-dtype",
+      "f32,OUT99=int8",
       "--id",
       "wrong",
       "--wait",
     ], { env });
-    assert.match(wrong.stderr, /error: --size must be a multiple of 8: current width is 60/);
+    assert.match(
+      wrong.stderr,
+      /error: --wire-dtype must name blocks among IN00\.\.OUT11: .* "OUT99"/,
+    );
     const { error } = await queue.until("worn", ({ state }) => state === "failed");
     assert.equal(
       error!.message,

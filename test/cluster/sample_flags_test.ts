@@ -67,6 +67,11 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
     assert.deepEqual(latents.shape, [1, 4, 8, 8]);
     assert.ok(latents.data.every(Number.isFinite));
     assert.notDeepEqual(latents.data, noise.data);
+    // Images that are there are told of, before what went wrong.
+    const args = ["sample", PROMPT, "--steps", "1", "--out", "told.png"];
+    const failed = await home.expect(1, [...args, "--save-latents", "nowhere/end.safetensors"]);
+    assert.match(failed.stdout, /^told\.png \(seed \d+\)$/m);
+    assert.match(failed.stderr, /^error: .*nowhere\/end\.safetensors/m);
     // What was saved is a start as good as any.
     const { rgb } = await draw("--init-latents", "end.safetensors");
     assert.notDeepEqual(rgb, five.rgb);

@@ -44,13 +44,16 @@ testTutti(
       const load = (async () => {
         for (; !isOver; ran += 25) await session.forward(range);
       })();
-      const lines = await home.json<TopLine>(["top", "--once", "--interval", "0.5", ...workers]);
+      const lines = await home.json<TopLine>(
+        ["top", "--once", "--interval", "0.5", ...workers],
+        { code: 3 },
+      );
       isOver = true;
       await load;
       await session.close();
       const [first, second] = lines;
       assert.deepEqual([lines.length, first!.name, first!.state, first!.sessions], [
-        ...[2, "round", "serving", 1],
+        ...[3, "round", "serving", 1],
       ]);
       assert.ok(first!.blocksRun! > 0 && first!.blocksRun! <= ran);
       assert.ok(first!.blocksPerSecond! > 0, `${first!.blocksPerSecond} blocks/s`);
@@ -59,7 +62,7 @@ testTutti(
     });
 
     await t.step("without a terminal it is one table", async () => {
-      const { stdout } = await home.expect(0, ["top", "--interval", "0.1", ...workers]);
+      const { stdout } = await home.expect(3, ["top", "--interval", "0.1", ...workers]);
       assert.match(stdout, /^model +address +state .*\nround .* serving .* 0% /);
       assert.match(stdout, /unreachable\n +No worker can be reached at 127\.0\.0\.1:1 \(/);
       assert.equal(stdout.trimEnd().split("\n").length, 4);

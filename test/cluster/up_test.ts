@@ -9,6 +9,7 @@ interface WorkerLine {
   readonly name: string;
   readonly address: string;
   readonly pid: number;
+  readonly wasRunning: boolean;
 }
 
 interface PsLine {
@@ -49,6 +50,7 @@ testTutti(
       const { stdout, stderr } = await home.expect(0, ["up"]);
       assert.equal(stderr, "");
       const rows = stdout.trim().split("\n").slice(1).map((line) => line.split(/ +/).slice(0, 3));
+      assert.equal(stdout.match(/ ran already /g)?.length, 3, stdout);
       assert.deepEqual(rows, workers.map(({ name, address, pid }) => [name, address, String(pid)]));
       assert.equal((await home.workers()).length, 3);
     });
@@ -80,7 +82,7 @@ testTutti(
       const pattern =
         /^round +[0-9a-f]{10} +(\S+) +serving +0\/16 +0\/1 lanes, 0 waiting +[\d.]+ MB +[\d.]+ GB +[\d.]+/;
       assert.equal(pattern.exec(row)?.[1], address, row);
-      const asked = await home.expect(0, [
+      const asked = await home.expect(3, [
         "ps",
         "--workers",
         `${address},127.0.0.1:1`,
@@ -89,6 +91,7 @@ testTutti(
       assert.match(asked.stdout, /^-  +- .*127\.0\.0\.1:1 +unreachable/m);
       assert.match(asked.stdout, /^No sessions$/m);
       assert.match(asked.stderr, /^warning: No worker can be reached at 127\.0\.0\.1:1 \(/m);
+      assert.match(asked.stderr, /^error: 1 of 2 workers cannot be reached: 127\.0\.0\.1:1$/m);
     });
 
     await t.step("health is 0 for a worker that serves, 3 where none is", async () => {
@@ -168,6 +171,8 @@ testTutti(
   "tutti up gives an expert the address of its file, where sample then finds it",
   async (home) => {
     const port = freePort();
+    const other = await writeEnsemble(home, "other", { round: zooPath("round") });
+    const [elsewhere] = await home.json<WorkerLine>(["up", other]);
     const ensemble = await writeEnsemble(home, "fixed", { round: zooPath("round") });
     const text = await Deno.readTextFile(home.file(ensemble));
     await writeFile(home.file(ensemble), `${text}address = "127.0.0.1:${port}"\n`);
@@ -175,8 +180,35 @@ testTutti(
     assert.match(lost.stderr, new RegExp(`No worker can be reached at 127\\.0\\.0\\.1:${port}`));
     const [worker] = await home.json<WorkerLine>(["up", ensemble]);
     assert.equal(worker!.address, `127.0.0.1:${port}`);
+    assert.notEqual(worker!.pid, elsewhere!.pid);
+    const [again] = await home.json<WorkerLine>(["up", ensemble]);
+    assert.deepEqual([again!.pid, again!.wasRunning], [worker!.pid, true]);
     const drawn = await home.expect(0, ["sample", PROMPT, "--ensemble", ensemble, "--steps", "1"]);
     assert.doesNotMatch(drawn.stderr, /Starting/);
     await home.expect(0, ["down", ensemble]);
+    assert.match((await home.expect(0, ["down", "other"])).stdout, /^Stopped round at /);
+  },
+);
+
+testTutti(
+  "tutti up and sample take no worker of another ensemble whose security is not the file's",
+  async (home) => {
+    const open = await writeEnsemble(home, "open", { round: zooPath("round") });
+    const [worker] = await home.json<WorkerLine>(["up", open]);
+    await home.expect(0, ["certs", "certs"]);
+    const safe = await writeEnsemble(home, "safe", { round: zooPath("round") });
+    const text = await Deno.readTextFile(home.file(safe));
+    const security = '[security]\ntoken_file = "certs/client.token"\n' +
+      '[security.workers]\ntoken_file = "certs/tokens"\n';
+    await writeFile(home.file(safe), `${text}${security}`);
+    for (const args of [["up", safe], ["sample", PROMPT, "--ensemble", safe, "--steps", "1"]]) {
+      const { stderr } = await home.expect(1, args);
+      assert.match(
+        stderr,
+        new RegExp(`"round" runs at ${worker!.address} without credentials, .* "tutti down open"`),
+      );
+    }
+    assert.equal((await home.workers()).length, 1);
+    await home.expect(0, ["down", "open"]);
   },
 );

@@ -6,9 +6,16 @@ import { run, tryRun } from "../support/run_program.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { DEPLOY, hasCommand, unknownFlags } from "./deploy_files.ts";
 
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly scheme?: string };
+}
+
 interface Container {
   readonly args: readonly string[];
   readonly env?: readonly { name: string; value?: string }[];
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly securityContext: Record<string, unknown>;
   readonly resources: { readonly limits: Record<string, unknown> };
 }
@@ -21,7 +28,7 @@ interface PodTemplate {
 interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace: string };
   readonly spec: Record<string, unknown> & { readonly template: PodTemplate };
 }
 
@@ -97,6 +104,45 @@ for (const overlay of ["zoo-cpu", "gpu"]) {
           const unset = env?.filter(({ value }) => value === "overlay-sets-this");
           assert.deepEqual(unset, [], name);
         }
+      }
+    },
+  });
+}
+
+for (const [overlay, scheme] of [["zoo-cpu", "HTTP"], ["gpu", "HTTPS"]] as const) {
+  Deno.test({
+    name: `deploy/kubernetes: probes and addresses of ${overlay} are those of ${scheme}${skip}`,
+    ignore: !hasKubectl,
+    fn: async () => {
+      const manifests = await render(overlay);
+      const sets = manifests.filter(({ metadata: { name } }) => name.startsWith("worker-"))
+        .filter(({ kind }) => kind === "StatefulSet");
+      assert.ok(sets.length >= 2);
+      for (const { metadata: { name, namespace }, spec } of sets) {
+        const { args, env, ...container } = spec.template.spec.containers[0]!;
+        const { startupProbe, readinessProbe, livenessProbe } = container;
+        assert.equal(env!.some((entry) => entry.name === "TUTTI_TLS_CERT"), scheme === "HTTPS");
+        const probes = [startupProbe, readinessProbe, livenessProbe];
+        const schemes = probes.map((probe) => probe!.httpGet.scheme ?? "HTTP");
+        assert.deepEqual(schemes, [scheme, scheme, scheme], name);
+
+        const advertised = args.filter((arg) => arg.startsWith("--advertise="));
+        const expert = env!.find((entry) => entry.name === "EXPERT")!.value!;
+        const [, host] = /^--advertise=(.*):7070$/.exec(advertised.join())!;
+        if (scheme === "HTTP") assert.equal(host, "$(POD_IP)");
+        else {
+          assert.equal(
+            host!.replace("$(EXPERT)", expert),
+            `$(POD_NAME).${spec.serviceName}.${namespace}.svc.cluster.local`,
+          );
+        }
+        const known = new Set(env!.map((entry) => entry.name));
+        const used = [...args.join(" ").matchAll(/\$\((\w+)\)/g)].map(([, variable]) => variable!);
+        assert.deepEqual(used.filter((variable) => !known.has(variable)), [], name);
+        const service = manifests.find(({ kind, metadata }) =>
+          kind === "Service" && metadata.name === spec.serviceName
+        );
+        assert.equal(service!.spec.publishNotReadyAddresses, true, name);
       }
     },
   });

@@ -43,4 +43,18 @@ for (const unit of UNITS) {
     assert.ok(stop > 25);
     assert.ok((await Deno.stat(MAIN_PROGRAM)).isFile);
   });
+
+  Deno.test(`deploy/systemd: what ${unit} keeps is in folders that it may write`, async () => {
+    const text = await Deno.readTextFile(join(DEPLOY, "systemd", unit));
+    assert.match(text, /^ProtectSystem=strict$/m);
+    const setting = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)![1]!;
+    const writable = [`%S/${setting("StateDirectory")}`, `%C/${setting("CacheDirectory")}`];
+    const folders = setting("Environment").split(" ").map((entry) => entry.split("=")[1]!);
+    assert.equal(folders.length, 3);
+    for (const folder of [...folders, setting("WorkingDirectory")]) {
+      assert.ok(writable.some((path) => `${folder}/`.startsWith(`${path}/`)), folder);
+    }
+    // Users of instances differ (DynamicUser).
+    if (unit.includes("@")) assert.ok(writable.every((path) => path.includes("%i")));
+  });
 }

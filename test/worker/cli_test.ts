@@ -109,6 +109,7 @@ Deno.test("tutti worker refuses wrong flags with exit code 2, and bad models wit
     [[...model, "--listen", "nowhere"], 2, /Address must be HOST:PORT/],
     [[...model, "--lanes", "0"], 2, /--lanes must be a whole number >= 1: current value is "0"/],
     [[...model, "--threads", "two"], 2, /--threads must be a whole number >= 1/],
+    [[...model, "--plane-port", "70000"], 2, /--plane-port must be .* 0\.\.65535: .* "70000"/],
     [[...model, "--device", "abacus"], 2, /cpu/],
     [[], 2, /--model/],
     [["--model", "no/such/model"], 4, /no\/such\/model/],

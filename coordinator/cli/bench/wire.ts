@@ -10,6 +10,7 @@ import { type EnsembleFlags, ensemblePlan } from "../../ensemble/ensemble_plan.t
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { initialLatents } from "../../sampling/initial_latents.ts";
 import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
+import { MAX_STEPS } from "../../jobs/job_spec.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
 import { promptRows } from "../../sampling/prompt_rows.ts";
 import { callsWorkers } from "../security_flags.ts";
@@ -60,7 +61,7 @@ export const wireBench = defineBench<WireFlags>({
         new Option("--dtypes <list>", "beside f32, separated by commas")
           .argParser(dtypeList).default(LOSSY, LOSSY.join(",")),
       )
-      .option("--steps <n>", "denoising steps", wholeNumber("--steps"), 50)
+      .option("--steps <n>", "denoising steps", wholeNumber("--steps", 1, MAX_STEPS), 50)
       .option("--guidance <scale>", "classifier-free guidance", finiteNumber("--guidance"), 7.5)
       .addOption(
         new Option("--seed <n>", "of the noise").argParser(seed("--seed")).default(1n, "1"),

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { readFile, stat, writeFile } from "node:fs/promises";
-import { isIP } from "node:net";
+import { type AddressInfo, isIP } from "node:net";
+import { checkServerIdentity, connect, createServer, type PeerCertificate } from "node:tls";
 import { makeCerts } from "../../../coordinator/certs/make_certs.ts";
 import { readTlsFiles } from "../../../shared/security/tls_files.ts";
 import { readTokens } from "../../../shared/security/token_file.ts";
@@ -52,4 +53,33 @@ Deno.test("makeCerts() overwrites nothing, and refuses what is no host before it
     message: /--host must be names and IP addresses: current value is "no host"/,
   });
   assert.deepEqual(await left(), ["worker.key"]);
+});
+
+Deno.test("makeCerts() makes a certificate for all replicas of an expert in Kubernetes", async () => {
+  await using folder = await tempFolder();
+  const hosts = ["*.worker-photo.tutti.svc.cluster.local"];
+  await makeCerts(folder.path, { hosts, days: 1 });
+  const pem = (name: string) => readFile(folder.join(name), "utf8");
+  const ca = await pem("ca.pem");
+  const server = createServer({ cert: await pem("worker.pem"), key: await pem("worker.key") });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  /** As a channel to a worker of this name does it, without a server for names. */
+  const handshake = (servername: string) =>
+    new Promise<boolean>((resolve) => {
+      const check = (_: string, certificate: PeerCertificate) =>
+        checkServerIdentity(servername, certificate);
+      const socket = connect({
+        ...{ host: "127.0.0.1", port, ca, servername, checkServerIdentity: check },
+      });
+      const end = (isTaken: boolean) => {
+        resolve(isTaken);
+        socket.destroy();
+      };
+      socket.on("secureConnect", () => end(socket.authorized));
+      socket.on("error", () => end(false));
+    });
+  assert.ok(await handshake("worker-photo-0.worker-photo.tutti.svc.cluster.local"));
+  assert.ok(!await handshake("worker-anime-0.worker-anime.tutti.svc.cluster.local"));
+  await new Promise((resolve) => server.close(resolve));
 });

@@ -71,37 +71,41 @@ testTutti("the same expert twice is drawn, with a warning", async (home) => {
   assert.match(stderr, /^warning: The expert at two \(\S+\) has the same weights as .* one \(/m);
 });
 
-testTutti("a wrong size or number of steps is refused once the experts are known", async (home) => {
-  await home.expect(0, ["up"]);
-  const cases = [
-    [["--size", "65"], /--size must be a multiple of 8: current width is 65; 64 is the nearest/],
-    [["--size", "64x4"], /--size must be a multiple of 8: current height is 4; 8 is the nearest/],
-    [["--steps", "5000"], /--steps must be a whole number in 1\.\.1000: current value is 5000/],
-  ] as const;
-  await inTurns(cases, async ([flags, message]) => {
-    assert.match((await home.expect(2, ["sample", "x", ...flags])).stderr, message);
-  });
+testTutti(
+  "what the experts do not have, or take, is wrong usage once the experts are known",
+  async (home) => {
+    await home.expect(0, ["up"]);
+    const cases = [
+      [["--batch", "100"], /--batch is beyond what a worker takes: .*at most 32 .* 200 \(rows/],
+      [["--clip-skip", "99"], /--clip-skip is beyond what a worker takes: .* in 1\.\.2, .* 99/],
+      [["--wire-dtype", "f16,OUT99=int8"], /--wire-dtype must name blocks among .* "OUT99"/],
+      [["--aggregate", "OUT99"], /Aggregated blocks must be among .* "OUT99"/],
+    ] as const;
+    await inTurns(cases, async ([flags, message]) => {
+      assert.match((await home.expect(2, ["sample", "x", ...flags])).stderr, message);
+    });
 
-  const { stderr } = await home.expect(4, [...ONE_STEP, "--sabw", goldenPath("sd15", "sabw")]);
-  assert.match(stderr, /sabw": "num_models" must be 3 for these experts: current value is 2/);
-  const missing = await home.expect(4, [...ONE_STEP, "--sabw", "nowhere"]);
-  assert.match(missing.stderr, /nowhere\/model_config\.json/);
+    const { stderr } = await home.expect(4, [...ONE_STEP, "--sabw", goldenPath("sd15", "sabw")]);
+    assert.match(stderr, /sabw": "num_models" must be 3 for these experts: current value is 2/);
+    const missing = await home.expect(4, [...ONE_STEP, "--sabw", "nowhere"]);
+    assert.match(missing.stderr, /nowhere\/model_config\.json/);
 
-  await writeSafetensors(home.file("flat.safetensors"), { latents: f32([4, 8, 8]) });
-  const init = await home.expect(4, [
-    ...ONE_STEP.slice(0, 4),
-    "--init-latents",
-    "flat.safetensors",
-  ]);
-  assert.match(
-    init.stderr,
-    /"latents" of "flat\.safetensors" must be \[B, 4, H, W\]: .* \[4,8,8\]/,
-  );
-  await home.expect(0, ["down"]);
-});
+    await writeSafetensors(home.file("flat.safetensors"), { latents: f32([4, 8, 8]) });
+    const init = await home.expect(4, [
+      ...ONE_STEP.slice(0, 4),
+      "--init-latents",
+      "flat.safetensors",
+    ]);
+    assert.match(
+      init.stderr,
+      /"latents" of "flat\.safetensors" must be \[B, 4, H, W\]: .* \[4,8,8\]/,
+    );
+    await home.expect(0, ["down"]);
+  },
+);
 
 testTutti(
-  "a VAE or tokenizer that is not there is refused before a worker is started",
+  "a VAE or tokenizer that is not there, or a folder that cannot be one, is refused before a worker is started",
   async (home) => {
     const cases = [
       [["--vae", "nowhere"], /Cannot open VAE ".*nowhere": no such file or folder/],
@@ -111,12 +115,24 @@ testTutti(
         /Tokenizer folder ".*vae" must hold vocab\.json and merges/,
       ],
       [["--vae", zooPath("tokenizer")], /tokenizer\/config\.json/],
+      [["--out", "file"], /^error: Cannot write to --out "file": .*\. Choose another --out/m],
     ] as const;
+    await writeFile(home.file("file"), "");
     await inTurns(cases, async ([flags, message]) => {
       const { stderr } = await home.expect(4, [...ONE_STEP, ...flags]);
       assert.match(stderr, message);
       assert.doesNotMatch(stderr, /Starting/);
     });
+  },
+);
+
+testTutti(
+  "a coordinator that cannot write its folder ends before it asks for jobs",
+  async (home) => {
+    await writeFile(home.file("file"), "");
+    const args = ["coordinator", "--nats", "nats://127.0.0.1:1", "--out", "file"];
+    const { stderr } = await home.expect(4, args);
+    assert.match(stderr, /^error: Cannot write to --out "file": .*\. Choose another --out/m);
   },
 );
 
@@ -155,8 +171,12 @@ testTutti(
       const { stderr } = await home.expect(3, [...ONE_STEP, "--workers", address, ...files]);
       assert.match(stderr, message);
       assert.match((await home.expect(3, ["health", address])).stderr, message);
-      const [row] = await home.json(["ps", "--workers", address]);
-      assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
+      for (const command of [["ps"], ["top", "--once", "--interval", "0.1"]]) {
+        const args = [...command, "--workers", address];
+        const [row, error] = await home.json(args, { code: 3 });
+        assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
+        assert.equal(error!.message, `1 of 1 workers cannot be reached: ${address}`);
+      }
     });
   },
 );

@@ -38,6 +38,13 @@ Deno.test("wholeNumber() takes digits from the minimum on", () => {
   ]);
 });
 
+Deno.test("wholeNumber() takes digits up to the maximum, which it names", () => {
+  const port = wholeNumber("--flag", 0, 65535);
+  assert.deepEqual(["0", "65535"].map(port), [0, 65535]);
+  assertRefuses(port, ["65536", "70000", "9007199254740993", "-1"]);
+  assert.throws(() => port("65536"), { message: /^--flag must be a whole number in 0\.\.65535: / });
+});
+
 Deno.test("finiteNumber() takes what is a number", () => {
   for (const [text, value] of [["7.5", 7.5], ["-1", -1], ["1e-3", 1e-3], ["0", 0]] as const) {
     assert.equal(finiteNumber("--flag")(text), value);
@@ -55,6 +62,14 @@ Deno.test("imageSize() takes one side, or width x height", () => {
   assert.deepEqual(imageSize("--flag")("512"), { width: 512, height: 512 });
   assert.deepEqual(imageSize("--flag")("768x512"), { width: 768, height: 512 });
   assertRefuses(imageSize("--flag"), ["", "x", "64x", "x64", "64X64", "64x64x3", "-64", "1234567"]);
+  const cases = [["65", "64"], ["64x4", "64x8"], ["0", "8"], ["16392", "16384"]] as const;
+  for (const [text, nearest] of cases) {
+    assert.throws(() => imageSize("--flag")(text), {
+      name: "UsageError",
+      message: "--flag must be multiples of 8 pixels in 8..16384: " +
+        `current value is "${text}"; ${nearest} is the nearest`,
+    });
+  }
 });
 
 Deno.test("share() takes numbers from 0 to 1", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connectExpert, type RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import {
+  checkWireBlocks,
   dtypesOnTheWay,
   parseWireDtypes,
   type TransportOptions,
@@ -205,9 +206,30 @@ Deno.test("parseWireDtypes() reads one dtype and its exceptions, and refuses oth
     all: "f16",
     blocks: new Map([["IN00", "f32"], ["OUT08", "int8"]]),
   });
-  for (const wrong of ["", "f64", "f16,f32", "f16,OUT08", "f16,OUT08=", "f16,OUT08=f64"]) {
+  for (
+    const wrong of [
+      "",
+      "f64",
+      "f16,f32",
+      "f16,OUT08",
+      "f16,OUT08=",
+      "f16,OUT08=f64",
+      "f16,ZZ01=f32",
+    ]
+  ) {
     assert.throws(() => parseWireDtypes(wrong), { name: "UsageError", message: /--wire-dtype/ });
   }
+});
+
+Deno.test("checkWireBlocks() names a block that the experts do not have", () => {
+  const { blocks } = new AffineExpert().description;
+  for (const right of ["auto", "f16", "f16,IN00=f32,OUT11=int8"]) {
+    checkWireBlocks(parseWireDtypes(right), blocks);
+  }
+  assert.throws(() => checkWireBlocks(parseWireDtypes("f16,IN00=f32,OUT99=int8"), blocks), {
+    name: "UsageError",
+    message: '--wire-dtype must name blocks among IN00..OUT11: current value is "OUT99"',
+  });
 });
 
 Deno.test("what the session refuses on a plane costs nothing but, on a socket, the plane", async () => {

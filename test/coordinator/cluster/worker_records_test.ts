@@ -31,6 +31,13 @@ function standIn(...args: string[]): Deno.ChildProcess {
   return new Deno.Command("sh", { args: ["-c", "read _", ...args], stdin: "piped" }).spawn();
 }
 
+/** Once it is no copy of this process any more. */
+async function startedStandIn(name: string): Promise<Deno.ChildProcess> {
+  const child = standIn("worker", name);
+  await eventually(() => isWorkerProcess({ pid: child.pid, name }));
+  return child;
+}
+
 async function end(child: Deno.ChildProcess): Promise<void> {
   await child.stdin.close();
   await child.status;
@@ -84,6 +91,51 @@ testRecords("findRunningWorkers() finds weights by their real path", async (fold
   await removeRecord(entry);
   assert.deepEqual(await findRunningWorkers(folder.join("model")), []);
   await end(child);
+});
+
+testRecords(
+  "findRunningWorkers() gives workers at the file's addresses, and those of its own ensemble",
+  async (folder) => {
+    const children = await Promise.all([1, 2, 3].map(() => startedStandIn("round")));
+    const [there, elsewhere, own] = children as [Deno.ChildProcess, ...Deno.ChildProcess[]];
+    const model = folder.path;
+    const entries = [
+      record(there.pid, { model, address: "127.0.0.1:7070", ensemble: "other" }),
+      record(elsewhere!.pid, { model, address: "127.0.0.1:7071", ensemble: "other" }),
+      record(own!.pid, { model, address: "127.0.0.1:7072", ensemble: "mine" }),
+    ];
+    for (const entry of entries) await writeRecord(entry);
+    const ports = async (wanted: Parameters<typeof findRunningWorkers>[1]) =>
+      (await findRunningWorkers(model, wanted)).map(({ address }) => address.slice(-4)).sort();
+    const addresses = [{ host: "127.0.0.1", port: 7070 }];
+    assert.deepEqual(await ports({ name: "round", ensemble: "mine" }), ["7070", "7071", "7072"]);
+    assert.deepEqual(await ports({ name: "round", ensemble: "mine", addresses }), ["7070", "7072"]);
+    assert.deepEqual(await ports({ addresses: [{ host: "127.0.0.1", port: 9 }] }), []);
+    await Promise.all(children.map(end));
+  },
+);
+
+testRecords("findRunningWorkers() refuses workers of another security by name", async (folder) => {
+  const [open, secured] = [await startedStandIn("round"), await startedStandIn("round")];
+  const model = folder.path;
+  const entries = [
+    record(open.pid, { model, address: "127.0.0.1:7070", ensemble: "other" }),
+    record(secured.pid, { model, address: "127.0.0.1:7071", ensemble: "safe", isSecured: true }),
+  ];
+  const found = (isSecured: boolean) => findRunningWorkers(model, { name: "photo", isSecured });
+  await writeRecord(entries[0]!);
+  assert.deepEqual(await found(false), [entries[0]]);
+  await assert.rejects(found(true), {
+    code: "FAILED_PRECONDITION",
+    message: 'Expert "photo" runs at 127.0.0.1:7070 without credentials, and this ensemble wants ' +
+      'them: stop it with "tutti down other" first',
+    details: { worker: "127.0.0.1:7070", field: "security" },
+  });
+  await writeRecord(entries[1]!);
+  assert.deepEqual(await found(true), [entries[1]]);
+  await removeRecord(entries[0]!);
+  await assert.rejects(found(false), /at 127\.0\.0\.1:7071 with credentials, .*tutti down safe/);
+  await Promise.all([open, secured].map(end));
 });
 
 Deno.test("isWorkerProcess() takes a process for a worker only if it is that one", async () => {

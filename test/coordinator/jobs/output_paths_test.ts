@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { outputPaths } from "../../../coordinator/jobs/output_paths.ts";
+import { checkOut, outputPaths } from "../../../coordinator/jobs/output_paths.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 
 Deno.test("outputPaths() takes a .png for the file itself, and numbers several", async () => {
@@ -18,4 +18,31 @@ Deno.test("outputPaths() names files in a folder by seed, and never one that is 
   assert.deepEqual(await outputPaths(folder.path, [1n]), [path("tutti-1-3.png")]);
   // A folder that is not there yet is made when the image is written.
   assert.deepEqual(await outputPaths(path("new"), [1n]), [folder.join("new", "tutti-1.png")]);
+});
+
+Deno.test("checkOut() makes the folder, leaves nothing in it, and refuses what cannot be written", async () => {
+  await using folder = await tempFolder();
+  const files = async (path: string) =>
+    (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+  await checkOut(folder.join("a", "b"), "folder");
+  await checkOut(folder.join("c", "d.png"), "image or folder");
+  await checkOut(folder.join("e.png"), "folder");
+  assert.deepEqual(await files(folder.path), ["a", "c", "e.png"]);
+  assert.deepEqual([await files(folder.join("a", "b")), await files(folder.join("c"))], [[], []]);
+
+  await Deno.writeTextFile(folder.join("file"), "");
+  const cases = [
+    [folder.join("file"), "folder"],
+    [folder.join("file", "x.png"), "image or folder"],
+    [folder.join("e.png"), "image or folder"],
+    ["/proc/none", "folder"],
+  ] as const;
+  for (const [out, kind] of cases) {
+    await assert.rejects(checkOut(out, kind), ({ name, message }: Error) => {
+      assert.equal(name, "FormatError");
+      assert.ok(message.startsWith(`Cannot write to --out "${out}": `), message);
+      assert.match(message, /\. Choose another --out$/);
+      return true;
+    });
+  }
 });

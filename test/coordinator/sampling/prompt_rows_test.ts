@@ -32,6 +32,19 @@ Deno.test("promptRows() lets a negative prompt that is not used lengthen nothing
   assert.deepEqual(rowsOf("blue", { negative: long, guidance: 1 }).counts, [1, 3]);
 });
 
+Deno.test("promptRows() refuses more chunks than a worker takes, by the prompt's name", () => {
+  const chunks = (count: number) => new Array(count).fill("red").join(" BREAK ");
+  assert.deepEqual(rowsOf(chunks(102), {}).counts, [102, 102]);
+  assert.deepEqual(rowsOf("red", { negative: chunks(103), guidance: 1 }).counts, [1, 103]);
+  for (const [name, counts] of Object.entries({ Prompt: [103, 1], "Negative prompt": [1, 103] })) {
+    const [prompt, negative] = counts.map(chunks);
+    assert.throws(() => rowsOf(prompt!, { negative: negative! }), {
+      name: "UsageError",
+      message: `${name} must have at most 102 chunks of 10 tokens: current length is 103 chunks`,
+    });
+  }
+});
+
 Deno.test("promptRows() says which of the two prompts a warning is about", () => {
   const { warnings } = rowsOf("<lora:a:1> red", { negative: "<lora:b:1> blue" });
   assert.deepEqual(warnings, [
