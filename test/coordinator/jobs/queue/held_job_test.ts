@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsMsg } from "nats";
-import { type HeldJob } from "../../../../coordinator/jobs/queue/held_job.ts";
+import type { HeldJob } from "../../../../coordinator/jobs/queue/held_job.ts";
 import { newRecord } from "../../../../coordinator/jobs/queue/job_record.ts";
 import { type JobStores, takeJob } from "../../../../coordinator/jobs/queue/take_job.ts";
 import type { StepCheckpoint } from "../../../../coordinator/jobs/step_checkpoint.ts";
