@@ -44,7 +44,7 @@ import {
 } from "./convert_plane.ts";
 import type { WireDtype } from "./codec/wire_dtype.ts";
 import { Fields, type Message } from "./fields.ts";
-import { MAX_PIECE_BYTES } from "./limits.ts";
+import { MAX_JOB_LENGTH, MAX_PIECE_BYTES } from "./limits.ts";
 import { checkChecksum, withChecksum } from "./message_checksum.ts";
 import type { PlaneKind } from "./plane/plane_kind.ts";
 import { tensorToMessage } from "./tensor_message.ts";
@@ -189,7 +189,7 @@ function rangeFromFields(fields: Fields): RangeCommand {
 }
 
 function openFromFields(fields: Fields): OpenCommand {
-  const job = fields.text("job");
+  const job = fields.text("job", MAX_JOB_LENGTH);
   const batch = fields.whole("batch", 1);
   // Who knows no fences leaves it out.
   const fence = fields.has("fence") ? fields.whole("fence", 0) : 0;

@@ -54,6 +54,20 @@ Deno.test("an open command comes through unchanged, with what its client wants o
   assert.equal(addedCond(), undefined);
 });
 
+Deno.test("a job's name that is too long is refused, not kept", () => {
+  const config = {
+    ...{ batch: 2, height: 8, width: 9, timesteps: [1] },
+    encoderHiddenStates: randomTensor([2, 3, 4], 1),
+  };
+  const named = (length: number) =>
+    command(openToMessage({ ...config, job: "j".repeat(length) }, "hash", NO_PLANES));
+  assert.ok(named(256).kind === "open");
+  assert.throws(() => named(257), {
+    code: "INVALID_ARGUMENT",
+    message: 'OpenSession.job must be at most 256 characters: current value is "257 characters"',
+  });
+});
+
 Deno.test("timesteps that differ between rows come through unchanged, whole ones once for each row", () => {
   const config = {
     ...{ batch: 2, height: 8, width: 9, encoderHiddenStates: randomTensor([2, 3, 4], 1) },
