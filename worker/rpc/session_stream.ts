@@ -32,6 +32,7 @@ import { sessionBytes } from "../session_bytes.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
+import { resetCall } from "./reset_call.ts";
 
 type RangeCommand = Extract<SessionCommand, { kind: "forward" | "restore" }>;
 type BackwardCommand = Extract<SessionCommand, { kind: "backward" }>;
@@ -55,8 +56,12 @@ export function sessionHandler(host: WorkerHost): handleBidiStreamingCall<Messag
     host.track(
       new SessionStream(host, stream, call.getPeer()).run().then(
         () => void call.end(),
-        // grpc-js ends a server's stream with the status that its "error" event carries.
-        (error) => void call.emit("error", errorToStatus(error)),
+        (error) => {
+          // Nobody reads what was written: a status would come behind it.
+          if (call.writableLength > 0 && resetCall(call)) return;
+          // grpc-js ends a server's stream with the status that its "error" event carries.
+          call.emit("error", errorToStatus(error));
+        },
       ),
     );
   };
