@@ -6,7 +6,6 @@
  */
 
 import type {
-  AddedCond,
   ForwardRange,
   SessionBackward,
   SessionConfig,
@@ -15,7 +14,7 @@ import type {
 import { isCommon, rowTimesteps } from "../engine/step_tembs.ts";
 import { TuttiError } from "../errors.ts";
 import { formatTraceparent, parseTraceparent, type Traceparent } from "../telemetry/traceparent.ts";
-import type { F32Tensor } from "../tensor/tensor.ts";
+import { copyTensor, type F32Tensor } from "../tensor/tensor.ts";
 import {
   addedCondFromFields,
   addedCondToMessage,
@@ -74,14 +73,10 @@ interface Traced {
   readonly trace?: Traceparent;
 }
 
-/** An open command whose sizes are read and whose tensor is not: admission comes between. */
-export interface OpenCommand
-  extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond" | "memory" | "wireDtypes"> {
+/** It shares no bytes with its message: a session keeps it for long. */
+export interface OpenCommand extends Omit<SessionConfig, "memory" | "wireDtypes"> {
   readonly modelHash: string;
   readonly transport: Transport;
-  addedCond(): AddedCond | undefined;
-  /** @returns f32 `[B, L, D]` */
-  encoderHiddenStates(): F32Tensor;
 }
 
 export function openToMessage(
@@ -193,6 +188,7 @@ function openFromFields(fields: Fields): OpenCommand {
   const batch = fields.whole("batch", 1);
   // Who knows no fences leaves it out.
   const fence = fields.has("fence") ? fields.whole("fence", 0) : 0;
+  const addedCond = addedCondFromFields(fields);
   return {
     modelHash: fields.name("modelHash"),
     batch,
@@ -206,8 +202,13 @@ function openFromFields(fields: Fields): OpenCommand {
     canMove: fields.flag("canMove"),
     jobSessions: Math.max(1, fields.whole("jobSessions", 0)),
     transport: transportFromFields(fields),
-    encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
-    addedCond: () => addedCondFromFields(fields),
+    encoderHiddenStates: copyTensor(tensorField(fields, "encoderHiddenStates", "float32")),
+    ...(addedCond && {
+      addedCond: {
+        pooledPromptEmbeds: copyTensor(addedCond.pooledPromptEmbeds),
+        timeIds: copyTensor(addedCond.timeIds),
+      },
+    }),
   };
 }
 
