@@ -2,7 +2,7 @@
  * Text states of an earlier layer than the last. Whoever does not ask for them pays nothing: the graphs are
  * built and loaded at the first call. The last layer but one (by far the most asked for) takes
  * the usual graph's second output and a graph that holds the final layer norm alone; earlier ones take a shorter
- * encoder, whose weights then stand beside the whole one's.
+ * encoder, whose weights then stand beside the whole one's. There is one such encoder at a time.
  *
  * @module
  */
@@ -67,7 +67,10 @@ async function earlierHiddenState(
   inputIds: Tensor<"int64">,
   clipSkip: number,
 ): Promise<F32Tensor> {
-  const graph = `${name}_skip_${clipSkip}`;
+  const family = `${name}_skip_`;
+  const graph = `${family}${clipSkip}`;
+  // Only a lane that is closed refuses, and it holds nothing any more.
+  runner.releaseGraphs((other) => other.startsWith(family) && other !== graph).catch(() => {});
   const numLayers = config.numLayers - clipSkip + 1;
   runner.add(graph, () => shortClipTextGraph(config, Weights.of(table), graph, numLayers));
   const shape = [...inputIds.shape, config.hiddenSize];

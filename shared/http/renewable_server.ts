@@ -1,4 +1,4 @@
-/** An HTTP server whose certificate can be renewed, which Deno's cannot. @module */
+/** An HTTP server whose certificate can be renewed, and that outlives a lack of descriptors: Deno's does neither. @module */
 
 import { TuttiError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
@@ -9,6 +9,9 @@ export type Handler = (request: Request) => Promise<Response>;
 /** A port that is not free by then was taken by somebody else. */
 const PORT_LIMIT_MS = 2_000;
 const PAUSE_MS = 10;
+
+/** Before a port that was lost is listened on again. */
+const LOST_PAUSE_MS = 100;
 
 export class RenewableServer implements AsyncDisposable {
   /** The port that was taken. */
@@ -26,6 +29,7 @@ export class RenewableServer implements AsyncDisposable {
     this.#hasTls = tls !== undefined;
     this.#server = serve({ host, port }, handler, tls);
     this.address = { host, port: this.#server.addr.port };
+    this.#watch(this.#server, tls);
   }
 
   /**
@@ -39,7 +43,7 @@ export class RenewableServer implements AsyncDisposable {
     const end = performance.now() + PORT_LIMIT_MS;
     while (!this.#isOver) {
       try {
-        this.#server = serve(this.address, this.#handler, tls);
+        this.#serve(tls);
         return;
       } catch (error) {
         // The listener that leaves is closed in the background.
@@ -56,8 +60,31 @@ export class RenewableServer implements AsyncDisposable {
     await this.#leaving;
   }
 
+  #serve(tls: KeyPair | undefined): void {
+    this.#server = serve(this.address, this.#handler, tls);
+    this.#watch(this.#server, tls);
+  }
+
+  /** Deno gives its port up when there is no descriptor for one more connection; unheard, that would end the process. */
+  #watch(server: Deno.HttpServer<Deno.NetAddr>, tls: KeyPair | undefined): void {
+    server.finished.catch(async () => {
+      for (;;) {
+        await new Promise((resolve) => setTimeout(resolve, LOST_PAUSE_MS));
+        // Over, or renewed meanwhile.
+        if (this.#server !== server) return;
+        try {
+          return this.#serve(tls);
+        } catch {
+          // Still none.
+        }
+      }
+    });
+  }
+
   #leave(): void {
-    this.#leaving = Promise.all([this.#leaving, this.#server?.shutdown()]);
+    // One that has lost its port rejects; there is nothing of it left to wait for.
+    const left = this.#server?.shutdown().catch(() => {});
+    this.#leaving = Promise.all([this.#leaving, left]);
     this.#server = undefined;
   }
 }

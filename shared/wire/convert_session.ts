@@ -6,7 +6,6 @@
  */
 
 import type {
-  AddedCond,
   ForwardRange,
   SessionBackward,
   SessionConfig,
@@ -15,7 +14,7 @@ import type {
 import { isCommon, rowTimesteps } from "../engine/step_tembs.ts";
 import { TuttiError } from "../errors.ts";
 import { formatTraceparent, parseTraceparent, type Traceparent } from "../telemetry/traceparent.ts";
-import type { F32Tensor } from "../tensor/tensor.ts";
+import { copyTensor, type F32Tensor } from "../tensor/tensor.ts";
 import {
   addedCondFromFields,
   addedCondToMessage,
@@ -44,7 +43,7 @@ import {
 } from "./convert_plane.ts";
 import type { WireDtype } from "./codec/wire_dtype.ts";
 import { Fields, type Message } from "./fields.ts";
-import { MAX_PIECE_BYTES } from "./limits.ts";
+import { MAX_JOB_LENGTH, MAX_PIECE_BYTES } from "./limits.ts";
 import { checkChecksum, withChecksum } from "./message_checksum.ts";
 import type { PlaneKind } from "./plane/plane_kind.ts";
 import { tensorToMessage } from "./tensor_message.ts";
@@ -74,14 +73,10 @@ interface Traced {
   readonly trace?: Traceparent;
 }
 
-/** An open command whose sizes are read and whose tensor is not: admission comes between. */
-export interface OpenCommand
-  extends Omit<SessionConfig, "encoderHiddenStates" | "addedCond" | "memory" | "wireDtypes"> {
+/** It shares no bytes with its message: a session keeps it for long. */
+export interface OpenCommand extends Omit<SessionConfig, "memory" | "wireDtypes"> {
   readonly modelHash: string;
   readonly transport: Transport;
-  addedCond(): AddedCond | undefined;
-  /** @returns f32 `[B, L, D]` */
-  encoderHiddenStates(): F32Tensor;
 }
 
 export function openToMessage(
@@ -189,10 +184,11 @@ function rangeFromFields(fields: Fields): RangeCommand {
 }
 
 function openFromFields(fields: Fields): OpenCommand {
-  const job = fields.text("job");
+  const job = fields.text("job", MAX_JOB_LENGTH);
   const batch = fields.whole("batch", 1);
   // Who knows no fences leaves it out.
   const fence = fields.has("fence") ? fields.whole("fence", 0) : 0;
+  const addedCond = addedCondFromFields(fields);
   return {
     modelHash: fields.name("modelHash"),
     batch,
@@ -206,8 +202,13 @@ function openFromFields(fields: Fields): OpenCommand {
     canMove: fields.flag("canMove"),
     jobSessions: Math.max(1, fields.whole("jobSessions", 0)),
     transport: transportFromFields(fields),
-    encoderHiddenStates: () => tensorField(fields, "encoderHiddenStates", "float32"),
-    addedCond: () => addedCondFromFields(fields),
+    encoderHiddenStates: copyTensor(tensorField(fields, "encoderHiddenStates", "float32")),
+    ...(addedCond && {
+      addedCond: {
+        pooledPromptEmbeds: copyTensor(addedCond.pooledPromptEmbeds),
+        timeIds: copyTensor(addedCond.timeIds),
+      },
+    }),
   };
 }
 

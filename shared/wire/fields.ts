@@ -48,9 +48,13 @@ export class Fields {
   }
 
   /** A string that may be empty. */
-  text(field: string): string {
+  text(field: string, maxLength = Infinity): string {
     const value = this.get(field) ?? "";
-    return typeof value === "string" ? value : this.fail(field, "a string");
+    if (typeof value !== "string") this.fail(field, "a string");
+    if (value.length > maxLength) {
+      this.fail(field, `at most ${maxLength} characters`, `${value.length} characters`);
+    }
+    return value;
   }
 
   /** A string that is not empty. */

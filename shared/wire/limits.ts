@@ -28,6 +28,9 @@ export const MAX_PIECE_BYTES = MIB;
 /** Longest error that travels in a trailer, in bytes of JSON: peers may cap all headers at 8 KiB, and base64 adds a third. */
 export const MAX_ERROR_BYTES = 4096;
 
+/** Longest name of a job, in characters: it is kept, also for a while after the job's last session. Ours have 64. */
+export const MAX_JOB_LENGTH = 256;
+
 /** Most dimensions of a tensor on the wire; ours have at most 4. */
 export const MAX_RANK = 8;
 

@@ -10,6 +10,7 @@ import type { PlaneOffer, PlaneUse } from "../../shared/wire/convert_plane.ts";
 import type { ArenaMemory } from "../../shared/engine/session_arena.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import type { KeyPair } from "../../shared/security/tls_files.ts";
+import { closeConn } from "../../shared/wire/plane/conn_io.ts";
 import { randomToken } from "../../shared/wire/plane/greeting.ts";
 import {
   type ExpectedPlane,
@@ -81,7 +82,8 @@ export class PlaneHost {
     const isWanted = (kind: PlaneKind) =>
       planes.includes(kind) && this.#options.planes.includes(kind) &&
       (kind === "tcp" || isLoopback({ host: peerHost, port: 0 }));
-    const offered = new OfferedPlanes();
+    using held = new DisposableStack();
+    const offered = held.use(new OfferedPlanes());
     if (isWanted("shm")) offered.addRegion(arenaBytes);
     if (isWanted("unix") || isWanted("tcp")) {
       const listener = await this.#listen();
@@ -89,6 +91,8 @@ export class PlaneHost {
         if (isWanted(endpoint.kind)) offered.addSocket(listener, endpoint);
       }
     }
+    // From now on they are the caller's.
+    held.move();
     return offered;
   }
 
@@ -190,7 +194,7 @@ export class OfferedPlanes implements Disposable {
     this.#region?.unlink();
     for (const expected of this.#expected.values()) {
       expected.cancel();
-      expected.connection.then(({ conn }) => conn.close(), () => {});
+      expected.connection.then(({ conn }) => closeConn(conn), () => {});
     }
     this.#expected.clear();
   }

@@ -13,6 +13,7 @@ import type { Message } from "../../shared/wire/fields.ts";
 import { Inbox } from "../../shared/wire/inbox.ts";
 import type { PieceStream } from "../../shared/wire/plane/session_plane.ts";
 import { stoppingError } from "../worker_host.ts";
+import { forgetReceived } from "./call_internals.ts";
 
 export type Call = ServerDuplexStream<Message, Message>;
 
@@ -74,6 +75,7 @@ export class CommandStream implements PieceStream {
       await this.#wait((done) => this.#inbox.onArrival(done), { stopping, expiry });
     }
     this.#moved();
+    forgetReceived(this.#call);
     return this.#inbox.take();
   }
 

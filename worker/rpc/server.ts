@@ -41,6 +41,7 @@ import {
   type WorkerTls,
 } from "../security/worker_security.ts";
 import { WorkerHost } from "../worker_host.ts";
+import { boundConnections } from "./bound_connections.ts";
 import { workerHandlers } from "./handlers.ts";
 
 /** Time that running calls and sessions get to finish once a worker stops, ms; a supervisor usually kills after 30 s. */
@@ -143,6 +144,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const credentials = security.tls && new TlsCredentials(security.tls);
   const port = await bind(server, formatAddress(address), credentials);
   flowWindow.afterBind();
+  await boundConnections(server);
   const pages = await openPages(httpAddress, { host, server, protection });
 
   const ready = opening.then((expert) => {

@@ -30,6 +30,7 @@ import type { SessionTicket } from "../admission/session_ticket.ts";
 import { PlaneTraffic, type Received } from "../plane/plane_traffic.ts";
 import { sessionBytes } from "../session_bytes.ts";
 import type { WorkerHost } from "../worker_host.ts";
+import { resetCall } from "./call_internals.ts";
 import { checkModelHash, checkOpen, checkTextStates } from "./check_request.ts";
 import { CommandStream } from "./command_stream.ts";
 
@@ -55,8 +56,12 @@ export function sessionHandler(host: WorkerHost): handleBidiStreamingCall<Messag
     host.track(
       new SessionStream(host, stream, call.getPeer()).run().then(
         () => void call.end(),
-        // grpc-js ends a server's stream with the status that its "error" event carries.
-        (error) => void call.emit("error", errorToStatus(error)),
+        (error) => {
+          // Nobody reads what was written: a status would come behind it.
+          if (call.writableLength > 0 && resetCall(call)) return;
+          // grpc-js ends a server's stream with the status that its "error" event carries.
+          call.emit("error", errorToStatus(error));
+        },
       ),
     );
   };
@@ -92,41 +97,57 @@ class SessionStream {
 
   /** Obeys commands until there are no more; true if the last one was close. */
   async #obey(): Promise<boolean> {
+    const opening = await this.#opening();
+    if (!opening) return false;
+    this.#open = await this.#counted("open", () => this.#openSession(opening));
+    await this.#stream.send(this.#opened(this.#open, opening));
     for (;;) {
-      const message = await this.#stream.receive();
-      if (message === undefined) return false;
-      if (this.#open === undefined) {
-        await this.#stream.send(await this.#openFirst(message));
-        continue;
-      }
-      if (await this.#answer(this.#open, message) === "close") return true;
+      const next = await this.#answerNext(this.#open);
+      if (next !== "next") return next === "close";
     }
   }
 
-  async #openFirst(message: Message): Promise<Message> {
-    const command = commandFromMessage(message);
-    if (command.kind !== "open") {
-      throw new TuttiError(
-        "FAILED_PRECONDITION",
-        `A session must be opened first: current command is "${command.kind}"`,
-      );
+  /**
+   * The first command, or `undefined` if there is none. Its message ends with this call, as others do with theirs: it may
+   * be far larger than what the session is counted with.
+   */
+  async #opening(): Promise<OpenCommand | undefined> {
+    const message = await this.#stream.receive();
+    if (message === undefined) return undefined;
+    let command: SessionCommand;
+    try {
+      command = commandFromMessage(message);
+    } catch (error) {
+      return await this.#counted("open", () => Promise.reject(error));
     }
-    this.#open = await this.#counted("open", () => this.#openSession(command.open));
-    this.#host.log.sessionOpened(this.#open.ticket);
-    const { ticket: { id: sessionId, arenaBytes }, planes: { offers }, keepInputs } = this.#open;
-    const gradientDtype = keepInputs ? command.open.transport.gradientDtype : "f32";
+    if (command.kind === "open") return command.open;
+    throw new TuttiError(
+      "FAILED_PRECONDITION",
+      `A session must be opened first: current command is "${command.kind}"`,
+    );
+  }
+
+  #opened({ ticket, planes, keepInputs }: OpenSession, { transport }: OpenCommand): Message {
+    this.#host.log.sessionOpened(ticket);
+    const { id: sessionId, arenaBytes } = ticket;
+    const { offers } = planes;
+    const gradientDtype = keepInputs ? transport.gradientDtype : "f32";
     return openedToMessage({ sessionId, arenaBytes, offers, keepInputs, gradientDtype });
+  }
+
+  async #answerNext(open: OpenSession): Promise<"next" | "close" | "end"> {
+    const message = await this.#stream.receive();
+    return message === undefined ? "end" : await this.#answer(open, message);
   }
 
   async #openSession(open: OpenCommand): Promise<OpenSession> {
     const { expert, limits, admission, load } = this.#host;
     checkModelHash(expert.description, open.modelHash);
     checkOpen(expert.description, limits, open);
-    const encoderHiddenStates = open.encoderHiddenStates();
+    const { encoderHiddenStates, addedCond } = open;
     checkTextStates(expert.description, limits, encoderHiddenStates, open.batch);
     const { batch, height, width, timesteps, keepInputs = false, canMove = false } = open;
     const tokens = encoderHiddenStates.shape[1] ?? 0;
-    const addedCond = open.addedCond();
     const rowsDiffer = addedCond !== undefined || !timesteps.every(isCommon);
     const embeddings = timesteps.length * (rowsDiffer ? batch : 1);
     const size = { batch, height, width, tokens, timesteps: embeddings, keepInputs };

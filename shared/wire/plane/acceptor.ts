@@ -9,7 +9,8 @@ export class Acceptor {
   readonly #closing = Promise.withResolvers<void>();
   #isClosed = false;
 
-  constructor(listener: Deno.Listener, take: (conn: Deno.Conn) => void) {
+  /** @param take returns what the next connection is to wait for; never rejects */
+  constructor(listener: Deno.Listener, take: (conn: Deno.Conn) => Promise<void> | undefined) {
     this.#listener = listener;
     this.#accepting = this.#accept(take);
   }
@@ -24,7 +25,7 @@ export class Acceptor {
     return this.#accepting;
   }
 
-  async #accept(take: (conn: Deno.Conn) => void): Promise<void> {
+  async #accept(take: (conn: Deno.Conn) => Promise<void> | undefined): Promise<void> {
     for (;;) {
       let conn: Deno.Conn;
       try {
@@ -36,7 +37,8 @@ export class Acceptor {
       }
       // A connection with TLS has no such switch.
       if ("setNoDelay" in conn) (conn as Deno.TcpConn).setNoDelay(true);
-      take(conn);
+      const room = take(conn);
+      if (room) await Promise.race([room, this.#closing.promise]);
     }
   }
 

@@ -75,6 +75,8 @@ export interface PlaneListenerOptions {
 
 const HELLO_TIMEOUT_MS = 5000;
 const MAX_UNIDENTIFIED = 64;
+/** Of TLS. Beyond, nobody is accepted, and clients do without the plane. */
+const MAX_HANDSHAKES = 256;
 
 /** Opens what can be opened; see `failures`. */
 export async function startPlaneListener(options: PlaneListenerOptions): Promise<PlaneListener> {
@@ -91,6 +93,10 @@ class SocketListener implements PlaneListener {
   readonly #helloTimeoutMs: number;
   /** Greetings under way. */
   readonly #running = new Set<Promise<void>>();
+  /** Connections whose TLS handshake has not ended, those that were refused included. */
+  readonly #handshakes = new Set<Deno.Conn>();
+  /** Settles when there is one less. */
+  #room = Promise.withResolvers<void>();
   /** Oldest first, with what refuses it. */
   readonly #unidentified = new Map<Deno.Conn, (reason: keyof PlaneRefusals) => void>();
   /** By token, in hex. */
@@ -170,7 +176,7 @@ class SocketListener implements PlaneListener {
 
   async #close(): Promise<void> {
     const accepting = [this.#unix?.close(), this.#tcp?.close()];
-    for (const conn of this.#unidentified.keys()) closeConn(conn);
+    for (const conn of [...this.#unidentified.keys(), ...this.#handshakes]) closeConn(conn);
     for (const waiting of this.#expected.values()) waiting.reject(closedError());
     this.#expected.clear();
     await Promise.all([...accepting, ...this.#running]);
@@ -178,7 +184,10 @@ class SocketListener implements PlaneListener {
   }
 
   #accept(kind: PlaneEndpoint["kind"], listener: Deno.Listener): Acceptor {
-    return new Acceptor(listener, (conn) => this.#run(this.#identify(kind, conn)));
+    return new Acceptor(listener, (conn) => {
+      this.#run(this.#identify(kind, conn));
+      return this.#handshakes.size < MAX_HANDSHAKES ? undefined : this.#room.promise;
+    });
   }
 
   #run(task: Promise<void>): void {
@@ -189,19 +198,27 @@ class SocketListener implements PlaneListener {
   async #identify(kind: PlaneEndpoint["kind"], conn: Deno.Conn): Promise<void> {
     /** What is to be counted, as long as no token was shown. */
     let refusal: keyof PlaneRefusals | undefined = "hello";
+    const refused = Promise.withResolvers<void>();
     const refuse = (reason: keyof PlaneRefusals) => {
       refusal = reason;
-      closeConn(conn);
+      this.#unidentified.delete(conn);
+      if (!this.#handshakes.has(conn)) closeConn(conn);
+      refused.resolve();
     };
     // Who belongs here says so at once; who holds a place for long does not.
     if (this.#unidentified.size >= MAX_UNIDENTIFIED) {
-      const [oldest, refuseOldest] = this.#unidentified.entries().next().value!;
-      this.#unidentified.delete(oldest);
-      refuseOldest("crowd");
+      const [refuseOldest] = this.#unidentified.values();
+      refuseOldest!("crowd");
     }
     this.#unidentified.set(conn, refuse);
     const timer = setTimeout(() => refuse("silence"), this.#helloTimeoutMs);
     try {
+      if ("handshake" in conn) {
+        const handshake = this.#handshake(conn as Deno.TlsConn);
+        this.#run(handshake.catch(() => {}));
+        await Promise.race([handshake, refused.promise]);
+        if (!this.#unidentified.has(conn)) return;
+      }
       await closingOnError(conn, undefined, async () => {
         const [token, nonce] = await readGreeting(conn, "hello");
         const key = token.toHex();
@@ -217,6 +234,25 @@ class SocketListener implements PlaneListener {
       clearTimeout(timer);
       this.#unidentified.delete(conn);
       if (refusal !== undefined && !this.#closed) this.refusals[refusal]++;
+    }
+  }
+
+  /**
+   * Deno keeps the descriptor of a connection that is closed within its handshake until its client closes it, and nothing
+   * tells when that is. So one that is refused stays open, and counts, until its handshake ends.
+   */
+  async #handshake(conn: Deno.TlsConn): Promise<void> {
+    this.#handshakes.add(conn);
+    try {
+      await conn.handshake();
+    } catch (error) {
+      closeConn(conn);
+      throw error;
+    } finally {
+      this.#handshakes.delete(conn);
+      if (!this.#unidentified.has(conn)) closeConn(conn);
+      this.#room.resolve();
+      this.#room = Promise.withResolvers();
     }
   }
 

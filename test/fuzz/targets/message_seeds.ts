@@ -83,7 +83,7 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     configJson: "{}",
     limits: DEFAULT_LIMITS,
   };
-  const command = (message: Message) => request("Session", message, readCommand);
+  const command = (message: Message) => request("Session", message, commandFromMessage);
   const event = (message: Message) => response("Session", message, readEvent);
   const refusal = new TuttiError("RESOURCE_EXHAUSTED", "no room", {
     details: { limit: "a", left: "0" },
@@ -150,13 +150,6 @@ function request(method: string, message: Message, read: MessageSeed["read"]): M
 
 function response(method: string, message: Message, read: MessageSeed["read"]): MessageSeed {
   return { method, side: "response", message, read };
-}
-
-/** The tensors of an open command are read after admission. */
-function readCommand(message: unknown): unknown {
-  const command = commandFromMessage(message);
-  if (command.kind !== "open") return command;
-  return [command.open.encoderHiddenStates(), command.open.addedCond()];
 }
 
 function readEvent(message: unknown): unknown {

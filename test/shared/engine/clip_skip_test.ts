@@ -62,15 +62,18 @@ async function encode(
   return await encoder.encode(runner, IDS, clipSkip);
 }
 
-Deno.test("clipSkip N is what the encoder without its last N - 1 layers gives", async () => {
-  await using folder = await tempFolder();
-  const path = folder.join("model.safetensors");
+async function randomTable(path: string): Promise<WeightTable> {
   let seed = 0;
   const tensors = [...textParameters(CONFIG, false)].map(([key, shape]) =>
     [key, randomTensor(shape, ++seed)] as const
   );
   await writeSafetensors(path, Object.fromEntries(tensors));
-  const table = await readWeightTable(path);
+  return await readWeightTable(path);
+}
+
+Deno.test("clipSkip N is what the encoder without its last N - 1 layers gives", async () => {
+  await using folder = await tempFolder();
+  const table = await randomTable(folder.join("model.safetensors"));
   const whole = await encode(CONFIG, table, 1);
   const states: F32Tensor[] = [whole.lastHiddenState];
   for (const clipSkip of [2, 3, 4]) {
@@ -90,6 +93,23 @@ Deno.test("clipSkip N is what the encoder without its last N - 1 layers gives", 
       "penultimate hidden state",
     );
   }
+});
+
+Deno.test("of the shorter encoders one stays, also where several are asked for at a time", async () => {
+  await using folder = await tempFolder();
+  const weights = await randomTable(folder.join("model.safetensors"));
+  const encoder = textEncoder({ config: CONFIG, weights }, 0, "test");
+  await using runner = new GraphRunner(encoder.graphs, { device: "cpu", threads: 1, lanes: 2 });
+  const alone = new Map<number, F32Tensor>();
+  for (const clipSkip of [3, 4]) {
+    alone.set(clipSkip, (await encoder.encode(runner, IDS, clipSkip)).lastHiddenState);
+    const short = [...runner.loadedGraphs].filter((name) => name.includes("_skip_"));
+    assert.deepEqual(short, [`text_encoder_skip_${clipSkip}`]);
+  }
+  await Promise.all([3, 4, 3, 4, 4, 3].map(async (clipSkip) => {
+    const { lastHiddenState } = await encoder.encode(runner, IDS, clipSkip);
+    assertSameBits(lastHiddenState, alone.get(clipSkip)!, `skip ${clipSkip}`);
+  }));
 });
 
 Deno.test("clipSkip 2 is the final layer norm over the reference's penultimate state", async () => {

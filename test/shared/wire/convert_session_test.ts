@@ -17,6 +17,7 @@ import {
 } from "../../../shared/wire/convert_session.ts";
 import type { Message } from "../../../shared/wire/fields.ts";
 import { MAX_PIECE_BYTES } from "../../../shared/wire/limits.ts";
+import { tensorToMessage } from "../../../shared/wire/tensor_message.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { NO_PLANES } from "../../support/raw_session.ts";
 import { travel } from "./travel.ts";
@@ -47,11 +48,36 @@ Deno.test("an open command comes through unchanged, with what its client wants o
   } as const;
   const read = command(openToMessage(config, "hash", transport));
   assert.ok(read.kind === "open");
-  const { encoderHiddenStates, addedCond, ...rest } = read.open;
-  const { encoderHiddenStates: states, ...sizes } = config;
-  assert.deepEqual(rest, { ...sizes, modelHash: "hash", transport });
-  assert.deepEqual(encoderHiddenStates(), states);
-  assert.equal(addedCond(), undefined);
+  assert.deepEqual(read.open, { ...config, modelHash: "hash", transport });
+});
+
+Deno.test("an open command shares no bytes with its message, which may be far larger", () => {
+  const config = {
+    ...{ batch: 2, height: 8, width: 9, timesteps: [1] },
+    encoderHiddenStates: randomTensor([2, 3, 4], 1),
+    addedCond: { pooledPromptEmbeds: randomTensor([2, 4], 2), timeIds: randomTensor([2, 6], 3) },
+  };
+  const read = command(openToMessage(config, "hash", NO_PLANES));
+  assert.ok(read.kind === "open" && read.open.addedCond);
+  const { encoderHiddenStates, addedCond } = read.open;
+  assert.deepEqual(addedCond, config.addedCond);
+  for (const { data } of [encoderHiddenStates, ...Object.values(addedCond)]) {
+    assert.equal(data.buffer.byteLength, data.byteLength);
+  }
+});
+
+Deno.test("a job's name that is too long is refused, not kept", () => {
+  const config = {
+    ...{ batch: 2, height: 8, width: 9, timesteps: [1] },
+    encoderHiddenStates: randomTensor([2, 3, 4], 1),
+  };
+  const named = (length: number) =>
+    command(openToMessage({ ...config, job: "j".repeat(length) }, "hash", NO_PLANES));
+  assert.ok(named(256).kind === "open");
+  assert.throws(() => named(257), {
+    code: "INVALID_ARGUMENT",
+    message: 'OpenSession.job must be at most 256 characters: current value is "257 characters"',
+  });
 });
 
 Deno.test("timesteps that differ between rows come through unchanged, whole ones once for each row", () => {
@@ -69,7 +95,9 @@ Deno.test("timesteps that differ between rows come through unchanged, whole ones
 });
 
 Deno.test("a client that knows no planes gets none, and f32", () => {
-  const read = command({ open: { modelHash: "h", batch: 1, height: 1, width: 1, timesteps: [1] } });
+  const encoderHiddenStates = tensorToMessage(randomTensor([1, 3, 4], 1));
+  const sizes = { batch: 1, height: 1, width: 1, timesteps: [1] };
+  const read = command({ open: { modelHash: "h", ...sizes, encoderHiddenStates } });
   assert.ok(read.kind === "open");
   assert.deepEqual(read.open.transport, NO_PLANES);
   assert.equal(read.open.job, undefined);

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { connect, constants } from "node:http2";
 import {
   listWorkerSessions,
   readWorkerStatus,
 } from "../../../coordinator/cluster/worker_status.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
+import { byteLength } from "../../../shared/tensor/tensor.ts";
 import { openToMessage } from "../../../shared/wire/convert_session.ts";
 import type { Message } from "../../../shared/wire/fields.ts";
+import { workerService } from "../../../shared/wire/load_proto.ts";
 import { errorFromMessage, errorFromStatus } from "../../../shared/wire/status.ts";
 import { tensorToMessage } from "../../../shared/wire/tensor_message.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
@@ -308,6 +312,42 @@ Deno.test("session: is closed when nothing is asked for the idle limit", async (
   await assertFree(served.worker.address);
   using silent = new RawSession(served.worker.address);
   assert.equal(endError(await silent.next()).code, "DEADLINE_EXCEEDED");
+});
+
+Deno.test("session: a result that nobody reads is dropped with the session", async () => {
+  const expert = new AffineExpert();
+  await using served = await serveExpert(expert, { limits: { idleLimitSeconds: 1 } });
+  const size = 128; // Its feature maps are larger than the client's window.
+  const config = await sessionConfig(expert, size);
+  const hiddenStates = tensorToMessage(latentsFor(expert.description, config));
+  const client = connect(`http://${served.worker.address}`);
+  const path = "/tutti.v1.WorkerService/Session";
+  const headers = { "content-type": "application/grpc", te: "trailers" };
+  const stream = client.request({ ":method": "POST", ":path": path, ...headers });
+  let isClosed = false;
+  stream.on("close", () => isClosed = true);
+  stream.on("error", () => {});
+  stream.pause();
+  const messages = [
+    await openMessage(expert, {}, size),
+    await forwardMessage(expert, { hiddenStates }),
+  ];
+  for (const message of messages) {
+    const body = workerService().Session!.requestSerialize(message);
+    const length = Buffer.alloc(5);
+    length.writeUInt32BE(body.length, 1);
+    stream.write(Buffer.concat([length, body]));
+  }
+  stream.end();
+  await eventually(() => expert.openSessions === 1);
+  await eventually(() => expert.openSessions === 0);
+  let bytes = 0;
+  stream.on("data", (data: Buffer) => bytes += data.length);
+  await eventually(() => isClosed);
+  assert.equal(stream.rstCode, constants.NGHTTP2_CANCEL);
+  assert.ok(bytes < byteLength("float32", [2, 4, size, size]), "all of it came");
+  await new Promise<void>((resolve) => client.close(resolve));
+  await assertServes(served.worker.address, expert);
 });
 
 Deno.test("session: a long block is not idleness", async () => {

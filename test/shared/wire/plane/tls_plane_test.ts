@@ -4,6 +4,7 @@ import { closeConn } from "../../../../shared/wire/plane/conn_io.ts";
 import { randomToken } from "../../../../shared/wire/plane/greeting.ts";
 import { startPlaneListener } from "../../../../shared/wire/plane/listener.ts";
 import { readTensorFrame, writeTensorFrame } from "../../../../shared/wire/plane/frame_stream.ts";
+import { eventually } from "../../../support/serve_expert.ts";
 import { EXPIRED, testCerts, VALID } from "../../../support/test_certs.ts";
 
 const { authority, stranger, worker } = await testCerts();
@@ -90,4 +91,23 @@ Deno.test("plain text and TLS do not meet: both ends give up, and the next good 
   await assert.rejects(dialPlane(withCa(open.endpoints[0]), token, 5000), {
     code: "UNAVAILABLE",
   });
+});
+
+Deno.test("unfinished handshakes take so many descriptors and no more; once they are gone, the plane is there", async () => {
+  const tcp = { hostname: "127.0.0.1", port: 0, tls: worker };
+  await using listener = await startPlaneListener({ unix: false, tcp, helloTimeoutMs: 500 });
+  const endpoint = withCa(listener.endpoints[0]);
+  const { port } = endpoint as PlaneEndpoint & { kind: "tcp" };
+  const silent = await Promise.all(Array.from({ length: 300 }, () => Deno.connect({ port })));
+  const { refusals } = listener;
+  await eventually(() => refusals.silence + refusals.crowd === 256);
+  // The next one waits for a place.
+  await assert.rejects(dialPlane(endpoint, randomToken(), 200), { code: "DEADLINE_EXCEEDED" });
+  assert.equal(refusals.silence + refusals.crowd, 256);
+  silent.forEach(closeConn);
+  const token = randomToken();
+  const expected = listener.expect(token);
+  const client = await dialPlane(endpoint, token, 5000);
+  closeConn(client.conn);
+  closeConn((await expected.connection).conn);
 });
