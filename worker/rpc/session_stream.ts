@@ -57,8 +57,9 @@ export function sessionHandler(host: WorkerHost): handleBidiStreamingCall<Messag
       new SessionStream(host, stream, call.getPeer()).run().then(
         () => void call.end(),
         (error) => {
-          // Nobody reads what was written: a status would come behind it.
-          if (call.writableLength > 0 && resetCall(call)) return;
+          const { code } = TuttiError.from(error);
+          // Nobody has read what was written for as long as a session may idle: a status would come behind it.
+          if (code === "DEADLINE_EXCEEDED" && call.writableLength > 0 && resetCall(call)) return;
           // grpc-js ends a server's stream with the status that its "error" event carries.
           call.emit("error", errorToStatus(error));
         },
