@@ -92,7 +92,8 @@ export class Nats implements AsyncDisposable {
     try {
       return await this.connection.jetstreamManager({ timeout: JETSTREAM_TIMEOUT_MS });
     } catch (error) {
-      throw natsError(error, { doing: "looking for JetStream", servers: this.servers });
+      const { servers } = this;
+      throw natsError(error, { doing: "looking for JetStream", servers, asksForJetStream: true });
     }
   }
 

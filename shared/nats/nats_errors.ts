@@ -13,6 +13,8 @@ export interface NatsContext {
   readonly doing: string;
   /** Addresses, for messages. */
   readonly servers: string;
+  /** Whether it is asked if JetStream is there at all: no answer is one, then. */
+  readonly asksForJetStream?: boolean;
 }
 
 /** What a user of NATS must be allowed to publish to and subscribe to: to find workers, and besides for the queue of jobs. */
@@ -127,11 +129,14 @@ const TLS_STEPS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Any error of a call to NATS as one with its meaning; errors of ours stay as they are. */
-export function natsError(error: unknown, { doing, servers }: NatsContext): TuttiError {
+export function natsError(
+  error: unknown,
+  { doing, servers, asksForJetStream = false }: NatsContext,
+): TuttiError {
   if (error instanceof TuttiError) return error;
   const { message, code: name } = error as Error & { code?: string };
   const meaning = name === ErrorCode.JetStreamNotEnabled
-    ? meaningOf503(error as NatsError)
+    ? meaningOf503(error as NatsError, asksForJetStream)
     : MEANINGS[name ?? ""] ?? meaningOfMessage(String(message ?? error));
   return new TuttiError(
     meaning.code,
@@ -144,8 +149,9 @@ export function natsError(error: unknown, { doing, servers }: NatsContext): Tutt
  * The library has one code for a server without JetStream, for one whose JetStream refuses for now, and for a stream that
  * nobody answers for.
  */
-function meaningOf503({ api_error: answer }: NatsError): Meaning {
-  if (answer && NOT_ENABLED.has(answer.err_code ?? 0)) return NO_JETSTREAM;
+function meaningOf503({ api_error: answer }: NatsError, asksForJetStream: boolean): Meaning {
+  const isOff = answer ? NOT_ENABLED.has(answer.err_code ?? 0) : asksForJetStream;
+  if (isOff) return NO_JETSTREAM;
   return {
     code: "UNAVAILABLE",
     problem: `JetStream does not take it now${answer ? ` (${answer.description})` : ""}`,
