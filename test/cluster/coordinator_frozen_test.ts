@@ -25,8 +25,10 @@ testQueue(
 
     const done = await queue.done("picture");
     assert.deepEqual([done.coordinator, done.images.length], ["heir", 1]);
-    const folders = await Array.fromAsync(Deno.readDir(queue.home.file()), ({ name }) => name);
-    assert.ok(folders.includes("out-heir") && !folders.includes("out-zombie"), folders.join());
+    const imagesOf = (name: string) =>
+      Array.fromAsync(Deno.readDir(queue.home.file(`out-${name}`)), ({ name }) => name);
+    assert.deepEqual(await imagesOf("heir"), ["picture.png"]);
+    assert.deepEqual(await imagesOf("zombie"), []);
 
     // It lives on and draws the next job, alone.
     await heir.kill();
