@@ -68,10 +68,15 @@ export function testTutti(
   });
 }
 
+/** Until the end of a process that was killed is heard of, at most, ms. */
+const END_HEARD_MS = 10_000;
+
 /** The folder in which commands run. */
 export class TuttiHome {
   readonly path: string;
   readonly #denoDir: string;
+  /** Ends of the commands that run. */
+  readonly #ends = new Set<Promise<void>>();
 
   private constructor(path: string, denoDir: string) {
     this.path = path;
@@ -126,7 +131,10 @@ export class TuttiHome {
       stderr: "piped",
       detached,
     }).spawn();
-    return new TuttiProcess(child, `tutti ${args.join(" ")}`, timeoutMs, signal);
+    const process = new TuttiProcess(child, `tutti ${args.join(" ")}`, timeoutMs, signal);
+    const end = process.result.then(() => {}, () => {}).finally(() => this.#ends.delete(end));
+    this.#ends.add(end);
+    return process;
   }
 
   run(args: readonly string[], options: RunOptions = {}): Promise<TuttiResult> {
@@ -187,6 +195,11 @@ export class TuttiHome {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
+    // A test that ends before this process has heard of it would leave its wait behind.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, END_HEARD_MS);
+    await Promise.race([Promise.all(this.#ends), late]);
+    clearTimeout(timer);
   }
 }
 
