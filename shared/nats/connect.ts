@@ -62,7 +62,7 @@ export class Nats implements AsyncDisposable {
         : list.login),
       // An object demands TLS; without one it is taken where a server has it.
       ...((files.tls || list.isTls) && { tls: {} }),
-      beforeDial: () => files.renew((text) => logger.warn`${text}`),
+      beforeDial: () => files.renew((text) => logger.warn`${text}`, areCreds),
       tlsFiles: () => files.tls,
       onTlsAlert: (error) => alert ??= error,
     };
@@ -119,6 +119,16 @@ export class Nats implements AsyncDisposable {
     this.#isConnected = isConnected;
     if (!isConnected) this.#backOff.start();
     for (const listener of this.#listeners) listener(isConnected);
+  }
+}
+
+/** The library ends a connection for good whose login throws. */
+function areCreds(creds: Uint8Array): boolean {
+  try {
+    credsAuthenticator(creds)("nonce");
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { TuttiError, UsageError } from "../errors.ts";
+import { FormatError, TuttiError, UsageError } from "../errors.ts";
 import { checkPrivate } from "../security/private_file.ts";
 import { readTlsFiles, type TlsFiles } from "../security/tls_files.ts";
 import type { NatsFlags } from "./nats_flags.ts";
@@ -48,18 +48,24 @@ export class NatsFiles {
   }
 
   /**
-   * Reads them again. Where they cannot be used, what was read before stays.
+   * Reads them again. Where they cannot be used, as while one is being written, what was read before stays.
    *
    * @param warn told why they cannot be used, once for each reason
+   * @param areCreds whether the library can log in with them
    */
-  async renew(warn: Warn): Promise<void> {
+  async renew(warn: Warn, areCreds: (creds: Uint8Array) => boolean): Promise<void> {
+    const [tls, creds] = [this.#tls, this.#creds];
     const warnOnce = (text: string) => {
       if (!this.#told.has(text)) warn(text);
       this.#told.add(text);
     };
     try {
       await this.#read(warnOnce);
+      if (this.#creds && !areCreds(this.#creds)) {
+        throw new FormatError(`--nats-creds "${this.#flags.natsCreds}" holds no NATS credentials`);
+      }
     } catch (error) {
+      [this.#tls, this.#creds] = [tls, creds];
       warnOnce(`${TuttiError.from(error).message}. What was read before stays in use`);
     }
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
+import { delay } from "../../../coordinator/cluster/delay.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { Nats } from "../../../shared/nats/connect.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
@@ -39,6 +40,9 @@ testWithNats(
     await put(operator.creds(4));
     await using nats = await connect();
     await eventually(() => !nats.isConnected);
+    // One that is being written when the connection is tried.
+    await put(operator.creds(3600).slice(0, 300));
+    await delay(1_000);
     await put(operator.creds(3600));
     await eventually(() => nats.jetStream().then(() => true, () => false));
   },
