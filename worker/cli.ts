@@ -18,9 +18,7 @@ import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
-import type { TlsFiles } from "../shared/security/tls_files.ts";
-import { watchTlsFiles } from "../shared/security/watch_tls_files.ts";
-import { watchTokenFile } from "../shared/security/watch_token_file.ts";
+import { watchSecrets } from "../shared/security/watch_secrets.ts";
 import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
 import { type Notes, startLogging } from "../shared/telemetry/logging.ts";
 import { printLine } from "../shared/terminal/stdout.ts";
@@ -240,7 +238,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
         idleLimitSeconds: flags.idleLimit,
       },
     });
-    using _ = watchSecrets(flags, security, worker, notes);
+    using _ = watchOwnSecrets(flags, security, worker, notes);
     const asked = Promise.race([end.drain, end.stop]);
     if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
       const { description } = await opening;
@@ -258,23 +256,18 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
 }
 
 /** Certificates and tokens are renewed more often than some workers are restarted. */
-function watchSecrets(
+function watchOwnSecrets(
   flags: WorkerFlags,
   { tls, guard }: WorkerSecurity,
   worker: RunningWorker,
   { note, warn }: Notes,
 ): Disposable {
-  const watches = new DisposableStack();
-  watches.use(
-    watchTokenFile(flags, { renew: (tokens) => guard.renew(tokens), note, warn }),
-  );
-  if (tls) {
-    const { pair, clientCa } = tls;
-    const renew = (files: TlsFiles) => worker.renewTls(workerTls(files));
-    const used = { pair, ...(clientCa !== undefined && { ca: clientCa }) };
-    watches.use(watchTlsFiles(flags, used, { renew, note, warn }));
-  }
-  return watches;
+  const used = tls && { pair: tls.pair, ...(tls.clientCa !== undefined && { ca: tls.clientCa }) };
+  return watchSecrets(flags, used, {
+    renewTls: (files) => worker.renewTls(workerTls(files)),
+    renewTokens: (tokens) => guard.renew(tokens),
+    ...{ note, warn },
+  });
 }
 
 /** The config of a diffusers folder; a single file has none. */

@@ -20,10 +20,9 @@ import {
   type WatchServer,
 } from "../../shared/http/watch_server.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
-import { readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
+import { readTlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens } from "../../shared/security/token_file.ts";
-import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
-import { watchTokenFile } from "../../shared/security/watch_token_file.ts";
+import { watchSecrets } from "../../shared/security/watch_secrets.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { CoordinatorMetrics } from "../metrics/coordinator_metrics.ts";
 import { watchCoordinator } from "../metrics/watch_coordinator.ts";
@@ -212,15 +211,13 @@ function renewPages(
   { tls, protection: { guard } }: Awaited<ReturnType<typeof pagesOf>>,
   server: WatchServer,
 ): Disposable {
-  // They are the credentials for workers, too: of files that cannot be used is told there.
-  const untold = { warn: () => {}, note: () => {} };
-  const watches = new DisposableStack();
-  watches.use(watchTokenFile(flags, { renew: (tokens) => guard.renew(tokens), ...untold }));
-  if (tls) {
-    const renew = ({ pair }: TlsFiles) => pair && server.renewTls(pair);
-    watches.use(watchTlsFiles(flags, tls, { renew, ...untold }));
-  }
-  return watches;
+  return watchSecrets(flags, tls, {
+    renewTls: ({ pair }) => pair && server.renewTls(pair),
+    renewTokens: (tokens) => guard.renew(tokens),
+    // They are the credentials for workers, too: of files that cannot be used is told there.
+    warn: () => {},
+    note: () => {},
+  });
 }
 
 /** @param http where the pages are, told with the first event */

@@ -12,6 +12,7 @@ import { type EnsemblePlan, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { imageToRgb } from "../image/pixels.ts";
 import type { RgbImage } from "../image/resize.ts";
 import { MAX_STEPS } from "../jobs/job_spec.ts";
+import { isFolder } from "../jobs/output_paths.ts";
 import { type DrawnImages, runJob } from "../jobs/run_job.ts";
 import { sheetPng, type SheetRow, sheetSvg } from "../zoo/contact_sheet.ts";
 import { SHEET_CAPTIONS } from "../zoo/sheet_captions.ts";
@@ -64,8 +65,9 @@ async function runSheet(out: string, flags: SheetFlags): Promise<void> {
     throw new UsageError(`<out> must end in ".png" or ".svg": current value is "${out}"`);
   }
   const folder = dirname(out);
-  const isThere = await Deno.stat(folder).then(({ isDirectory }) => isDirectory, () => false);
-  if (!isThere) throw new UsageError(`<out> must lie in a folder that exists: "${folder}" is none`);
+  if (!await isFolder(folder)) {
+    throw new UsageError(`<out> must lie in a folder that exists: "${folder}" is none`);
+  }
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plans = columnPlans(await ensemblePlan(flags));

@@ -9,8 +9,7 @@ import { UsageError } from "../../shared/errors.ts";
 import { readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens, type Token } from "../../shared/security/token_file.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
-import { watchTlsFiles } from "../../shared/security/watch_tls_files.ts";
-import { watchTokenFile } from "../../shared/security/watch_token_file.ts";
+import { watchSecrets } from "../../shared/security/watch_secrets.ts";
 import { roleLogger } from "../../shared/telemetry/logging.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 
@@ -50,23 +49,17 @@ export function renewCredentials(
   { intervalMs }: { readonly intervalMs?: number } = {},
 ): Disposable {
   const logger = roleLogger("coordinator");
-  const options = {
-    warn: (text: string) => logger.warn`${text}`,
-    note: (text: string) => logger.info`${text}`,
+  return watchSecrets(flags, own.tls, {
+    renewTls: (tls) => void (own = { ...own, tls }),
+    renewTokens: (tokens) => {
+      const before = own.token;
+      own = { ...own, token: strongest(tokens).secret };
+      return own.token !== before;
+    },
+    warn: (text) => logger.warn`${text}`,
+    note: (text) => logger.info`${text}`,
     ...(intervalMs !== undefined && { intervalMs }),
-  };
-  const watches = new DisposableStack();
-  if (own.tls) {
-    const renew = (tls: TlsFiles) => void (own = { ...own, tls });
-    watches.use(watchTlsFiles(flags, own.tls, { renew, ...options }));
-  }
-  const renew = (tokens: readonly Token[]) => {
-    const before = own.token;
-    own = { ...own, token: strongest(tokens).secret };
-    return own.token !== before;
-  };
-  watches.use(watchTokenFile(flags, { renew, ...options }));
-  return watches;
+  });
 }
 
 /** Whether this side has anything to show, or an authority to know workers by. */

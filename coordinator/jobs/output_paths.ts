@@ -44,8 +44,8 @@ function isImage(out: string): boolean {
   return extname(out).toLowerCase() === ".png";
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return await exists(path) && (await Deno.stat(path)).isDirectory;
+export async function isFolder(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
 }
 
 async function freePath(folder: string, name: string): Promise<string> {
