@@ -6,10 +6,7 @@
  */
 
 import { FormatError, TuttiError } from "../../shared/errors.ts";
-import type { RgbImage } from "./resize.ts";
-
-/** As for PNG: beyond what a diffusion model draws. */
-const MAX_PIXELS = 2 ** 26;
+import { MAX_PIXELS, type RgbImage } from "./resize.ts";
 
 /** First bytes; WebP's are those of other RIFF files, too, which libvips then refuses. */
 const SIGNATURES = { JPEG: [0xff, 0xd8, 0xff], WebP: [0x52, 0x49, 0x46, 0x46] } as const;

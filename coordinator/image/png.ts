@@ -10,6 +10,7 @@ import { crc32, deflateSync, inflateSync } from "node:zlib";
 import { FormatError, ShapeError } from "../../shared/errors.ts";
 import { filterRows, unfilterRows } from "./png_filters.ts";
 import { type Chunk, decodeText, encodeText } from "./png_text.ts";
+import { MAX_PIXELS } from "./resize.ts";
 
 export interface PngImage {
   readonly width: number;
@@ -23,8 +24,6 @@ export interface PngImage {
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** Bytes of a chunk besides its data: length, type, CRC. */
 const CHUNK_OVERHEAD = 12;
-/** 8192 x 8192: beyond what a diffusion model draws, and still memory that any machine has. */
-const MAX_PIXELS = 2 ** 26;
 const PALETTE = 3;
 /** Channels by colour type: gray, RGB, palette index, gray and alpha, RGB and alpha. */
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, [PALETTE]: 1, 4: 2, 6: 4 };

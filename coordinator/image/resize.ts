@@ -13,6 +13,9 @@ export interface RgbImage {
   readonly rgb: Uint8Array;
 }
 
+/** Of any image: 8192 x 8192, beyond what a diffusion model draws, and still memory that any machine has. */
+export const MAX_PIXELS = 2 ** 26;
+
 /** Red, green and blue, not rounded, `[height, width, 3]`, 0..255. */
 export interface FloatImage {
   readonly width: number;

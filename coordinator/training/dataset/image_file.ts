@@ -4,7 +4,7 @@ import { FormatError } from "../../../shared/errors.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { decodePhoto, photoKind, photoSize } from "../../image/photo.ts";
 import { decodePng, pngSize } from "../../image/png.ts";
-import { resize, type RgbImage } from "../../image/resize.ts";
+import { MAX_PIXELS, resize, type RgbImage } from "../../image/resize.ts";
 import { SeededDraws } from "../seeded_draws.ts";
 
 /** First bytes of files that people have but that are not read. */
@@ -60,15 +60,12 @@ export function shorterSide(
     : { width: longer(width, height), height: size };
 }
 
-/** The same bound as that of an image itself. */
-const MAX_RESIZED_PIXELS = 2 ** 26;
-
 /** @throws {FormatError} if the image is so long and narrow that it takes too much memory at this size */
 export function checkResized(image: Pick<RgbImage, "width" | "height">, size: number): void {
   const { width, height } = shorterSide(image, size);
-  if (width * height <= MAX_RESIZED_PIXELS) return;
+  if (width * height <= MAX_PIXELS) return;
   throw new FormatError(
-    `Image must have at most ${MAX_RESIZED_PIXELS} pixels with its shorter side resized to ${size}: ` +
+    `Image must have at most ${MAX_PIXELS} pixels with its shorter side resized to ${size}: ` +
       `current size is ${image.width}x${image.height}`,
   );
 }

@@ -14,6 +14,17 @@ import { tempFolder } from "../../support/temp_folder.ts";
 const SETTLED_MS = 10 * INTERVAL_MS;
 const [FIRST, SECOND] = ["first-0123456789abcdef", "second-0123456789abcdef"];
 
+/** A worker's watch of its file, and what it tells. */
+function watched(tokenFile: string, guard: TokenGuard) {
+  const told: string[] = [];
+  const tell = (text: string) => void told.push(text);
+  const watch = watchTokenFile({ tokenFile }, {
+    renew: (tokens) => guard.renew(tokens),
+    ...{ warn: tell, note: tell, intervalMs: INTERVAL_MS },
+  })!;
+  return { told, [Symbol.dispose]: () => watch[Symbol.dispose]() };
+}
+
 async function writeTokens(path: string, text: string): Promise<void> {
   await Deno.writeTextFile(path, text, { mode: 0o600 });
 }
@@ -23,12 +34,8 @@ Deno.test("a worker takes renewed tokens from its file, and sessions that are op
   const tokenFile = folder.join("tokens");
   await writeTokens(tokenFile, `client:${FIRST}\n`);
   const guard = new TokenGuard([{ role: "client", secret: FIRST }]);
-  const told: string[] = [];
-  const tell = (text: string) => void told.push(text);
-  using _watch = watchTokenFile({ tokenFile }, {
-    renew: (tokens) => guard.renew(tokens),
-    ...{ warn: tell, note: tell, intervalMs: INTERVAL_MS },
-  });
+  using watch = watched(tokenFile, guard);
+  const { told } = watch;
   const expert = new AffineExpert();
   await using worker = await startWorkerServer({
     ...{ expert, listen: "127.0.0.1:0", security: { guard } },
@@ -80,12 +87,8 @@ Deno.test("a token file that cannot be used lets nobody else in, and one line sa
   const tokenFile = folder.join("tokens");
   await writeTokens(tokenFile, FIRST);
   const guard = new TokenGuard([{ role: "admin", secret: FIRST }]);
-  const told: string[] = [];
-  const tell = (text: string) => void told.push(text);
-  using _ = watchTokenFile({ tokenFile }, {
-    renew: (tokens) => guard.renew(tokens),
-    ...{ warn: tell, note: tell, intervalMs: INTERVAL_MS },
-  });
+  using watch = watched(tokenFile, guard);
+  const { told } = watch;
   for (
     const [text, problem] of [["", /must hold a token/], ["owner:x", /, line 1: the role/]] as const
   ) {
