@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
-import type { SabwDType } from "../sampling/write_sabw_folder.ts";
+import type { SabwDType } from "../sampling/methods/sabw/write_sabw_folder.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import {

@@ -23,14 +23,18 @@ import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transp
 import type { Discovery } from "../discovery/discovery.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import { sabwHash } from "../sampling/sabw_folder.ts";
-import { readSabwMetadata, type SabwMetadata, trainedOrder } from "../sampling/sabw_metadata.ts";
+import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
+import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
+import {
+  readSabwMetadata,
+  type SabwMetadata,
+  trainedOrder,
+} from "../sampling/methods/sabw/sabw_metadata.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   readSchedulerConfig,
   type SchedulerConfig,
-} from "../sampling/schedulers/scheduler_config.ts";
+} from "../sampling/samplers/scheduler_config.ts";
 import { Vae } from "../sampling/vae.ts";
 import { type ConnectedExpert, openExperts } from "./open_experts.ts";
 import type { EnsemblePlan } from "./ensemble_plan.ts";

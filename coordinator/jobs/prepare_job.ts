@@ -19,7 +19,7 @@ import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_
 import { initialLatents } from "../sampling/initial_latents.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
-import { DdimScheduler } from "../sampling/schedulers/ddim.ts";
+import { DdimScheduler } from "../sampling/samplers/ddim.ts";
 import type { JobSpec } from "./job_spec.ts";
 
 export interface PreparedJob {

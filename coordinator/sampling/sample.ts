@@ -18,11 +18,11 @@ import type { Segment } from "./aggregation_plan.ts";
 import { encodeConditioning } from "./conditioning.ts";
 import { ensembleForward, type SegmentReport } from "./ensemble_forward.ts";
 import { classifierFreeGuidance, duplicateForGuidance, usesGuidance } from "./guidance.ts";
-import type { Scheduler } from "./schedulers/scheduler.ts";
+import type { Scheduler } from "./samplers/sampler.ts";
 import { sideBySide } from "./side_by_side.ts";
 import type { PromptRow } from "./text_states.ts";
-import { closeWaves, openWaves } from "./wave_sessions.ts";
-import { splitIntoWaves } from "./waves.ts";
+import { closeWaves, openWaves } from "./session/wave_sessions.ts";
+import { splitIntoWaves } from "./session/waves.ts";
 
 export interface SampleRequest {
   readonly experts: readonly Expert[];

@@ -20,7 +20,7 @@ import {
   ensembleForward,
   type SegmentReport,
 } from "../sampling/ensemble_forward.ts";
-import { closeSessions, openSessions } from "../sampling/open_sessions.ts";
+import { closeSessions, openSessions } from "../sampling/session/open_sessions.ts";
 import type { PromptEmbeds } from "../sampling/prompt_embeds.ts";
 import { type DifferentiableAggregator, ensembleBackward } from "./ensemble_backward.ts";
 import { noiseLoss } from "./noise_loss.ts";

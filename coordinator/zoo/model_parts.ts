@@ -19,7 +19,7 @@ import {
   unetParameters,
   vaeParameters,
 } from "../../shared/models/parameters.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/schedulers/scheduler_config.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
 import type { ModelConfigs } from "./model_configs.ts";
 
 export interface ModelPart {

@@ -9,7 +9,7 @@ import { type Ensemble, openEnsemble } from "../../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../../ensemble/ensemble_plan.ts";
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { initialLatents } from "../../sampling/initial_latents.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
+import { DdimScheduler } from "../../sampling/samplers/ddim.ts";
 import { MAX_STEPS } from "../../jobs/job_spec.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
 import { promptRows } from "../../sampling/prompt_rows.ts";

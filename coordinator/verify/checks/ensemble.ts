@@ -7,7 +7,7 @@ import { copyTensor, type F32Tensor, repeatRows } from "../../../shared/tensor/t
 import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { ensembleForward } from "../../sampling/ensemble_forward.ts";
-import { SabwAggregator } from "../../sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../sampling/methods/sabw/sabw_aggregator.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";

@@ -1,12 +1,12 @@
 /** A whole run: text encoders, guidance, scheduler, AFA, VAE. @module */
 
-import { readSchedulerConfig } from "../../sampling/schedulers/scheduler_config.ts";
+import { readSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
 import { FormatError } from "../../../shared/errors.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { sliceRows } from "../../../shared/tensor/tensor.ts";
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { sample } from "../../sampling/sample.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
+import { DdimScheduler } from "../../sampling/samplers/ddim.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";

@@ -4,12 +4,12 @@ import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
-import type { Scheduler } from "../../sampling/schedulers/scheduler.ts";
+import { DdimScheduler } from "../../sampling/samplers/ddim.ts";
+import type { Scheduler } from "../../sampling/samplers/sampler.ts";
 import {
   parseSchedulerConfig,
   type SchedulerConfig,
-} from "../../sampling/schedulers/scheduler_config.ts";
+} from "../../sampling/samplers/scheduler_config.ts";
 import { compare, type Comparison } from "../check.ts";
 
 interface SchedulerRun {

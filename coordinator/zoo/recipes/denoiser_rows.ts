@@ -3,8 +3,8 @@
 import { timestepEmbedding } from "../../../shared/models/unet/time_embedding.ts";
 import type { UNetConfig } from "../../../shared/models/config/unet_config.ts";
 import { f32, i64 } from "../../../shared/tensor/tensor.ts";
-import { alphasCumprod } from "../../sampling/schedulers/noise_schedule.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../sampling/schedulers/scheduler_config.ts";
+import { alphasCumprod } from "../../sampling/samplers/noise_schedule.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../sampling/samplers/scheduler_config.ts";
 import { type Purpose, SeededDraws, seededNoise } from "../../training/seeded_draws.ts";
 import type { SceneLatents } from "./scene_latents.ts";
 import type { LossInputs } from "./trainable_model.ts";

@@ -15,7 +15,7 @@ import { assertClose, assertFar, Golden } from "../../support/goldens.ts";
 import { Hold } from "../../support/hold.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { afaInputs, forwardOnce, openGoldenEnsemble } from "./golden_ensemble.ts";
-import { FIRST_EXPERT_ONLY, writeSabw, ZERO_CONV_OUT } from "./sabw_folder.ts";
+import { FIRST_EXPERT_ONLY, writeSabw, ZERO_CONV_OUT } from "./methods/sabw_folder.ts";
 import { keepResults } from "../../support/keep_results.ts";
 
 Deno.test("AFA: every aggregated block, attention map and the noise agree with the reference", async () => {

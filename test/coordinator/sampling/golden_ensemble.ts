@@ -10,7 +10,7 @@ import {
   aggregationPlan,
 } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
 import { concatRows, copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { DdimScheduler } from "../../../coordinator/sampling/samplers/ddim.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
 import { Vae } from "../../../coordinator/sampling/vae.ts";
 import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";

@@ -4,8 +4,8 @@ import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts"
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { encodePrompts } from "../../../coordinator/sampling/prompt_embeds.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { DdimScheduler } from "../../../coordinator/sampling/samplers/ddim.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
 import { modelConfigs } from "../../../coordinator/zoo/model_configs.ts";
 import { modelParts } from "../../../coordinator/zoo/model_parts.ts";
 import { writeConfigs, writeRandomCheckpoint } from "../../../coordinator/zoo/random_checkpoint.ts";

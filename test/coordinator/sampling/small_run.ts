@@ -3,8 +3,8 @@
 import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { DdimScheduler } from "../../../coordinator/sampling/samplers/ddim.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";

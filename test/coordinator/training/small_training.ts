@@ -8,8 +8,8 @@ import {
   type AggregatedBlocks,
   aggregationPlan,
 } from "../../../coordinator/sampling/aggregation_plan.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
-import { alphasCumprod } from "../../../coordinator/sampling/schedulers/noise_schedule.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
+import { alphasCumprod } from "../../../coordinator/sampling/samplers/noise_schedule.ts";
 import { ADAMW_DEFAULTS } from "../../../coordinator/training/adamw.ts";
 import type { Example } from "../../../coordinator/training/dataset/examples.ts";
 import { TensorCache } from "../../../coordinator/training/dataset/tensor_cache.ts";

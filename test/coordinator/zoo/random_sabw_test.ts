@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import { type RandomSabwOptions, writeRandomSabw } from "../../../coordinator/zoo/random_sabw.ts";
 import { SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
 import { parameterCount, sabwParameters } from "../../../shared/models/parameters.ts";

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
-import { f32, type Tensor } from "../../../shared/tensor/tensor.ts";
-import { readAll } from "../../shared/checkpoint/rewrite.ts";
-import type { TempFolder } from "../../support/temp_folder.ts";
-import { SABW_FOLDER } from "./golden_ensemble.ts";
+import { writeSafetensors } from "../../../../shared/safetensors/writer.ts";
+import { f32, type Tensor } from "../../../../shared/tensor/tensor.ts";
+import { readAll } from "../../../shared/checkpoint/rewrite.ts";
+import type { TempFolder } from "../../../support/temp_folder.ts";
+import { SABW_FOLDER } from "../golden_ensemble.ts";
 
 type Json = Record<string, unknown>;
 

@@ -5,11 +5,11 @@
  * @module
  */
 
-import type { GraphRunner } from "../../shared/engine/graph_runner.ts";
-import type { OutputTypes } from "../../shared/lane/lane.ts";
-import { evaluateShape } from "../../shared/onnx/evaluate_dim.ts";
-import type { Graph } from "../../shared/onnx/graph.ts";
-import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import type { GraphRunner } from "../../../../shared/engine/graph_runner.ts";
+import type { OutputTypes } from "../../../../shared/lane/lane.ts";
+import { evaluateShape } from "../../../../shared/onnx/evaluate_dim.ts";
+import type { Graph } from "../../../../shared/onnx/graph.ts";
+import type { F32Tensor, Tensor } from "../../../../shared/tensor/tensor.ts";
 
 /** By the names of the graph's outputs, which are those of the aggregator's inputs. */
 export type TextInputs = Readonly<Record<string, Tensor>>;

@@ -3,8 +3,8 @@ import {
   readSabwMetadata,
   trainedOrder,
   writeSabwMetadata,
-} from "../../../coordinator/sampling/sabw_metadata.ts";
-import { tempFolder } from "../../support/temp_folder.ts";
+} from "../../../../coordinator/sampling/methods/sabw/sabw_metadata.ts";
+import { tempFolder } from "../../../support/temp_folder.ts";
 
 const expert = (name: string, modelHash: string) => ({ name, modelHash });
 const TRAINED = {

@@ -6,9 +6,9 @@
  */
 
 import { join } from "node:path";
-import type { ExpertDescription } from "../../shared/engine/expert.ts";
-import { FormatError } from "../../shared/errors.ts";
-import type { AggregatedBlocks } from "./aggregation_plan.ts";
+import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
+import { FormatError } from "../../../../shared/errors.ts";
+import type { AggregatedBlocks } from "../../aggregation_plan.ts";
 
 export interface TrainedExpert {
   readonly name: string;

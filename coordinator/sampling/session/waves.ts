@@ -5,7 +5,7 @@
  * @module
  */
 
-import { UsageError } from "../../shared/errors.ts";
+import { UsageError } from "../../../shared/errors.ts";
 
 /** Rows `start` to `end` (exclusive) of the batch. */
 export interface WaveRows {

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { Patience } from "../../../coordinator/cluster/admission_retry.ts";
-import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
-import { readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
-import type { SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import type { Expert } from "../../../shared/engine/expert.ts";
-import { TuttiError } from "../../../shared/errors.ts";
-import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { AffineExpert } from "../../support/affine_expert.ts";
-import { Hold } from "../../support/hold.ts";
-import { serveExpert } from "../../support/serve_expert.ts";
-import { run, smallRequest } from "./small_run.ts";
+import { Patience } from "../../../../coordinator/cluster/admission_retry.ts";
+import { connectExpert } from "../../../../coordinator/cluster/remote_expert.ts";
+import { readWorkerStatus } from "../../../../coordinator/cluster/worker_status.ts";
+import type { SampleRequest } from "../../../../coordinator/sampling/sample.ts";
+import type { Expert } from "../../../../shared/engine/expert.ts";
+import { TuttiError } from "../../../../shared/errors.ts";
+import { bitEqual } from "../../../../shared/tensor/compare.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
+import { Hold } from "../../../support/hold.ts";
+import { serveExpert } from "../../../support/serve_expert.ts";
+import { run, smallRequest } from "../small_run.ts";
 
 const IDS = [98, 5, 17, 99, 99, 99, 99];
 /** Far longer than the runs of a test take on any machine. */

@@ -1,6 +1,6 @@
 /** Sessions that only count together. @module */
 
-import type { ExpertSession } from "../../shared/engine/expert.ts";
+import type { ExpertSession } from "../../../shared/engine/expert.ts";
 
 /**
  * All or none: if one expert refuses, those that are open are closed again.

@@ -4,7 +4,7 @@ import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { epsilonAndDenoised } from "../prediction.ts";
 import { alphasCumprod } from "./noise_schedule.ts";
-import type { Scheduler, SchedulerStep } from "./scheduler.ts";
+import type { Scheduler, SchedulerStep } from "./sampler.ts";
 import type { SchedulerConfig } from "./scheduler_config.ts";
 import { spacedTimesteps } from "./spacing.ts";
 

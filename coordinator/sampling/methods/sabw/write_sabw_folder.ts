@@ -1,11 +1,11 @@
 /** Writes SABW in the layout of the paper's code: what `sabw_folder.ts` reads. @module */
 
 import { join } from "node:path";
-import { type SabwConfig, sabwConfigJson } from "../../shared/models/config/sabw_config.ts";
-import { sabwParameters } from "../../shared/models/parameters.ts";
-import { streamSafetensors } from "../../shared/safetensors/writer.ts";
-import type { DType } from "../../shared/tensor/dtype.ts";
-import type { Shape, Tensor } from "../../shared/tensor/tensor.ts";
+import { type SabwConfig, sabwConfigJson } from "../../../../shared/models/config/sabw_config.ts";
+import { sabwParameters } from "../../../../shared/models/parameters.ts";
+import { streamSafetensors } from "../../../../shared/safetensors/writer.ts";
+import type { DType } from "../../../../shared/tensor/dtype.ts";
+import type { Shape, Tensor } from "../../../../shared/tensor/tensor.ts";
 
 /** What weights are stored as; they are computed with in f32. */
 export type SabwDType = Extract<DType, "float32" | "float16">;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { betas } from "../../../../coordinator/sampling/schedulers/noise_schedule.ts";
+import { betas } from "../../../../coordinator/sampling/samplers/noise_schedule.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   parseSchedulerConfig,
   readSchedulerConfig,
-} from "../../../../coordinator/sampling/schedulers/scheduler_config.ts";
+} from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
 import { ConfigFields } from "../../../../shared/models/config/fields.ts";
 import { goldenPath } from "../../../support/goldens.ts";
 

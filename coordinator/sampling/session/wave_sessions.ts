@@ -1,9 +1,9 @@
 /** The sessions of a run: one per wave and expert, each with its rows of what conditions the expert. @module */
 
-import type { Expert, ExpertSession, SessionConfig } from "../../shared/engine/expert.ts";
-import { sliceRows } from "../../shared/tensor/tensor.ts";
-import type { Patience } from "../cluster/admission_retry.ts";
-import type { Conditioning, ExpertConditioning } from "./conditioning.ts";
+import type { Expert, ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
+import { sliceRows } from "../../../shared/tensor/tensor.ts";
+import type { Patience } from "../../cluster/admission_retry.ts";
+import type { Conditioning, ExpertConditioning } from "../conditioning.ts";
 import { closeSessions } from "./open_sessions.ts";
 import type { WaveRows } from "./waves.ts";
 

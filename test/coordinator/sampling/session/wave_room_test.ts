@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { Patience } from "../../../coordinator/cluster/admission_retry.ts";
-import { delay } from "../../../coordinator/cluster/delay.ts";
-import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
-import { closeWaves, openWaves } from "../../../coordinator/sampling/wave_sessions.ts";
-import { startWorkerServer } from "../../../worker/rpc/server.ts";
-import { AffineExpert } from "../../support/affine_expert.ts";
-import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
+import { Patience } from "../../../../coordinator/cluster/admission_retry.ts";
+import { delay } from "../../../../coordinator/cluster/delay.ts";
+import { connectExpert } from "../../../../coordinator/cluster/remote_expert.ts";
+import { closeWaves, openWaves } from "../../../../coordinator/sampling/session/wave_sessions.ts";
+import { startWorkerServer } from "../../../../worker/rpc/server.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
+import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 
 Deno.test("a run that waits for room gets it when it is there, not when it was expected", async () => {
   const local = new AffineExpert();

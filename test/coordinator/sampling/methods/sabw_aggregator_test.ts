@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
-import { mean } from "../../../shared/tensor/lincomb.ts";
-import { f32 } from "../../../shared/tensor/tensor.ts";
-import { randomTensor } from "../../support/expert_inputs.ts";
-import { openGoldenExpert } from "../../support/golden_expert.ts";
-import { tempFolder } from "../../support/temp_folder.ts";
-import { SABW_FOLDER } from "./golden_ensemble.ts";
+import { SabwAggregator } from "../../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
+import { mean } from "../../../../shared/tensor/lincomb.ts";
+import { f32 } from "../../../../shared/tensor/tensor.ts";
+import { randomTensor } from "../../../support/expert_inputs.ts";
+import { openGoldenExpert } from "../../../support/golden_expert.ts";
+import { tempFolder } from "../../../support/temp_folder.ts";
+import { SABW_FOLDER } from "../golden_ensemble.ts";
 import { FIRST_EXPERT_ONLY, type SabwChanges, writeSabw, ZERO_CONV_OUT } from "./sabw_folder.ts";
 
 const CPU = { device: "cpu", threads: 1 } as const;

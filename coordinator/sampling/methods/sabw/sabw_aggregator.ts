@@ -6,17 +6,17 @@
  */
 
 import { basename, resolve } from "node:path";
-import { GraphRunner } from "../../shared/engine/graph_runner.ts";
-import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
-import type { BlockId } from "../../shared/models/blocks.ts";
-import { sabwGraph, sabwTextGraph } from "../../shared/models/sabw.ts";
-import { Weights, type WeightTable } from "../../shared/models/weights.ts";
-import type { Graph } from "../../shared/onnx/graph.ts";
-import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
-import { checkFinite } from "../../shared/tensor/check.ts";
-import { mean } from "../../shared/tensor/lincomb.ts";
-import { bytesOf, f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import type { Aggregation, AggregationConditioning, Aggregator } from "./aggregation.ts";
+import { GraphRunner } from "../../../../shared/engine/graph_runner.ts";
+import type { ComputeOptions } from "../../../../shared/engine/lower_graph.ts";
+import type { BlockId } from "../../../../shared/models/blocks.ts";
+import { sabwGraph, sabwTextGraph } from "../../../../shared/models/sabw.ts";
+import { Weights, type WeightTable } from "../../../../shared/models/weights.ts";
+import type { Graph } from "../../../../shared/onnx/graph.ts";
+import { SafetensorsFile } from "../../../../shared/safetensors/reader.ts";
+import { checkFinite } from "../../../../shared/tensor/check.ts";
+import { mean } from "../../../../shared/tensor/lincomb.ts";
+import { bytesOf, f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
+import type { Aggregation, AggregationConditioning, Aggregator } from "../../aggregation.ts";
 import { type AggregatorFiles, readSabwFolder, type SabwExperts } from "./sabw_folder.ts";
 import { SabwText } from "./sabw_text.ts";
 

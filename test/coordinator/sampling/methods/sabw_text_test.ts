@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { SabwText } from "../../../coordinator/sampling/sabw_text.ts";
-import { readWeightTable } from "../../../shared/checkpoint/weight_files.ts";
-import { GraphRunner } from "../../../shared/engine/graph_runner.ts";
-import { ConfigFields } from "../../../shared/models/config/fields.ts";
-import { parseSabwConfig } from "../../../shared/models/config/sabw_config.ts";
-import { sabwTextGraph } from "../../../shared/models/sabw.ts";
-import { Weights } from "../../../shared/models/weights.ts";
-import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { randomTensor } from "../../support/expert_inputs.ts";
-import { SABW_FOLDER } from "./golden_ensemble.ts";
+import { SabwText } from "../../../../coordinator/sampling/methods/sabw/sabw_text.ts";
+import { readWeightTable } from "../../../../shared/checkpoint/weight_files.ts";
+import { GraphRunner } from "../../../../shared/engine/graph_runner.ts";
+import { ConfigFields } from "../../../../shared/models/config/fields.ts";
+import { parseSabwConfig } from "../../../../shared/models/config/sabw_config.ts";
+import { sabwTextGraph } from "../../../../shared/models/sabw.ts";
+import { Weights } from "../../../../shared/models/weights.ts";
+import { bitEqual } from "../../../../shared/tensor/compare.ts";
+import { randomTensor } from "../../../support/expert_inputs.ts";
+import { SABW_FOLDER } from "../golden_ensemble.ts";
 
 async function textGraph(index: number) {
   const folder = `${SABW_FOLDER}/aggregator_${index}`;

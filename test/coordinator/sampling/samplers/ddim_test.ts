@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { DdimScheduler } from "../../../../coordinator/sampling/schedulers/ddim.ts";
-import { alphasCumprod } from "../../../../coordinator/sampling/schedulers/noise_schedule.ts";
+import { DdimScheduler } from "../../../../coordinator/sampling/samplers/ddim.ts";
+import { alphasCumprod } from "../../../../coordinator/sampling/samplers/noise_schedule.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   parseSchedulerConfig,
-} from "../../../../coordinator/sampling/schedulers/scheduler_config.ts";
+} from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
 import { ConfigFields } from "../../../../shared/models/config/fields.ts";
 import { lincomb } from "../../../../shared/tensor/lincomb.ts";
 import { f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";

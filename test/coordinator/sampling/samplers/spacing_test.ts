@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/schedulers/scheduler_config.ts";
-import { spacedTimesteps } from "../../../../coordinator/sampling/schedulers/spacing.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
+import { spacedTimesteps } from "../../../../coordinator/sampling/samplers/spacing.ts";
 
 type Spacing = typeof DEFAULT_SCHEDULER_CONFIG.timestepSpacing;
 const spaced = (n: number, timestepSpacing: Spacing, stepsOffset = 1) =>

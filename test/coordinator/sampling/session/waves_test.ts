@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { splitIntoWaves } from "../../../coordinator/sampling/waves.ts";
+import { splitIntoWaves } from "../../../../coordinator/sampling/session/waves.ts";
 
 /** As `start-end` texts. */
 const split = (images: number, halves: number, waves: number) =>

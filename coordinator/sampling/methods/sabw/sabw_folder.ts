@@ -6,14 +6,14 @@
  */
 
 import { join } from "node:path";
-import { modelHash } from "../../shared/checkpoint/model_hash.ts";
-import { readWeightTable } from "../../shared/checkpoint/weight_files.ts";
-import type { ExpertDescription } from "../../shared/engine/expert.ts";
-import { FormatError } from "../../shared/errors.ts";
-import type { BlockSpec } from "../../shared/models/blocks.ts";
-import { ConfigFields } from "../../shared/models/config/fields.ts";
-import { parseSabwConfig, type SabwConfig } from "../../shared/models/config/sabw_config.ts";
-import type { WeightTable } from "../../shared/models/weights.ts";
+import { modelHash } from "../../../../shared/checkpoint/model_hash.ts";
+import { readWeightTable } from "../../../../shared/checkpoint/weight_files.ts";
+import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
+import { FormatError } from "../../../../shared/errors.ts";
+import type { BlockSpec } from "../../../../shared/models/blocks.ts";
+import { ConfigFields } from "../../../../shared/models/config/fields.ts";
+import { parseSabwConfig, type SabwConfig } from "../../../../shared/models/config/sabw_config.ts";
+import type { WeightTable } from "../../../../shared/models/weights.ts";
 
 /** What the experts of an ensemble have in common, as far as SABW must fit it. */
 export type SabwExperts =
