@@ -4,12 +4,18 @@ import type { Command } from "commander";
 import { PROMPT_SYNTAXES, type PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
 import { type JobSpec, MAX_CLIP_SKIP, MAX_IMAGES, MAX_STEPS, MAX_WAVES } from "../jobs/job_spec.ts";
+import { SIGMA_SCHEDULES, type SigmaSchedule } from "../sampling/samplers/noise_levels.ts";
+import { findSampler } from "../sampling/samplers/samplers.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { blockChoice, finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
 import { wireDtypeOption } from "./transport_flags.ts";
 
 export interface JobFlags {
   readonly aggregate?: AggregatedBlocks;
+  readonly method?: string;
+  readonly sampler?: string;
+  readonly schedule?: SigmaSchedule;
+  readonly eta?: number;
   readonly negative: string;
   readonly promptSyntax: PromptSyntax;
   readonly clipSkip: number;
@@ -29,6 +35,19 @@ export function addJobOptions(command: Command): Command {
       "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00 (default: what SABW was trained for, else all)",
       blockChoice("--aggregate"),
     )
+    .option(
+      "--method <name>",
+      "how the experts play together, with its options as NAME:key=value,key=value: tutti methods lists them (default: afa with trained aggregators, else average)",
+    )
+    .option("--sampler <name>", "tutti samplers lists them (default: ddim)")
+    .option(
+      "--schedule <name>",
+      `where the noise levels come from: ${
+        SIGMA_SCHEDULES.join(", ")
+      } (default: the model's timesteps)`,
+      oneOf("--schedule", SIGMA_SCHEDULES),
+    )
+    .option("--eta <share>", "noise that a sampler draws anew in each step", finiteNumber("--eta"))
     .option("--negative <prompt>", "what not to draw", "")
     .option(
       "--prompt-syntax <name>",
@@ -82,6 +101,10 @@ export function jobSpec(
     ...(waves !== undefined && { waves }),
     wireDtype: [all, ...exceptions].join(","),
     ...(aggregate !== undefined && { aggregate }),
+    ...(flags.method !== undefined && { method: flags.method }),
+    ...(flags.sampler !== undefined && { sampler: findSampler(flags.sampler).name }),
+    ...(flags.schedule !== undefined && { schedule: flags.schedule }),
+    ...(flags.eta !== undefined && { eta: flags.eta }),
   };
 }
 

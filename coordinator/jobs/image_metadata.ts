@@ -5,6 +5,7 @@ import type { PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import { TUTTI_VERSION } from "../../shared/wire/version.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { formatInfotext } from "../image/infotext.ts";
+import { findSampler } from "../sampling/samplers/samplers.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 
 export interface ImageFacts {
@@ -15,7 +16,12 @@ export interface ImageFacts {
   readonly steps: number;
   readonly guidanceScale: number;
   readonly seed: bigint;
-  readonly aggregatedBlocks: AggregatedBlocks;
+  /** As the user wrote it, or its name. */
+  readonly method: string;
+  readonly sampler: string;
+  /** What made one feature map of the experts'. */
+  readonly sabw: string;
+  readonly aggregatedBlocks?: AggregatedBlocks;
   readonly width: number;
   readonly height: number;
 }
@@ -29,7 +35,7 @@ const shortHash = (hash: string) => hash.slice(0, 10);
  * JSON.
  */
 export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<string, string> {
-  const { members, aggregator, vaeHash } = ensemble;
+  const { members, vaeHash } = ensemble;
   const experts = members.map(({ name, expert }) => ({
     name,
     modelHash: expert.description.modelHash,
@@ -39,7 +45,7 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
     prompt: facts.prompt,
     negativePrompt: facts.negativePrompt,
     steps: facts.steps,
-    sampler: "DDIM",
+    sampler: findSampler(facts.sampler).label,
     cfgScale: facts.guidanceScale,
     seed: facts.seed,
     width: facts.width,
@@ -55,7 +61,8 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
       "Tutti models": experts.map(({ name, modelHash }) => `${name} ${shortHash(modelHash)}`).join(
         ", ",
       ),
-      "Tutti SABW": aggregator.name,
+      "Tutti method": facts.method,
+      "Tutti SABW": facts.sabw,
       "Tutti version": TUTTI_VERSION,
     },
   });
@@ -64,8 +71,6 @@ export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<str
     ensemble: ensemble.name,
     ...facts,
     seed: String(facts.seed),
-    sampler: "ddim",
-    sabw: aggregator.name,
     experts,
     vaeHash,
   };

@@ -12,6 +12,10 @@ import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import { NAME, NAME_RULE } from "../cluster/ensemble_file.ts";
 import { parseWireDtypes } from "../cluster/tensor_transport.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
+import { findMethod } from "../sampling/methods/methods.ts";
+import { parseMethod } from "../sampling/methods/method_text.ts";
+import { SIGMA_SCHEDULES, type SigmaSchedule } from "../sampling/samplers/noise_levels.ts";
+import { findSampler, SAMPLERS } from "../sampling/samplers/samplers.ts";
 
 export interface JobSpec {
   readonly prompt: string;
@@ -31,6 +35,14 @@ export interface JobSpec {
   readonly wireDtype: string;
   /** @default what SABW was trained for */
   readonly aggregate?: AggregatedBlocks;
+  /** As `createMethod()` takes it. @default "afa" with trained aggregators, else "average" */
+  readonly method?: string;
+  /** As `createSampler()` takes it. @default "ddim" */
+  readonly sampler?: string;
+  /** Where the noise levels come from. @default the model's timesteps */
+  readonly schedule?: SigmaSchedule;
+  /** @default the sampler's own */
+  readonly eta?: number;
   /** Name of the ensemble that is to draw. */
   readonly ensemble: string;
 }
@@ -83,6 +95,26 @@ const RULES: { readonly [K in keyof JobSpec]-?: FieldRule<NonNullable<JobSpec[K]
   wireDtype: {
     expected: "what --wire-dtype takes, such as auto or f16,OUT08=int8",
     read: readWireDtype,
+  },
+  method: {
+    expected: "an ensembling method, such as afa or switch:photo=0,anime=0.5",
+    read: (value) => readAs(value, (text) => (findMethod(parseMethod(text).name), text)),
+    isOptional: true,
+  },
+  sampler: {
+    expected: `one of ${SAMPLERS.map(({ name }) => name).join(", ")}`,
+    read: (value) => readAs(value, (text) => findSampler(text).name),
+    isOptional: true,
+  },
+  schedule: {
+    expected: `one of ${SIGMA_SCHEDULES.join(", ")}`,
+    read: (value) => SIGMA_SCHEDULES.find((schedule) => schedule === value),
+    isOptional: true,
+  },
+  eta: {
+    expected: "a number in 0..1",
+    read: (value) => typeof value === "number" && 0 <= value && value <= 1 ? value : undefined,
+    isOptional: true,
   },
   aggregate: { expected: "all, noise or a list of block ids", read: readBlocks, isOptional: true },
   ensemble: {
@@ -177,6 +209,14 @@ function readSize(value: unknown): Size | undefined {
 
 function isSide(value: unknown): value is number {
   return isWhole(value, PIXELS_PER_LATENT, MAX_PIXELS) && value % PIXELS_PER_LATENT === 0;
+}
+
+function readAs(value: unknown, read: (text: string) => string): string | undefined {
+  try {
+    return typeof value === "string" && value.length <= 1000 ? read(value) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function readWireDtype(value: unknown): string | undefined {

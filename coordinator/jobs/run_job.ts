@@ -76,11 +76,11 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
   const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, patience, signal } =
     run;
   const prepared = prepareJob(ensemble, spec, run);
-  const { request, conditions, aggregatedBlocks, size } = prepared;
+  const { request, conditions, size } = prepared;
   if (from) checkSameRun(from, { spec, conditions });
   await onStep?.(from ? from.stepIndex + 1 : 0);
   const start = performance.now();
-  let latents = from?.latents ?? request.initialLatents;
+  let latents = from?.state.latents ?? request.initialLatents;
   const steps = sample({
     ...request,
     ...(from && { from }),
@@ -90,9 +90,9 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     ...(onSegment && { onSegment }),
     ...(signal && { signal }),
   });
-  for await (const { stepIndex, latents: after } of steps) {
-    latents = after;
-    await checkpoints?.save({ spec, stepIndex, latents, conditions });
+  for await (const { stepIndex, state } of steps) {
+    latents = state.latents;
+    await checkpoints?.save({ spec, stepIndex, state, conditions });
     await onStep?.(stepIndex + 1);
     if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
   }
@@ -101,11 +101,22 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     images: await inSpan("decode", {}, () => ensemble.vae.decode(latents)),
     latents,
     facts: spec.seeds.map((seed) => ({
-      ...{ prompt: spec.prompt, negativePrompt: spec.negative, promptSyntax: spec.promptSyntax },
-      ...{ clipSkip: spec.clipSkip, steps: spec.steps, guidanceScale: spec.guidance, seed },
-      ...{ aggregatedBlocks, ...size },
+      prompt: spec.prompt,
+      negativePrompt: spec.negative,
+      promptSyntax: spec.promptSyntax,
+      clipSkip: spec.clipSkip,
+      steps: spec.steps,
+      guidanceScale: spec.guidance,
+      seed,
+      method: spec.method ?? request.method.name,
+      sampler: request.sampler.name,
+      sabw: request.method.aggregator?.name ?? "none",
+      ...(request.method.aggregatedBlocks && {
+        aggregatedBlocks: request.method.aggregatedBlocks,
+      }),
+      ...size,
     })),
-    timesteps: request.scheduler.timesteps,
+    timesteps: request.sampler.evaluations.map(({ timestep }) => timestep),
     samplingMs,
   };
 }

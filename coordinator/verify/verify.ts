@@ -20,6 +20,7 @@ import { checkTokenizer } from "./checks/tokenizer.ts";
 import { checkUNet } from "./checks/unet.ts";
 import { checkVae } from "./checks/vae.ts";
 import { FamilyContext, type OpenExpert } from "./context.ts";
+import { verifyEval } from "./eval/verify_eval.ts";
 import {
   type CheckSpec,
   readFamilyManifest,
@@ -71,6 +72,7 @@ export async function* verify(
     if (options.isWanted(result.name)) yield result;
   }
   for (const name of root.folders) yield* verifyFamily(join(folder, name), name, options);
+  yield* verifyEval(join(folder, "eval"), options);
 }
 
 async function* verifyRoot(folder: string, root: RootManifest): AsyncGenerator<CheckResult> {

@@ -2,13 +2,20 @@
 
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import type { NoiseScheduleConfig } from "./noise_schedule.ts";
+import { TIMESTEP_SPACINGS, type TimestepSpacing } from "./spacing.ts";
 
 export interface SchedulerConfig extends NoiseScheduleConfig {
   readonly stepsOffset: number;
   /** Whether alphaBar before the first timestep is 1, or that of timestep 0. */
   readonly setAlphaToOne: boolean;
-  readonly timestepSpacing: "leading" | "linspace" | "trailing";
+  /** `undefined` where the file leaves it to the sampler. */
+  readonly timestepSpacing: TimestepSpacing | undefined;
   readonly predictionType: "epsilon" | "v_prediction";
+}
+
+/** With a sampler's own spacing where the file has none. */
+export interface SpacedConfig extends SchedulerConfig {
+  readonly timestepSpacing: TimestepSpacing;
 }
 
 /** Keys that equal the defaults of SD1.5's published config may be absent. */
@@ -24,11 +31,9 @@ export function parseSchedulerConfig(fields: ConfigFields): SchedulerConfig {
     betaSchedule: fields.choice("beta_schedule", ["scaled_linear", "linear"], "scaled_linear"),
     stepsOffset: fields.index("steps_offset", 1),
     setAlphaToOne: fields.boolean("set_alpha_to_one", false),
-    timestepSpacing: fields.choice(
-      "timestep_spacing",
-      ["leading", "linspace", "trailing"],
-      "leading",
-    ),
+    timestepSpacing: fields.has("timestep_spacing")
+      ? fields.choice("timestep_spacing", TIMESTEP_SPACINGS)
+      : undefined,
     predictionType: fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon"),
   };
 }

@@ -1,16 +1,31 @@
-/** Which training timesteps n steps visit (diffusers' `timestep_spacing`, SPEC 4). @module */
+/** Which training timesteps n steps visit (diffusers' `timestep_spacing`). @module */
 
 import { UsageError } from "../../../shared/errors.ts";
-import type { SchedulerConfig } from "./scheduler_config.ts";
+import type { SpacedConfig } from "./scheduler_config.ts";
+
+export const TIMESTEP_SPACINGS = ["leading", "linspace", "trailing"] as const;
+export type TimestepSpacing = typeof TIMESTEP_SPACINGS[number];
+
+type SpacingConfig = Pick<SpacedConfig, "numTrainTimesteps" | "timestepSpacing" | "stepsOffset">;
 
 /**
- * n timesteps, largest first.
+ * n whole timesteps, largest first.
  *
  * @throws {UsageError} if n is no whole number in 1..numTrainTimesteps
  */
-export function spacedTimesteps(
+export function spacedTimesteps(n: number, config: SpacingConfig): number[] {
+  const timesteps = fractionalTimesteps(n, config);
+  return config.timestepSpacing === "linspace" ? timesteps.map(roundHalfToEven) : timesteps;
+}
+
+/**
+ * The same for samplers that take fractions, which only `linspace` has.
+ *
+ * @throws {UsageError} if n is no whole number in 1..numTrainTimesteps
+ */
+export function fractionalTimesteps(
   n: number,
-  { numTrainTimesteps: total, timestepSpacing, stepsOffset }: SchedulerConfig,
+  { numTrainTimesteps: total, timestepSpacing, stepsOffset }: SpacingConfig,
 ): number[] {
   if (!Number.isSafeInteger(n) || n < 1 || n > total) {
     throw new UsageError(`--steps must be a whole number in 1..${total}: current value is ${n}`);
@@ -25,7 +40,7 @@ export function spacedTimesteps(
     // The order of operations is that of numpy's linspace and arange: it decides where halves fall.
     case "linspace": {
       const stride = n === 1 ? 0 : (total - 1) / (n - 1);
-      return steps.map((i) => roundHalfToEven((n - 1 - i) * stride));
+      return steps.map((i) => (n - 1 - i) * stride);
     }
     case "trailing": {
       const stride = total - (total - total / n);

@@ -4,7 +4,6 @@ import type { Expert, ExpertSession, SessionConfig } from "../../../shared/engin
 import { sliceRows } from "../../../shared/tensor/tensor.ts";
 import type { Patience } from "../../cluster/admission_retry.ts";
 import type { Conditioning, ExpertConditioning } from "../conditioning.ts";
-import { closeSessions } from "./open_sessions.ts";
 import type { WaveRows } from "./waves.ts";
 
 /** Rows of the batch with a session for them on every expert, in the experts' order. */
@@ -16,7 +15,7 @@ export interface Wave {
 /** What all sessions of a run have in common. */
 export type CommonConfig = Pick<
   SessionConfig,
-  "height" | "width" | "timesteps" | "job" | "fence" | "wireDtypes"
+  "height" | "width" | "timesteps" | "job" | "fence" | "wireDtypes" | "keepInputs"
 >;
 
 export interface OpenWavesOptions {
@@ -103,4 +102,8 @@ function rowsOf(
 /** The sessions' own failures do not count: whatever they are, nothing is left open here. */
 export async function closeWaves(waves: readonly Wave[]): Promise<void> {
   await closeSessions(waves.flatMap(({ sessions }) => sessions));
+}
+
+async function closeSessions(sessions: readonly ExpertSession[]): Promise<void> {
+  await Promise.allSettled(sessions.map((session) => session.close()));
 }

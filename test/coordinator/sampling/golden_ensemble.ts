@@ -80,22 +80,24 @@ export async function forwardOnce(
     ),
   );
   const computed = new Map<string, F32Tensor>();
-  const eps = await ensembleForward({
+  const [eps] = await ensembleForward({
     sessions,
     plan: aggregationPlan(experts[0]!.description.blocks, aggregated),
-    aggregator,
-    conditioning: {
-      temb: concatRows(new Array<F32Tensor>(batch).fill(mean(tembs))),
-      encoderHiddenStates: mean(texts.slice(0, experts.length)),
+    aggregation: {
+      aggregator,
+      conditioning: {
+        temb: concatRows(new Array<F32Tensor>(batch).fill(mean(tembs))),
+        encoderHiddenStates: mean(texts.slice(0, experts.length)),
+      },
     },
     stepIndex: 0,
     latentModelInput: x,
     onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
-      computed.set(`block.${last}`, copyTensor(aggregatedFeatures));
+      computed.set(`block.${last}`, copyTensor(aggregatedFeatures!));
       if (attentionMap) computed.set(`map.${last}`, attentionMap);
     },
   });
-  computed.set("eps", copyTensor(eps));
+  computed.set("eps", copyTensor(eps!));
   await Promise.all(sessions.map((session) => session.close()));
   return computed;
 }

@@ -13,7 +13,8 @@ import {
 } from "../../../coordinator/training/ensemble_backward.ts";
 import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
 import { TapedExpert } from "../../support/taped_expert.ts";
-import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
+import { ForwardTape } from "../../../coordinator/training/forward_tape.ts";
+import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
 import type { ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
 import { embedRows, rowTimesteps } from "../../../shared/engine/step_tembs.ts";
@@ -77,14 +78,17 @@ async function walk(
   });
   const result: Walk = new Map();
   try {
-    const { noise, tape } = await tapedForward({
+    const latentModelInput = latentsFor(expert.description, config);
+    const forwardTape = new ForwardTape(latentModelInput);
+    const [noise] = await ensembleForward({
       sessions: [session],
       plan: aggregationPlan(blocks, aggregated),
-      aggregator: new UniformAggregator(),
-      conditioning,
+      aggregation: { aggregator: new UniformAggregator(), conditioning },
       stepIndex: STEP,
-      latentModelInput: latentsFor(expert.description, config),
+      latentModelInput,
+      onSegment: forwardTape.add,
     });
+    const tape = forwardTape.entries;
     const backward = by === "sessions"
       ? new SessionExpert(session, STEP)
       : new TapedExpert({ expert, ...conditioning, tape });
@@ -94,7 +98,7 @@ async function walk(
       conditioning,
       blocks: blocks.map(({ id }) => id),
       tape,
-      gradNoise: randomTensor(noise.shape, 5),
+      gradNoise: randomTensor(noise!.shape, 5),
     });
     result.set("latents", gradLatents);
   } finally {

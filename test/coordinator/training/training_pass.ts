@@ -16,7 +16,8 @@ import {
 import { noiseLoss } from "../../../coordinator/training/noise_loss.ts";
 import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
 import { TapedExpert } from "../../support/taped_expert.ts";
-import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
+import { ForwardTape } from "../../../coordinator/training/forward_tape.ts";
+import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
 import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
 import type { ExpertSession } from "../../../shared/engine/expert.ts";
@@ -75,15 +76,17 @@ export async function openTrainingPass(
         : expert.openSession({ ...config, keepInputs: true });
     }));
     try {
-      const { noise, tape } = await tapedForward({
+      const tape = new ForwardTape(latents);
+      const [noise] = await ensembleForward({
         sessions,
         plan: aggregationPlan(description.blocks, aggregated),
-        aggregator: sabw,
-        conditioning,
+        aggregation: { aggregator: sabw, conditioning },
         stepIndex: 0,
         latentModelInput: latents,
+        onSegment: tape.add,
       });
-      return await use({ ...noiseLoss(noise, golden.f32("target")), tape, sessions });
+      const loss = noiseLoss(noise!, golden.f32("target"));
+      return await use({ ...loss, tape: tape.entries, sessions });
     } finally {
       await Promise.all(sessions.map((session) => session.close()));
     }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
-import { spacedTimesteps } from "../../../../coordinator/sampling/samplers/spacing.ts";
+import {
+  spacedTimesteps,
+  type TimestepSpacing,
+} from "../../../../coordinator/sampling/samplers/spacing.ts";
 
-type Spacing = typeof DEFAULT_SCHEDULER_CONFIG.timestepSpacing;
-const spaced = (n: number, timestepSpacing: Spacing, stepsOffset = 1) =>
+const spaced = (n: number, timestepSpacing: TimestepSpacing, stepsOffset = 1) =>
   spacedTimesteps(n, { ...DEFAULT_SCHEDULER_CONFIG, timestepSpacing, stepsOffset });
 
 Deno.test("leading: whole strides from the offset", () => {
