@@ -33,7 +33,6 @@ export function takeTurns(experts: readonly Expert[]): Expert[] {
     description: expert.description,
     encodeText: (...args) => expert.encodeText(...args),
     embedTimesteps: (...args) => expert.embedTimesteps(...args),
-    forwardBlock: (...args) => expert.forwardBlock(...args),
     openSession: async (...args) => inTurn(await expert.openSession(...args)),
     close: () => expert.close(),
   }));

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import type { BlockId } from "../../shared/models/blocks.ts";
@@ -37,17 +36,14 @@ export interface NoisyBatch {
   readonly imageSize: { readonly height: number; readonly width: number };
 }
 
-export interface ForwardEnsemble<E extends Expert = Expert, A extends Aggregator = Aggregator> {
-  readonly experts: readonly E[];
+export interface ForwardEnsemble<A extends Aggregator = Aggregator> {
+  readonly experts: readonly Expert[];
   readonly aggregator: A;
   readonly plan: readonly Segment[];
 }
 
 /** What can be trained. */
-export type TrainableEnsemble = ForwardEnsemble<
-  DifferentiableExpert,
-  Aggregator & DifferentiableAggregator
->;
+export type TrainableEnsemble = ForwardEnsemble<Aggregator & DifferentiableAggregator>;
 
 export interface PassOptions {
   readonly onSegment?: (report: SegmentReport) => void;
@@ -99,7 +95,6 @@ export async function batchGradients(
   const { gradParameters } = await ensembleBackward({
     experts: session.sessions.map((each) => new SessionExpert(each, STEP)),
     aggregator: ensemble.aggregator,
-    blocks: ensemble.experts[0]!.description.blocks.map(({ id }) => id),
     conditioning: session.conditioningAt(STEP),
     tape: tape.entries,
     gradNoise,

@@ -9,17 +9,15 @@ import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
 import type { BlockId } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
-import { differentiable } from "./backward.ts";
 import { noInputsKept } from "./backward_order.ts";
+import type { BlockExpert, StatelessForward } from "./block_expert.ts";
 import type {
-  Expert,
   ExpertSession,
   ForwardRange,
   ForwardResult,
   SessionBackward,
   SessionConfig,
   SessionGradients,
-  StatelessForward,
 } from "./expert.ts";
 import { OneRange } from "./one_range.ts";
 import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
@@ -27,7 +25,7 @@ import { embedSteps } from "./step_tembs.ts";
 import { WayBack } from "./way_back.ts";
 
 export class LocalSession implements ExpertSession {
-  readonly #expert: Expert;
+  readonly #expert: BlockExpert;
   readonly #config: SessionConfig;
   /** f32 `[B, Dt]` of a step. */
   readonly #tembOf: (stepIndex: number) => F32Tensor;
@@ -42,7 +40,7 @@ export class LocalSession implements ExpertSession {
   #closed = false;
 
   private constructor(
-    expert: Expert,
+    expert: BlockExpert,
     config: SessionConfig,
     tembOf: (stepIndex: number) => F32Tensor,
   ) {
@@ -64,8 +62,8 @@ export class LocalSession implements ExpertSession {
     return this.#arena.input(first);
   }
 
-  /** @throws {ShapeError} if the config does not fit the expert, UNIMPLEMENTED if gradients are wanted that it has not */
-  static async open(expert: Expert, config: SessionConfig): Promise<LocalSession> {
+  /** @throws {ShapeError} if the config does not fit the expert */
+  static async open(expert: BlockExpert, config: SessionConfig): Promise<LocalSession> {
     const { batch, height, width, encoderHiddenStates } = config;
     for (const [name, value] of Object.entries({ batch, height, width })) {
       if (!Number.isSafeInteger(value) || value < 1) {
@@ -170,13 +168,12 @@ export class LocalSession implements ExpertSession {
   }
 
   #openWayBack(): WayBack {
-    const expert = differentiable(this.#expert);
     return new WayBack({
-      blocks: expert.description.blocks,
+      blocks: this.#expert.description.blocks,
       arena: this.#arena,
       differentiate: (index, gradOutput, signal) => {
         const request = this.#request(index, this.#tembOf(this.#stepIndex));
-        return expert.backwardBlock({ ...request, job: this.#job, gradOutput }, signal);
+        return this.#expert.backwardBlock({ ...request, job: this.#job, gradOutput }, signal);
       },
     });
   }

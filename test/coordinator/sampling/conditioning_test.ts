@@ -49,7 +49,6 @@ Deno.test("equal rows are encoded once, and are equal to the bit", async () => {
       return a.encodeText(ids);
     },
     embedTimesteps: (timesteps) => a.embedTimesteps(timesteps),
-    forwardBlock: (request) => a.forwardBlock(request),
     openSession: (config) => a.openSession(config),
     close: () => a.close(),
   };

@@ -12,6 +12,7 @@ import {
 import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
 import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
+import type { LocalExpert } from "../../../shared/engine/local_expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
 import { concatRows, copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
@@ -21,8 +22,8 @@ export const SABW_FOLDER = goldenPath("sd15", "sabw");
 const CPU = { device: "cpu", threads: 1 } as const;
 
 export interface GoldenEnsemble extends AsyncDisposable {
-  readonly a: Expert;
-  readonly b: Expert;
+  readonly a: LocalExpert;
+  readonly b: LocalExpert;
   readonly experts: readonly Expert[];
   /** SABW for `numExperts` experts; closed with the ensemble. */
   openSabw(folder?: string, numExperts?: number): Promise<SabwAggregator>;

@@ -145,7 +145,6 @@ function watched(expert: Expert): { readonly expert: Expert; readonly opened: Se
       description: expert.description,
       encodeText: (ids, signal) => expert.encodeText(ids, signal),
       embedTimesteps: (timesteps, signal) => expert.embedTimesteps(timesteps, signal),
-      forwardBlock: (block, signal) => expert.forwardBlock(block, signal),
       openSession: (config, signal) => {
         opened.push(config);
         return expert.openSession(config, signal);

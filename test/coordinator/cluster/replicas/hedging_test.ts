@@ -8,7 +8,6 @@ import type {
 import type { Expert, SessionConfig } from "../../../../shared/engine/expert.ts";
 import { copyTensor, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
 
@@ -56,7 +55,7 @@ interface Played {
 }
 
 async function play(block: string, { first, second }: Behaviour, hedge = true): Promise<Played> {
-  const experts = [new DifferentiableAffineExpert(), new DifferentiableAffineExpert()];
+  const experts = [new AffineExpert(), new AffineExpert()];
   const fleet = new ReplicaFleet({ "w0:1": experts[0]!, "w1:1": experts[1]! });
   const asked: string[] = [];
   fleet.fault = async ({ method, address, stepIndex, ...call }, signal) => {

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/replicated_expert.ts";
-import { AFFINE_BLOCKS } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
 
-const local = new DifferentiableAffineExpert();
+const local = new AffineExpert();
 
 /** Longer than a worker may be silent. */
 const SILENT_MS = 100_000;

@@ -3,7 +3,7 @@ import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { StaticReplicas } from "../../../../coordinator/cluster/replicas/replica_directory.ts";
 import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/replicated_expert.ts";
 import { TuttiError, WorkerError } from "../../../../shared/errors.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
 import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { eventually } from "../../../support/serve_expert.ts";
@@ -11,7 +11,7 @@ import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
   return new ReplicaFleet(
-    Object.fromEntries(addresses.map((address) => [address, new DifferentiableAffineExpert()])),
+    Object.fromEntries(addresses.map((address) => [address, new AffineExpert()])),
   );
 }
 
@@ -59,7 +59,7 @@ Deno.test("without park time a loss is told as it is; cancelling ends the wait",
 });
 
 Deno.test("a worker with another model or other numerics is refused by name, and never used", async () => {
-  const { fingerprint } = new DifferentiableAffineExpert().description;
+  const { fingerprint } = new AffineExpert().description;
   for (
     const [field, description] of [
       ["modelHash", { modelHash: "c".repeat(64) }],
@@ -67,8 +67,8 @@ Deno.test("a worker with another model or other numerics is refused by name, and
     ] as const
   ) {
     const fleet = new ReplicaFleet({
-      "a:1": new DifferentiableAffineExpert(),
-      "b:1": new DifferentiableAffineExpert({ description }),
+      "a:1": new AffineExpert(),
+      "b:1": new AffineExpert({ description }),
     });
     const expert = await openReplicatedExpert(fleet.options({ parkMs: 50 }));
     fleet.down.add("a:1");
@@ -113,7 +113,7 @@ Deno.test("a frozen worker is given up for a spare", async () => {
   const expert = await openReplicatedExpert(fleet.options());
   let frozen: string | undefined;
   fleet.fault = ({ address }) => void fleet.frozen.add(frozen ??= address);
-  const expected = await new DifferentiableAffineExpert().embedTimesteps([1]);
+  const expected = await new AffineExpert().embedTimesteps([1]);
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const lost = fleet.events.filter((event) => event.kind === "lost");
   assert.deepEqual(lost.map(({ worker, reason }) => [worker, reason]), [[frozen, "silent"]]);

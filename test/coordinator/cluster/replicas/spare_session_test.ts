@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { ReplicaPool } from "../../../../coordinator/cluster/replicas/replica_pool.ts";
 import { SpareSession } from "../../../../coordinator/cluster/replicas/spare_session.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
 import { sessionConfig } from "../../../support/expert_inputs.ts";
 import { ReplicaFleet } from "../../../support/replica_fleet.ts";
 import { eventually } from "../../../support/serve_expert.ts";
@@ -11,7 +11,7 @@ import { eventually } from "../../../support/serve_expert.ts";
 const SETTLED_MS = 50;
 
 Deno.test("a spare that its worker has ended, as one that idles, is not given away: another one is opened", async () => {
-  const local = new DifferentiableAffineExpert();
+  const local = new AffineExpert();
   const fleet = new ReplicaFleet({ "w0:1": local, "w1:1": local });
   const options = fleet.options({ hedge: true });
   const ends: (() => void)[] = [];
