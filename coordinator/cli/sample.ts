@@ -17,7 +17,7 @@ import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
-import { type EnsembleFlags, type EnsemblePlan, ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
 import type { JobSpec } from "../jobs/job_spec.ts";
@@ -25,8 +25,7 @@ import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
-import { defaultMethod, findMethod } from "../sampling/methods/methods.ts";
-import { parseMethod } from "../sampling/methods/method_text.ts";
+import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
@@ -142,7 +141,13 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   refuseContradictions(flags);
   const plan = await ensemblePlan(flags);
   const nats = await natsOptions(flags, "tutti sample");
-  if (flags.saveMaps !== undefined && !hasMaps(plan, flags.method)) {
+  const hasSabw = plan.sabw.kind === "trained";
+  const method = fittingMethod(flags.method ?? defaultMethod(hasSabw), {
+    hasSabw,
+    guidanceScale: flags.guidance,
+    aggregated: flags.aggregate,
+  });
+  if (flags.saveMaps !== undefined && !method.usesSabw) {
     throw new UsageError(
       "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
     );
@@ -197,13 +202,6 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       elapsedMs: performance.now() - start,
     });
   }
-}
-
-function hasMaps({ sabw }: EnsemblePlan, method: string | undefined): boolean {
-  const { name } = parseMethod(
-    method ?? defaultMethod(sabw.kind === "uniform" ? undefined : sabw),
-  );
-  return findMethod(name).hasMaps ?? false;
 }
 
 interface Drawn {

@@ -107,7 +107,7 @@ export function prepareJob(
 /** @throws {UsageError} if the ensemble cannot play it */
 export function jobMethod(
   { members, experts, sabw }: Pick<Ensemble, "members" | "experts" | "sabw">,
-  { method = defaultMethod(sabw), aggregate, guidance }: JobSpec,
+  { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
 ): EnsemblingMethod {
   return createMethod(method, {
     experts: members.map(({ name }) => name),

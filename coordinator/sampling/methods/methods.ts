@@ -43,8 +43,10 @@ export interface MethodDefinition {
   readonly summary: string;
   /** Whether users may say which blocks are aggregated. */
   readonly takesBlocks?: boolean;
-  /** Whether it weighs experts pixel by pixel, so that there are attention maps to keep. */
-  readonly hasMaps?: boolean;
+  /** Whether it weighs experts with trained aggregators, pixel by pixel: then there are attention maps to keep. */
+  readonly usesSabw?: boolean;
+  /** Whether it looks at what guidance does. */
+  readonly usesGuidance?: boolean;
   build(options: MethodOptions, context: MethodContext): EnsemblingMethod;
 }
 
@@ -54,14 +56,14 @@ export const METHODS: readonly MethodDefinition[] = [
     aliases: ["sabw", "adaptive-feature-aggregation"],
     summary: "the paper: SABW weighs the experts' features pixel by pixel after every block",
     takesBlocks: true,
-    hasMaps: true,
+    usesSabw: true,
     build: (_, context) => afa("afa", context),
   },
   {
     name: "last-block",
     aliases: ["only-last-block"],
     summary: "the paper's ablation: experts run on their own, SABW weighs their noises",
-    hasMaps: true,
+    usesSabw: true,
     build: (_, context) => afa("last-block", { ...context, aggregated: "noise" }),
   },
   {
@@ -99,6 +101,7 @@ export const METHODS: readonly MethodDefinition[] = [
     aliases: ["magic-fusion", "saliency-aware-noise-blending"],
     summary:
       "at each pixel the noise of the expert whose guidance stands out most; uncond=own|general, general=NAME, NAME=k, after=t or before=t",
+    usesGuidance: true,
     build: buildMagicFusion,
   },
   {
@@ -111,8 +114,8 @@ export const METHODS: readonly MethodDefinition[] = [
 ];
 
 /** What an ensemble plays where nobody says otherwise. */
-export function defaultMethod(sabw: unknown): string {
-  return sabw === undefined ? "average" : "afa";
+export function defaultMethod(hasSabw: boolean): string {
+  return hasSabw ? "afa" : "average";
 }
 
 /** @throws {UsageError} with the nearest name and the list */
@@ -126,38 +129,62 @@ export function findMethod(name: string): MethodDefinition {
   );
 }
 
+/** What a method asks of an ensemble and a job. */
+export interface MethodFacts {
+  readonly hasSabw: boolean;
+  readonly guidanceScale: number;
+  readonly aggregated?: AggregatedBlocks | undefined;
+}
+
+/**
+ * Finds a method by what users write, and refuses one that does not fit: all that can be told before experts are open.
+ *
+ * @throws {UsageError} if it is not known, or needs what is not there
+ */
+export function fittingMethod(text: string, facts: MethodFacts): MethodDefinition {
+  const definition = findMethod(parseMethod(text).name);
+  const { name, usesSabw, takesBlocks } = definition;
+  if (usesSabw && !facts.hasSabw) {
+    throw new UsageError(
+      `Method ${name} needs trained aggregators (SABW): name their folder, or take average`,
+    );
+  }
+  if (definition.usesGuidance && !usesGuidance(facts.guidanceScale)) {
+    throw new UsageError(
+      `Method ${name} compares what guidance does to each expert's noise: it needs a guidance scale other than 1`,
+    );
+  }
+  if (facts.aggregated !== undefined && !takesBlocks) {
+    throw new UsageError(
+      `Method ${name} decides itself which blocks are aggregated: leave the blocks out`,
+    );
+  }
+  return definition;
+}
+
 /**
  * A method as users write it, for an ensemble.
  *
  * @throws {UsageError} if it is not known, does not fit the ensemble, or an option is wrong
  */
 export function createMethod(text: string, context: MethodContext): EnsemblingMethod {
-  const parsed = parseMethod(text);
-  const definition = findMethod(parsed.name);
-  if (context.aggregated !== undefined && !definition.takesBlocks) {
-    throw new UsageError(
-      `Method ${definition.name} decides itself which blocks are aggregated: leave the blocks out`,
-    );
-  }
-  const options = new MethodOptions({ ...parsed, name: definition.name }, context.experts);
+  const definition = fittingMethod(text, { ...context, hasSabw: context.sabw !== undefined });
+  const parsed = { ...parseMethod(text), name: definition.name };
+  const options = new MethodOptions(parsed, context.experts);
   const method = definition.build(options, context);
   options.refuseOthers();
   return method;
 }
 
 function afa(name: string, { sabw, aggregated, experts, blocks }: MethodContext): EnsemblingMethod {
-  if (!sabw) {
-    throw new UsageError(
-      `Method ${name} needs trained aggregators (SABW): name their folder, or take average`,
-    );
-  }
+  const { aggregator, hash, aggregatedBlocks } = sabw!;
   return featureMethod({
     name,
-    aggregator: sabw.aggregator,
+    aggregator,
     experts: experts.length,
     blocks,
-    aggregated: aggregated ?? sabw.aggregatedBlocks,
-    conditions: { sabwHash: sabw.hash },
+    aggregated: aggregated ?? aggregatedBlocks,
+    conditions: { sabwHash: hash },
   });
 }
 
@@ -174,11 +201,6 @@ function average(name: string, { aggregated, experts, blocks }: MethodContext): 
 
 function buildMagicFusion(options: MethodOptions, context: MethodContext): EnsemblingMethod {
   const { experts, blocks, guidanceScale } = context;
-  if (!usesGuidance(guidanceScale)) {
-    throw new UsageError(
-      "Method magicfusion compares what guidance does to each expert's noise: it needs a guidance scale other than 1",
-    );
-  }
   const own = options.perExpert();
   const fusion = {
     unconditional: options.choice("uncond", ["own", "general"], "own"),
