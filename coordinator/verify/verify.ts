@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import { isFamily } from "../../shared/models/families.ts";
 import { type CheckResult, type Comparison, judge, type Skipped, skipped } from "./check.ts";
 import { checkAblations, checkAfa } from "./checks/ensemble.ts";
 import { checkAfaGradients } from "./checks/gradients.ts";
@@ -45,9 +46,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
 
 /** What the manifests call the tolerance of a check; of others, "forward". */
 const TOLERANCES: Readonly<Record<string, string>> = { afa_gradients: "gradient" };
-
-/** Families whose U-Nets can be run. */
-const FAMILIES: ReadonlySet<string> = new Set(["sd15", "sdxl"]);
 
 export interface VerifyOptions {
   readonly lane: ComputeOptions;
@@ -110,7 +108,7 @@ async function* verifyFamily(
   const files = (manifest.single_files ?? [])
     .map((spec) => ({ name: `${name}/${spec.file}`, spec }))
     .filter((entry) => isWanted(entry.name));
-  if (!FAMILIES.has(manifest.family)) {
+  if (!isFamily(manifest.family)) {
     for (const entry of [...checks, ...files]) {
       yield skipped(entry.name, `the family ${manifest.family} is not built yet`);
     }

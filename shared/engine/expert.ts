@@ -11,6 +11,7 @@
 
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
+import type { Family } from "../models/families.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import type { WireDtypes } from "../wire/convert_plane.ts";
 import type { ArenaMemory } from "./session_arena.ts";
@@ -23,7 +24,7 @@ export interface ExpertDescription {
   readonly modelHash: string;
   /** What was merged into those weights; part of `modelHash`. */
   readonly loras: readonly LoraDescription[];
-  readonly family: "sd15" | "sdxl";
+  readonly family: Family;
   readonly predictionType: "epsilon" | "v_prediction";
   /** Channels of the latents. */
   readonly latentChannels: number;

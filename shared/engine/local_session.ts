@@ -6,7 +6,7 @@
  */
 
 import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
-import type { BlockId } from "../models/blocks.ts";
+import { type BlockId, blockIndex, requireBlockIndex } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
 import { noInputsKept } from "./backward_order.ts";
@@ -197,23 +197,8 @@ export class LocalSession implements ExpertSession {
         `step_index must lie in 0..${timesteps.length - 1}: current value is ${stepIndex}`,
       );
     }
-    const [from, to] = [first, last].map((id) => blocks.findIndex((block) => block.id === id)) as [
-      number,
-      number,
-    ];
-    const names: readonly (readonly [string, string, number])[] = [["first", first, from], [
-      "last",
-      last,
-      to,
-    ]];
-    for (const [name, id, index] of names) {
-      if (index < 0) {
-        throw new TuttiError(
-          "NOT_FOUND",
-          `${name} must be one of ${blocks[0]!.id}..${blocks.at(-1)!.id}: current value is "${id}"`,
-        );
-      }
-    }
+    const from = requireBlockIndex(blocks, "first", first);
+    const to = requireBlockIndex(blocks, "last", last);
     const inOrder = from === 0 || (from === this.#position && stepIndex === this.#stepIndex);
     if (!inOrder || to < from) {
       const wanted = this.#position === 0
@@ -237,8 +222,7 @@ export class LocalSession implements ExpertSession {
 
   /** The input of the block after `producer` is its (aggregated) output: skips never travel twice. */
   #residual(producer: BlockId): F32Tensor {
-    const { blocks } = this.#expert.description;
-    return this.#arena.input(blocks.findIndex(({ id }) => id === producer) + 1);
+    return this.#arena.input(blockIndex(this.#expert.description.blocks, producer) + 1);
   }
 }
 

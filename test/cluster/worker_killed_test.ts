@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { listWorkerSessions } from "../../coordinator/cluster/worker_status.ts";
+import { BLOCK_ID } from "../../shared/models/blocks.ts";
 import { jsonLines, LONG_LIVED_MS, testTutti } from "../support/run_tutti.ts";
 import { eventually } from "../support/serve_expert.ts";
 import { PROMPT } from "../support/zoo.ts";
@@ -47,7 +48,7 @@ testTutti(
     assert.deepEqual([error!.event, error!.code, others], ["error", "UNAVAILABLE", []]);
     const { worker, block, stepIndex } = error!.details;
     assert.equal(worker, address);
-    assert.match(block!, /^(IN|OUT)\d\d$|^M00$/);
+    assert.match(block!, BLOCK_ID);
     assert.ok(Number(stepIndex) > 0);
     assert.ok(
       error!.message.startsWith(

@@ -6,8 +6,14 @@
  */
 
 import type { BlockExpert, StatelessForward } from "../../shared/engine/block_expert.ts";
-import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
-import { type BlockId, type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
+import { throwIfAborted } from "../../shared/errors.ts";
+import {
+  type BlockId,
+  blockIndex,
+  type BlockSpec,
+  requireBlockIndex,
+  sizeAtScale,
+} from "../../shared/models/blocks.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import {
   type BackwardRange,
@@ -44,7 +50,10 @@ export class TapedExpert implements ExpertBackward {
 
   /** @throws {TuttiError} NOT_FOUND if the expert has no such block */
   async backward(range: BackwardRange, signal?: AbortSignal): Promise<RangeGradients> {
-    const [first, last] = [this.#indexOf(range.first), this.#indexOf(range.last)];
+    const [first, last] = [
+      requireBlockIndex(this.#blocks, "first", range.first),
+      requireBlockIndex(this.#blocks, "last", range.last),
+    ];
     const gradResiduals = new Map<BlockId, F32Tensor>();
     let gradOutput = range.gradOutput;
     for (let index = last; index >= first; index--) {
@@ -79,7 +88,8 @@ export class TapedExpert implements ExpertBackward {
       temb,
       encoderHiddenStates,
       // The input of a block is the (aggregated) output of the one before.
-      ...(block.skipFrom && { residual: await this.#input(this.#indexOf(block.skipFrom) + 1) }),
+      ...(block.skipFrom &&
+        { residual: await this.#input(blockIndex(this.#blocks, block.skipFrom) + 1) }),
       ...(block.upsamples && { targetSize }),
     };
   }
@@ -96,11 +106,5 @@ export class TapedExpert implements ExpertBackward {
     if (entry) return entry.hiddenStates;
     const result = await this.#options.expert.forwardBlock(await this.#request(index - 1));
     return result.hiddenStates;
-  }
-
-  #indexOf(id: BlockId): number {
-    const index = this.#blocks.findIndex((block) => block.id === id);
-    if (index >= 0) return index;
-    throw new TuttiError("NOT_FOUND", `Expert has no block "${id}"`, { details: { block: id } });
   }
 }

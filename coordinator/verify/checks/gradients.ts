@@ -2,6 +2,7 @@
 
 import type { Expert } from "../../../shared/engine/expert.ts";
 import { FormatError } from "../../../shared/errors.ts";
+import { blockIndex } from "../../../shared/models/blocks.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
@@ -42,7 +43,7 @@ export async function checkAfaGradients(
   const { blocks } = experts[0]!.description;
   const parameters = new Map<string, F32Tensor>(
     [...gradients.gradParameters].flatMap(([block, byKey]) => {
-      const j = blocks.findIndex(({ id }) => id === block);
+      const j = blockIndex(blocks, block);
       return [...byKey].map(([key, gradient]) => [`aggregator_${j}.${key}`, gradient] as const);
     }),
   );

@@ -4,6 +4,7 @@ import {
   Gradients,
 } from "../../../coordinator/training/ensemble_backward.ts";
 import type { BlockExpert } from "../../../shared/engine/block_expert.ts";
+import { blockIndex } from "../../../shared/models/blocks.ts";
 import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { Golden } from "../../support/goldens.ts";
@@ -32,7 +33,7 @@ async function assertAgreesWithTorch(pass: TrainingPass): Promise<EnsembleGradie
   const { blocks } = pass.experts[0]!.description;
   const names = new Set(expected.names);
   for (const [block, gradients] of gradParameters) {
-    const j = blocks.findIndex(({ id }) => id === block);
+    const j = blockIndex(blocks, block);
     for (const [key, gradient] of gradients) {
       const name = `aggregator_${j}.${key}`;
       const wanted = expected.f32(name);

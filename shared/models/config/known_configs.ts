@@ -6,10 +6,10 @@
  * @module
  */
 
-import { type ClipTextConfig, parseClipTextConfig } from "../models/config/clip_config.ts";
-import { ConfigFields } from "../models/config/fields.ts";
-import { parseUNetConfig, type UNetConfig } from "../models/config/unet_config.ts";
-import { parseVaeConfig, type VaeConfig } from "../models/config/vae_config.ts";
+import { type ClipTextConfig, parseClipTextConfig } from "./clip_config.ts";
+import { ConfigFields } from "./fields.ts";
+import { parseUNetConfig, type UNetConfig } from "./unet_config.ts";
+import { parseVaeConfig, type VaeConfig } from "./vae_config.ts";
 
 const fields = (json: unknown, part: string) => new ConfigFields(json, `built-in ${part}`);
 
