@@ -132,15 +132,15 @@ Deno.test("gradients of another shape than the question's are refused", async ()
 Deno.test("a cancelled call of gradients leaves the worker free", async () => {
   const expert = new DifferentiableAffineExpert();
   const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const stop = new AbortController();
   const backwardBlock = expert.backwardBlock.bind(expert);
   expert.backwardBlock = async (request) => {
+    stop.abort();
     await held;
     return await backwardBlock(request);
   };
   await using served = await serveExpert(expert);
-  const stop = new AbortController();
   const call = served.remote.backwardBlock(REQUEST, stop.signal);
-  setTimeout(() => stop.abort(), 20);
   await assert.rejects(call, { code: "CANCELLED" });
   release();
   await eventually(() => expert.differentiated.length === 1);

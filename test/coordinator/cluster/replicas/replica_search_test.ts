@@ -8,6 +8,7 @@ import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { eventually } from "../../../support/serve_expert.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { turns } from "../../../support/turns.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
   return new ReplicaFleet(
@@ -143,7 +144,16 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   const fleet = fleetOf("a:1", "b:1");
   // So long that the test would be over: the last worker gets all the patience that there is.
   const settings = { ...QUICK, connectMs: 100, lastPatience: 1_000 };
-  const expert = await openReplicatedExpert(fleet.options({ settings }));
+  const options = fleet.options({ settings });
+  const connected: string[] = [];
+  const expert = await openReplicatedExpert({
+    ...options,
+    connect: async (address, how) => {
+      const connection = await options.connect(address, how);
+      connected.push(address);
+      return connection;
+    },
+  });
   const expected = await expert.embedTimesteps([1]);
   const lost = () => fleet.events.filter((event) => event.kind === "lost");
   const freezeNext = () => {
@@ -157,10 +167,14 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const [first] = lost();
   fleet.frozen.clear();
+  connected.length = 0;
 
   // Work on the other one, for as long as it takes to see that the first is back.
   fleet.calls.length = 0;
-  fleet.fault = () => delay(1_000);
+  fleet.fault = async () => {
+    await eventually(() => connected.includes(first!.worker));
+    await turns();
+  };
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   assert.ok(fleet.calls.every(({ address }) => address !== first!.worker));
   freezeNext();

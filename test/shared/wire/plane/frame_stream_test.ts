@@ -225,7 +225,9 @@ Deno.test("cancelling ends a write that nobody reads and a read that nobody answ
       new Float32Array(1),
       stop.signal,
     );
-    setTimeout(() => stop.abort(), 20);
+    // It is under way.
+    await pair.right.read(new Uint8Array(100));
+    stop.abort();
     await assert.rejects(writing, { code: "CANCELLED" });
     await assert.rejects(reading, { code: "CANCELLED" });
     assert.ok(isClosed(pair.left));
