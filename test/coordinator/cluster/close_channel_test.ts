@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { closeChannel } from "../../../coordinator/cluster/close_channel.ts";
+import { turns } from "../../support/turns.ts";
 
 const OPTIONS = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_channelz": 0 };
 const same = (bytes: Buffer) => bytes;
@@ -16,18 +17,16 @@ function calling(port: number) {
   return { client, ended };
 }
 
-const turn = () => new Promise((resolve) => setTimeout(resolve));
-
 // If these fail after an upgrade of grpc-js: see whether it ends its timers by now, then where its private fields went. That no
 // timer and no connection outlives a test is checked by Deno.
 Deno.test("closeChannel() ends a client while it looks up its address, begins to connect or connects", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  for (let turns = 0; turns < 5; turns++) {
+  for (let count = 0; count < 5; count++) {
     const { client, ended } = calling(listener.addr.port);
-    for (let i = 0; i < turns; i++) await turn();
+    await turns(count);
     assert.equal(closeChannel(client), true);
     assert.equal(await ended, status.UNAVAILABLE);
-    await turn();
+    await turns();
   }
 });
 

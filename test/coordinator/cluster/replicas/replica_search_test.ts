@@ -21,7 +21,8 @@ Deno.test("work parks when the last replica is lost, says so once, and goes on w
   const expert = await openReplicatedExpert(fleet.options());
   const expected = await expert.embedTimesteps([1, 2]);
   fleet.down.add("a:1");
-  const back = delay(100).then(() => void fleet.down.delete("a:1"));
+  const back = eventually(() => fleet.kinds().includes("parked"))
+    .then(() => void fleet.down.delete("a:1"));
   assert.deepEqual(await expert.embedTimesteps([1, 2]), expected);
   await back;
   assert.deepEqual(fleet.kinds().filter((kind) => kind.endsWith("parked")), ["parked", "unparked"]);
@@ -53,8 +54,10 @@ Deno.test("without park time a loss is told as it is; cancelling ends the wait",
   await assert.rejects(hasty.embedTimesteps([1]), { message: /a:1 was lost/ });
   const waiting = new AbortController();
   const work = patient.embedTimesteps([1], waiting.signal);
-  setTimeout(() => waiting.abort(), 20);
-  await assert.rejects(work, { code: "CANCELLED" });
+  const cancelled = assert.rejects(work, { code: "CANCELLED" });
+  await eventually(() => fleet.kinds().includes("parked"));
+  waiting.abort();
+  await cancelled;
   await hasty.close();
   await patient.close();
 });

@@ -11,6 +11,7 @@ import {
 import { type PlaneListener, startPlaneListener } from "../../../../shared/wire/plane/listener.ts";
 import { sweepSocketFolders } from "../../../../shared/wire/plane/socket_folder.ts";
 import { connPair, isClosed, readAll, wholeNumbers } from "./conn_pair.ts";
+import { turns } from "../../../support/turns.ts";
 
 const BOTH = { unix: true, tcp: { hostname: "127.0.0.1", port: 0 } } as const;
 const UNAVAILABLE = { name: "PlaneError", code: "UNAVAILABLE" };
@@ -182,7 +183,7 @@ Deno.test("a hello with any bit flipped is refused, and the next good connection
   const slow = await rawConnect(endpoint!);
   for (const byte of hello) {
     await slow.write(new Uint8Array([byte]));
-    await new Promise((resolve) => setTimeout(resolve));
+    await turns();
   }
   const { conn } = await connection;
   const [echo] = await readGreeting(slow, "ready");
