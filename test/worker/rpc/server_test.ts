@@ -18,7 +18,7 @@ Deno.test("worker: is not serving while it loads, and a client that connects wai
   await using worker = await startWorkerServer({ expert: loading.promise, listen });
   assert.equal(await checkHealth(worker.address), "NOT_SERVING");
   assert.deepEqual((await readWorkerStatus(worker.address)).state, "loading");
-  await assert.rejects(connectExpert(worker.address, { connectTimeoutMs: 300 }), (error) => {
+  await assert.rejects(connectExpert(worker.address, { connectTimeoutMs: 2_000 }), (error) => {
     assert.ok(error instanceof WorkerError);
     assert.equal(error.code, "UNAVAILABLE");
     assert.match(error.message, /still loading/);

@@ -8,6 +8,7 @@ import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { eventually } from "../../../support/serve_expert.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { turns } from "../../../support/turns.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
   return new ReplicaFleet(
@@ -20,7 +21,8 @@ Deno.test("work parks when the last replica is lost, says so once, and goes on w
   const expert = await openReplicatedExpert(fleet.options());
   const expected = await expert.embedTimesteps([1, 2]);
   fleet.down.add("a:1");
-  const back = delay(100).then(() => void fleet.down.delete("a:1"));
+  const back = eventually(() => fleet.kinds().includes("parked"))
+    .then(() => void fleet.down.delete("a:1"));
   assert.deepEqual(await expert.embedTimesteps([1, 2]), expected);
   await back;
   assert.deepEqual(fleet.kinds().filter((kind) => kind.endsWith("parked")), ["parked", "unparked"]);
@@ -52,8 +54,10 @@ Deno.test("without park time a loss is told as it is; cancelling ends the wait",
   await assert.rejects(hasty.embedTimesteps([1]), { message: /a:1 was lost/ });
   const waiting = new AbortController();
   const work = patient.embedTimesteps([1], waiting.signal);
-  setTimeout(() => waiting.abort(), 20);
-  await assert.rejects(work, { code: "CANCELLED" });
+  const cancelled = assert.rejects(work, { code: "CANCELLED" });
+  await eventually(() => fleet.kinds().includes("parked"));
+  waiting.abort();
+  await cancelled;
   await hasty.close();
   await patient.close();
 });
@@ -143,7 +147,16 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   const fleet = fleetOf("a:1", "b:1");
   // So long that the test would be over: the last worker gets all the patience that there is.
   const settings = { ...QUICK, connectMs: 100, lastPatience: 1_000 };
-  const expert = await openReplicatedExpert(fleet.options({ settings }));
+  const options = fleet.options({ settings });
+  const connected: string[] = [];
+  const expert = await openReplicatedExpert({
+    ...options,
+    connect: async (address, how) => {
+      const connection = await options.connect(address, how);
+      connected.push(address);
+      return connection;
+    },
+  });
   const expected = await expert.embedTimesteps([1]);
   const lost = () => fleet.events.filter((event) => event.kind === "lost");
   const freezeNext = () => {
@@ -157,10 +170,14 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const [first] = lost();
   fleet.frozen.clear();
+  connected.length = 0;
 
   // Work on the other one, for as long as it takes to see that the first is back.
   fleet.calls.length = 0;
-  fleet.fault = () => delay(1_000);
+  fleet.fault = async () => {
+    await eventually(() => connected.includes(first!.worker));
+    await turns();
+  };
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   assert.ok(fleet.calls.every(({ address }) => address !== first!.worker));
   freezeNext();
