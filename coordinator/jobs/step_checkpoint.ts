@@ -56,7 +56,7 @@ export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, where: string):
       `Checkpoint ${show(where)} must have version ${
         READ_VERSIONS.join(" or ")
       }, "stepIndex" below ${spec.steps}, ` +
-        `"conditions", f32 latents [B, 4, H, W], and "${MEMORY}..." of that shape: current version is ${
+        `"conditions", f32 latents [B, 4, H, W], and "${MEMORY}NAME" of that shape: current version is ${
           show(version)
         }, ` +
         `stepIndex ${show(stepIndex)}, latents ${latents ? `[${latents.shape}]` : "absent"}`,
