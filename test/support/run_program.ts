@@ -2,15 +2,26 @@
 
 import { TuttiError } from "../../shared/errors.ts";
 
+export interface RunProgramOptions {
+  readonly cwd?: string;
+  /** Ends the program. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * @returns standard output
  * @throws {TuttiError} FAILED_PRECONDITION with the command and its standard error if it fails or is not there
  */
-export async function run(program: string, args: readonly string[]): Promise<string> {
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: RunProgramOptions = {},
+): Promise<string> {
   const line = `${program} ${args.join(" ")}`;
   let output: Deno.CommandOutput;
   try {
-    output = await new Deno.Command(program, { args: [...args], stdin: "null" }).output();
+    output = await new Deno.Command(program, { ...options, args: [...args], stdin: "null" })
+      .output();
   } catch (cause) {
     throw new TuttiError("FAILED_PRECONDITION", `"${line}" cannot be started`, { cause });
   }

@@ -75,18 +75,21 @@ const END_HEARD_MS = 10_000;
 export class TuttiHome {
   readonly path: string;
   readonly #denoDir: string;
+  readonly #mainProgram: string;
   /** Ends of the commands that run. */
   readonly #ends = new Set<Promise<void>>();
 
-  private constructor(path: string, denoDir: string) {
+  private constructor(path: string, denoDir: string, mainProgram: string) {
     this.path = path;
     this.#denoDir = denoDir;
+    this.#mainProgram = mainProgram;
   }
 
-  static async create(): Promise<TuttiHome> {
+  /** @param mainProgram the `main.ts` whose commands run; another one than this tree's is another version of Tutti */
+  static async create(mainProgram: string = MAIN_PROGRAM): Promise<TuttiHome> {
     const path = await mkdtemp(join(tmpdir(), "tutti-test-"));
     await mkdir(join(path, "cwd"));
-    return new TuttiHome(path, await findDenoDir());
+    return new TuttiHome(path, await findDenoDir(), mainProgram);
   }
 
   /** A path in the working directory of commands. */
@@ -113,7 +116,11 @@ export class TuttiHome {
   }
 
   start(args: readonly string[], options: RunOptions = {}): TuttiProcess {
-    return this.startProgram(Deno.execPath(), ["run", "-q", "-A", MAIN_PROGRAM, ...args], options);
+    return this.startProgram(
+      Deno.execPath(),
+      ["run", "-q", "-A", this.#mainProgram, ...args],
+      options,
+    );
   }
 
   /** Another program in the same environment. */
