@@ -7,6 +7,7 @@
 
 import { rm } from "node:fs/promises";
 import { TuttiHome } from "../support/run_tutti.ts";
+import { tempFolder } from "../support/temp_folder.ts";
 import type { Outcome } from "./outcome.ts";
 
 export interface Stage {
@@ -43,7 +44,9 @@ export async function playScenario(
   scenario: Scenario,
   { mainProgram, signal, goldens }: PlayOptions,
 ): Promise<Outcome> {
-  const home = await TuttiHome.create(mainProgram);
+  // What programs that are killed leave in the system's temporary folder is then gone with this one.
+  await using temporary = await tempFolder();
+  const home = await TuttiHome.create({ mainProgram, env: { TMPDIR: temporary.path } });
   // Commands that end make the scenario fail, wherever it is.
   const interrupt = () => void home.killProcesses();
   signal.addEventListener("abort", interrupt);

@@ -4,7 +4,7 @@ import { TuttiError } from "../../shared/errors.ts";
 
 export interface RunProgramOptions {
   readonly cwd?: string;
-  /** Ends the program. */
+  /** Ends the program, with the signal's reason as error. */
   readonly signal?: AbortSignal;
 }
 
@@ -27,6 +27,7 @@ export async function run(
   }
   const { success, code, stdout, stderr } = output;
   if (success) return new TextDecoder().decode(stdout);
+  options.signal?.throwIfAborted();
   const said = new TextDecoder().decode(stderr).trim() || `exit code ${code}`;
   throw new TuttiError("FAILED_PRECONDITION", `"${line}" failed: ${said}`);
 }
