@@ -69,8 +69,8 @@ export function verdictOn(
   const compared = amounts(base);
   const difference = firstDifference(base, current);
   if (difference) return { verdict: "different", compared, difference };
-  const empty = Object.entries(compared).find(([, { values }]) => values === 0);
-  if (empty) return { verdict: "failed", compared, reason: `there are no ${empty[0]} to compare` };
+  const [empty] = Object.entries(compared).find(([, { values }]) => values === 0) ?? [];
+  if (empty) return { verdict: "failed", compared, reason: `there are no ${empty} to compare` };
   return { verdict: "equal", compared };
 }
 
