@@ -10,7 +10,7 @@ import { type EnsembleFlags, ensemblePlan } from "../../ensemble/ensemble_plan.t
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { initialLatents } from "../../sampling/initial_latents.ts";
 import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
-import { MAX_STEPS } from "../../jobs/job_spec.ts";
+import { MAX_STEPS } from "../../settings/limits.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
 import { promptRows } from "../../sampling/prompt_rows.ts";
 import { callsWorkers } from "../security_flags.ts";
