@@ -12,6 +12,7 @@ import type { Patience } from "../cluster/admission_retry.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { sample } from "../sampling/sample.ts";
+import type { SettingOrigins } from "../settings/choose_settings.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ImageFacts } from "./image_metadata.ts";
 import { flagRefusal } from "./flag_refusal.ts";
@@ -22,6 +23,8 @@ import { checkSameRun, type StepCheckpoint } from "./step_checkpoint.ts";
 export interface JobRun extends PrepareOptions {
   readonly ensemble: Ensemble;
   readonly spec: JobSpec;
+  /** Of settings that no flag gave, for errors. */
+  readonly origins?: SettingOrigins;
   /** Goes on after this step. @default from the beginning */
   readonly from?: StepCheckpoint;
   /** Gets each step; failing to keep one ends the run. */
@@ -67,7 +70,7 @@ export function runJob(run: JobRun): Promise<DrawnImages> {
     try {
       return await drawImages(run);
     } catch (error) {
-      throw flagRefusal(error);
+      throw flagRefusal(error, run.origins);
     }
   });
 }
@@ -101,15 +104,9 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     images: await inSpan("decode", {}, () => ensemble.vae.decode(latents)),
     latents,
     facts: spec.seeds.map((seed) => ({
-      prompt: spec.prompt,
-      negativePrompt: spec.negative,
-      promptSyntax: spec.promptSyntax,
-      clipSkip: spec.clipSkip,
-      steps: spec.steps,
-      guidanceScale: spec.guidance,
+      spec,
       seed,
       method: spec.method ?? request.method.name,
-      sampler: request.sampler.name,
       sabw: request.method.aggregator?.name ?? "none",
       ...(request.method.aggregatedBlocks && {
         aggregatedBlocks: request.method.aggregatedBlocks,

@@ -11,7 +11,7 @@ import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
 import { show } from "../../shared/show.ts";
 import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
 import type { SamplerState } from "../sampling/samplers/sampler.ts";
-import { type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
+import { jobFields, type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
 import type { RunConditions } from "./prepare_job.ts";
 
 export interface StepCheckpoint {
@@ -80,7 +80,7 @@ export function checkSameRun(
   checkpoint: StepCheckpoint,
   run: Pick<StepCheckpoint, "spec" | "conditions">,
 ): void {
-  const [before, now] = [jobSpecToJson(checkpoint.spec), jobSpecToJson(run.spec)];
+  const [before, now] = [jobFields(checkpoint.spec), jobFields(run.spec)];
   for (const field of new Set([...Object.keys(before), ...Object.keys(now)])) {
     requireSame(field, JSON.stringify(before[field]), JSON.stringify(now[field]));
   }

@@ -6,8 +6,9 @@ import type { PlaneChoice } from "../../../shared/wire/plane/plane_kind.ts";
 import { benchWire, wireFigures } from "../../bench/wire_bench.ts";
 import { type Ensemble, openEnsemble } from "../../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../../ensemble/ensemble_plan.ts";
-import { type JobSpec, MAX_STEPS } from "../../jobs/job_spec.ts";
+import { newJob } from "../../jobs/job_spec.ts";
 import { prepareJob } from "../../jobs/prepare_job.ts";
+import { MAX_STEPS } from "../../settings/limits.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
 import { callsWorkers } from "../security_flags.ts";
 import { planeOption } from "../transport_flags.ts";
@@ -109,20 +110,16 @@ function planeOf({ members }: Ensemble, plane: PlaneChoice): PlaneChoice {
 }
 
 function requestOf(ensemble: Ensemble, flags: WireFlags) {
-  const spec: JobSpec = {
-    prompt: flags.prompt,
-    negative: "",
-    promptSyntax: "a1111",
-    clipSkip: 1,
-    steps: flags.steps,
-    guidance: flags.guidance,
-    seeds: [flags.seed],
-    waves: 1,
-    wireDtype: "auto",
-    aggregate: "all",
-    ensemble: ensemble.name,
-    ...(flags.size && { size: flags.size }),
-  };
+  const spec = newJob(
+    { prompt: flags.prompt, seeds: [flags.seed], ensemble: ensemble.name },
+    {
+      steps: flags.steps,
+      guidance: flags.guidance,
+      waves: 1,
+      aggregate: "all",
+      ...(flags.size && { size: flags.size }),
+    },
+  );
   const { request: { wireDtypes: _, ...request }, size } = prepareJob(ensemble, spec, {
     warn: () => {},
   });
