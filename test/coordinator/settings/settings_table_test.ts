@@ -128,5 +128,11 @@ Deno.test("a new row is in what pictures say about themselves", () => {
   const { settings } = chooseSettings(TABLE, { given: { tint: "warm:0.3", guidance: 2 } });
   const { brushKind, tint, guidanceScale, ...others } = settingsMetadata(TABLE, settings);
   assert.deepEqual([brushKind, tint, guidanceScale], ["round", "warm:0.3", 2]);
-  assert.deepEqual(Object.keys(others), ["negativePrompt", "promptSyntax", "clipSkip", "steps"]);
+  assert.deepEqual(Object.keys(others), [
+    "negativePrompt",
+    "promptSyntax",
+    "clipSkip",
+    "steps",
+    "sampler",
+  ]);
 });
