@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { LONG_LIVED_MS, type TuttiHome } from "../../support/run_tutti.ts";
 import { provideNatsServer } from "../../support/nats_program.ts";
-import { eventually } from "../../support/serve_expert.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { readPixels } from "../outcome.ts";
 import type { Scenario } from "../scenario.ts";
+import { until } from "../until.ts";
 
 const JOB = "picture";
 /** Enough for the job to be in the middle when its coordinator is killed. */
@@ -34,13 +34,11 @@ export const COORDINATOR_KILLED: Scenario = {
     await first.says(/"event":"ready"/);
     const job = ["--id", JOB, "--seed", "7", "--steps", String(STEPS)];
     await home.expect(0, ["submit", PROMPT, ...job], { env });
-    await eventually(async () => {
-      signal.throwIfAborted();
-      const stepsDone = await stepsDoneOf(home, env);
-      if (stepsDone < STEPS_BEFORE) return false;
-      first.kill("SIGKILL");
-      return true;
+    await until(async () => await stepsDoneOf(home, env) >= STEPS_BEFORE, {
+      signal,
+      within: first,
     });
+    first.kill("SIGKILL");
     const { stdout } = await first.result;
     assert.ok(!stdout.includes('"event":"done"'), "the job was done before it could be killed");
 

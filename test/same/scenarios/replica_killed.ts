@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { LONG_LIVED_MS, type TuttiHome, type TuttiProcess } from "../../support/run_tutti.ts";
-import { eventually } from "../../support/serve_expert.ts";
 import { zooPath } from "../../support/zoo.ts";
 import type { Scenario } from "../scenario.ts";
+import { until } from "../until.ts";
 import { readPicture, startPicture } from "./one_picture.ts";
 
 /** The bundled experts, the first of them twice. */
@@ -30,19 +30,14 @@ export const REPLICA_KILLED: Scenario = {
     const parts = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
     const flags = ["--steps", String(STEPS), "--seed", "7"];
     const run = startPicture(home, ["--workers", places, ...parts, ...flags]);
-    let isOver = false;
-    run.result.catch(() => {}).finally(() => isOver = true);
-
-    await eventually(async () => {
-      signal.throwIfAborted();
-      assert.ok(!isOver, "the picture was there before its worker could be killed");
+    await until(async () => {
       for (const worker of [round, spare]) {
         if (await stepIndexOf(worker) < STEPS_BEFORE) continue;
         worker.process.kill("SIGKILL");
         return true;
       }
       return false;
-    });
+    }, { signal, within: run });
     const { code, stderr } = await run.result;
     assert.equal(code, 0, stderr);
     return await readPicture(home);
