@@ -50,6 +50,16 @@ Deno.test("compareVersions() plays both, and reports which one a scenario fails 
   assert.equal(formatVerdict(failed), "failed: with the current program: broken");
 });
 
+Deno.test("compareVersions(): where a scenario may grow, what only the later version has is new; what is gone is not", async () => {
+  const one = latents(1);
+  const two = { latents: new Map([...one.latents!, ["more", f32([1], [2])]]) };
+  const play = (outcomes: Outcome[], mayGrow: boolean) =>
+    compared({ mayGrow, play: () => Promise.resolve(outcomes.shift()!) });
+  assert.equal((await play([one, two], true)).verdict, "equal");
+  assert.equal((await play([one, two], false)).verdict, "different");
+  assert.equal((await play([two, one], true)).verdict, "different");
+});
+
 Deno.test("compareVersions() skips what cannot be played here, and says why", async () => {
   const result = await compared({
     obstacle: () => Promise.resolve("no server"),

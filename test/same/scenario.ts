@@ -23,6 +23,8 @@ export interface Scenario {
   readonly name: string;
   /** What happens, in a few words. */
   readonly what: string;
+  /** Whether a later version may give tensors that the base does not know: they are new, not different. @default false */
+  readonly mayGrow?: boolean;
   /** Why it cannot be played here; undefined if it can. */
   readonly obstacle?: (conditions: Conditions) => Promise<string | undefined>;
   readonly play: (stage: Stage) => Promise<Outcome>;
