@@ -22,7 +22,7 @@ import { checkCompatible } from "../cluster/handshake.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transport.ts";
 import type { Discovery } from "../discovery/discovery.ts";
-import type { TrainedSabw } from "../sampling/methods/methods.ts";
+import type { TrainedSabw } from "../sampling/methods/definition.ts";
 import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
 import {
