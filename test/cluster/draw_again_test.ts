@@ -51,4 +51,5 @@ testTutti("tutti sample --from draws a picture again", async (home, t) => {
       await home.expect(4, ["sample", "--from", name]);
     }
   });
+  await home.expect(0, ["down"]);
 });
