@@ -206,34 +206,46 @@ function methodsOf(sampler: Sampler) {
   };
 }
 
+/** Runs of a sampler from the beginning, and from after each of its steps. */
+async function assertGoesOn(name: string, base: SampleRequest): Promise<void> {
+  const sampler = createSampler(name, { steps: 4, config: DEFAULT_SCHEDULER_CONFIG });
+  const start = (from?: SampledStep) => {
+    const noise = new ImageNoise([7n], [4, 8, 8]);
+    const initialLatents = noise.next();
+    const request = { ...base, sampler, noise, initialLatents, waves: 2 };
+    return sample(from ? { ...request, from } : request);
+  };
+  const steps = await Array.fromAsync(start());
+  assert.deepEqual(steps.map(({ stepIndex }) => stepIndex), [0, 1, 2, 3]);
+  for (const from of steps) {
+    const rest = await Array.fromAsync(start(from));
+    assert.deepEqual(
+      rest.map(({ stepIndex, timestep }) => [stepIndex, timestep]),
+      steps.slice(from.stepIndex + 1).map(({ stepIndex, timestep }) => [stepIndex, timestep]),
+    );
+    for (const { stepIndex, latents } of rest) {
+      assert.ok(bitEqual(latents.data, steps[stepIndex]!.latents.data), `${name} ${stepIndex}`);
+    }
+  }
+  const [first, second] = steps;
+  assert.ok(!bitEqual(first!.latents.data, second!.latents.data), "steps differ");
+  assert.ok(steps.every(({ latents }) => latents.data.every(Number.isFinite)), "finite");
+}
+
 for (const { name } of SAMPLERS) {
   Deno.test(`a run of ${name} that goes on after any of its steps gives the same bits`, async () => {
-    await using ensemble = await openGoldenEnsemble();
-    const { experts } = ensemble;
-    const method = methodOf(experts, await ensemble.openSabw());
-    const sampler = createSampler(name, { steps: 4, config: DEFAULT_SCHEDULER_CONFIG });
-    const start = (from?: SampledStep) => {
-      const noise = new ImageNoise([7n], [4, 8, 8]);
-      const initialLatents = noise.next();
-      const changes = { method, sampler, noise, initialLatents, waves: 2 };
-      return sample(request(experts, { ...changes, ...(from && { from }) }));
-    };
-    const steps = await Array.fromAsync(start());
-    assert.deepEqual(steps.map(({ stepIndex }) => stepIndex), [0, 1, 2, 3]);
-    for (const from of steps) {
-      const rest = await Array.fromAsync(start(from));
-      assert.deepEqual(
-        rest.map(({ stepIndex, timestep }) => [stepIndex, timestep]),
-        steps.slice(from.stepIndex + 1).map(({ stepIndex, timestep }) => [stepIndex, timestep]),
-      );
-      for (const { stepIndex, latents } of rest) {
-        assert.ok(bitEqual(latents.data, steps[stepIndex]!.latents.data), `step ${stepIndex}`);
-      }
-    }
-    const [first, second] = steps;
-    assert.ok(!bitEqual(first!.latents.data, second!.latents.data), "steps differ");
+    await assertGoesOn(name, affineRequest([new AffineExpert(), new AffineExpert()]));
   });
 }
+
+Deno.test("so does a run of two models under SABW", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { experts } = ensemble;
+  const method = methodOf(experts, await ensemble.openSabw());
+  for (const name of ["ddim", "pndm", "dpm_2_a", "unipc"]) {
+    await assertGoesOn(name, request(experts, { method }));
+  }
+});
 
 Deno.test("sample() refuses to go on after a step that is not of the run", async () => {
   const experts = [new AffineExpert()];
