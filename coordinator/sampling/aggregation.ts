@@ -9,7 +9,7 @@ import type { BlockId } from "../../shared/models/blocks.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 
-/** What SABW looks at besides the features: means over the experts (SPEC 1.2). */
+/** What SABW looks at besides the features: means over the experts (`docs/spec.md`, "Conditioning"). */
 export interface AggregationConditioning {
   /** f32 `[B, Dt]` */
   readonly temb: F32Tensor;

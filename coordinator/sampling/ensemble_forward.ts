@@ -1,5 +1,5 @@
 /**
- * One forward pass of the ensembled U-Net (SPEC 1.3): every expert runs a block on the same features, the
+ * One forward pass of the ensembled U-Net (`docs/spec.md`, "Ensembled forward"): every expert runs a block on the same features, the
  * aggregator makes one feature map of theirs, and that is the next block's input for all.
  *
  * @module

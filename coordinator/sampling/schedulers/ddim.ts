@@ -1,4 +1,4 @@
-/** DDIM (Song et al. 2021, Eq. 12, eta = 0) with diffusers' conventions (SPEC 4.1). @module */
+/** DDIM (Song et al. 2021, Eq. 12, eta = 0) with diffusers' conventions (`docs/spec.md`, "DDIM"). @module */
 
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";

@@ -1,4 +1,4 @@
-/** Which training timesteps n steps visit (diffusers' `timestep_spacing`, SPEC 4). @module */
+/** Which training timesteps n steps visit (diffusers' `timestep_spacing`; `docs/spec.md`, "Timesteps"). @module */
 
 import { UsageError } from "../../../shared/errors.ts";
 import type { SchedulerConfig } from "./scheduler_config.ts";

@@ -1,4 +1,4 @@
-/** CLIP text encoder keys of SD1.5 single files to transformers keys (SPEC 2.5). @module */
+/** CLIP text encoder keys of SD1.5 single files to transformers keys (`docs/spec.md`, "Single files"). @module */
 
 /** Prefix of a single file's text encoder tensors. */
 export const CLIP_PREFIX = "cond_stage_model.transformer.";
