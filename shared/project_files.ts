@@ -19,5 +19,11 @@ export const BUNDLED_GOLDENS: string = join(ROOT, "test", "goldens");
 /** What people read first. */
 export const README: string = join(ROOT, "README.md");
 
-/** Output of benchmarks that README's tables are written from (`test/bench/results/README.md`). */
+/** Where whoever works with Tutti reads on. */
+export const DOCS: string = join(ROOT, "docs");
+
+/** Its tables are written from results of benchmarks. */
+export const BENCHMARKS_PAGE: string = join(DOCS, "benchmarks.md");
+
+/** Output of benchmarks that the tables are written from (`test/bench/results/README.md`). */
 export const BENCH_RESULTS: string = join(ROOT, "test", "bench", "results");

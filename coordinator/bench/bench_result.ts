@@ -1,6 +1,6 @@
 /**
  * The one form of what a benchmark has found: a number with its unit and spread, both sides where it compares two, and
- * where it was measured. `--json` prints one such object a line, and README tables are written from those lines.
+ * where it was measured. `--json` prints one such object a line, and the tables of `docs/benchmarks.md` are written from those lines.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** Figures as people read them, in tables of the terminal and of README. @module */
+/** Figures as people read them, in tables of the terminal and of the documentation. @module */
 
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
 import type { Measured } from "./bench_result.ts";

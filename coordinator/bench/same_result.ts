@@ -4,7 +4,7 @@ import { TuttiError } from "../../shared/errors.ts";
 import { difference } from "../../shared/tensor/compare.ts";
 import type { EnsembleSide } from "./ensemble_side.ts";
 
-/** Other numbers of threads add in another order; SPEC's goal for whole models. */
+/** Other numbers of threads add in another order; the goal for whole models, as `tutti verify` has it. */
 const MAX_RELATIVE_L2 = 1e-4;
 
 /** @throws {TuttiError} DATA_LOSS if two sides predicted different noise */

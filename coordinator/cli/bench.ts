@@ -5,7 +5,7 @@ import { UsageError } from "../../shared/errors.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import { allCommand } from "./bench/all.ts";
 import { BENCHES } from "./bench/benches.ts";
-import { readmeCommand } from "./bench/readme.ts";
+import { docsCommand } from "./bench/docs.ts";
 
 const NOTES = `
 Two things are compared by running them in turns, in one process: the ratio is the median over the rounds. Figures are
@@ -23,7 +23,7 @@ export function benchCommand(): Command {
     .addCommand(allCommand())
     .addHelpText("after", NOTES);
   for (const bench of BENCHES) command.addCommand(bench.command());
-  command.addCommand(readmeCommand());
+  command.addCommand(docsCommand());
   return command.allowExcessArguments().action(() => {
     const [unknown] = command.args;
     if (unknown === undefined) return command.outputHelp();

@@ -1,6 +1,6 @@
 /**
  * From prompts to what conditions an expert's U-Net, by family: SD1.5 takes the last states of its text encoder; SDXL the
- * penultimate states of both encoders side by side, and the pooled states of the second (SPEC 2.3).
+ * penultimate states of both encoders side by side, and the pooled states of the second (`docs/spec.md`, "SDXL").
  *
  * @module
  */

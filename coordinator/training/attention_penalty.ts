@@ -1,5 +1,5 @@
 /**
- * SABW that is kept from dropping experts while it trains (SPEC 1.8: routing collapses to near-hard selection): its gradients also
+ * SABW that is kept from dropping experts while it trains (`docs/spec.md`, "Routing"): its gradients also
  * make two penalties small, means over the aggregated blocks. The loss that is reported does not count them.
  *
  * - balance: `N sum_i (m_i - 1/N)^2`, m_i the mean weight of expert i over rows and pixels. 0 if all are used alike, N - 1 if one has all.

@@ -1,5 +1,5 @@
 /**
- * Noisy latents through the ensemble, and the way back (SPEC 1.4). Each row has its own timestep.
+ * Noisy latents through the ensemble, and the way back (`docs/spec.md`, "Training"). Each row has its own timestep.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The way back through one forward pass of the ensemble (SPEC 1.4): for each segment, from the last to the first, SABW's gradient
+ * The way back through one forward pass of the ensemble (`docs/spec.md`, "Training"): for each segment, from the last to the first, SABW's gradient
  * first, then that of every expert's blocks. Experts got the same input, so their gradients of it add up; so do those of a skip,
  * where the block that made it meets them.
  *

@@ -14,7 +14,7 @@ import { SeededDraws } from "./seeded_draws.ts";
 import { torchDefault } from "./torch_defaults.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";
 
-/** What a user may choose. The paper's are 128, 2 and 8 (SPEC 1.2). */
+/** What a user may choose. The paper's are 128, 2 and 8 (`docs/spec.md`, "SABW"). */
 export type SabwSize = Pick<
   SabwConfig,
   "hiddenSize" | "numLayers" | "numHeads" | "temperature" | "without"

@@ -1,5 +1,5 @@
 /**
- * How much an ensemble can gain, before anything is trained (SPEC 1.8): the cross-seed router. All experts predict the same noisy latents; for
+ * How much an ensemble can gain, before anything is trained (`docs/spec.md`, "Screening"): the cross-seed router. All experts predict the same noisy latents; for
  * every element of the prediction the draws of noise but one vote which expert is nearest, and the winner is applied to the draw that did not
  * vote. What the router gains over the best single expert is there to be learnt; what only luck explains does not carry over to
  * another draw.

@@ -1,5 +1,5 @@
 /**
- * The training loop (SPEC 1.4) as a generator: it yields after each update; checkpoints, held-out losses and progress are the
+ * The training loop (`docs/spec.md`, "Training") as a generator: it yields after each update; checkpoints, held-out losses and progress are the
  * caller's. What a step does follows from the seed and the step's number, so a run that goes on from a checkpoint ends with the bits of one
  * that was never interrupted.
  *

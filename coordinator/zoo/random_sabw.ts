@@ -14,7 +14,7 @@ import { RandomValues } from "./random_values.ts";
 export interface RandomSabwOptions extends SabwExperts {
   /** Width of the aggregators' layers; a multiple of heads and groups. @default 128, as the paper's */
   readonly hiddenSize?: number;
-  /** Transformer blocks per aggregator. @default 2: what the paper's code makes of most blocks (SPEC 1.2) */
+  /** Transformer blocks per aggregator. @default 2: what the paper's code makes of most blocks (`docs/spec.md`, "SABW") */
   readonly numLayers?: number;
   /** @default 8 */
   readonly numHeads?: number;

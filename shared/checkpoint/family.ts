@@ -1,5 +1,5 @@
 /**
- * Which family of models a single file holds, by the keys that only that family has (SPEC 2.2), and
+ * Which family of models a single file holds, by the keys that only that family has (`docs/spec.md`, "Single files"), and
  * a clear refusal for those that Tutti does not run.
  *
  * @module

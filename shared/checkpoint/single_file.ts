@@ -1,5 +1,5 @@
 /**
- * A model in one `.safetensors` file, as communities share them (SPEC 2.2, 2.4, 2.5): tensors are told
+ * A model in one `.safetensors` file, as communities share them (`docs/spec.md`, "Single files"): tensors are told
  * apart by prefix and renamed to diffusers keys; their bytes stay where they are.
  *
  * @module

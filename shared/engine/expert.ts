@@ -54,7 +54,7 @@ export interface TextDescription {
   readonly pooledDim: number;
 }
 
-/** What conditions an SDXL U-Net besides the text states (SPEC 2.3). */
+/** What conditions an SDXL U-Net besides the text states (`docs/spec.md`, "SDXL"). */
 export interface AddedCond {
   /** From the second text encoder, f32 `[B, P]`. */
   readonly pooledPromptEmbeds: F32Tensor;

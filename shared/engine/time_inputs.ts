@@ -1,6 +1,6 @@
 /**
  * Inputs of the time embedding: sinusoids of the timesteps and, for SDXL, the added conditioning (pooled text states and
- * sinusoids of six sizes, SPEC 2.3).
+ * sinusoids of six sizes; `docs/spec.md`, "SDXL").
  *
  * @module
  */

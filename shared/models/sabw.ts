@@ -1,5 +1,5 @@
 /**
- * Spatial-Aware Block-Wise feature aggregator (SABW) of one U-Net block as a graph (SPEC 1.2, the
+ * Spatial-Aware Block-Wise feature aggregator (SABW) of one U-Net block as a graph (`docs/spec.md`, "SABW"; the
  * paper's Eq. 8-11 in the form of its code). It looks at the features of N models and decides pixel by pixel how much each
  * contributes.
  *

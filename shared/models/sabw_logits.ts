@@ -1,5 +1,5 @@
 /**
- * The logits F of SABW (SPEC 1.2) in fewer operations than layer by layer, for running. What is linear and follows on
+ * The logits F of SABW (`docs/spec.md`, "SABW") in fewer operations than layer by layer, for running. What is linear and follows on
  * something linear is one product, with a matrix that ONNX Runtime makes once, at load. Equal up to rounding:
  *
  * - `conv_in [f_1; ..; f_N] = sum_i W_i f_i`: the features are not copied side by side.

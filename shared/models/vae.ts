@@ -1,5 +1,5 @@
 /**
- * The KL autoencoder as two graphs (diffusers `AutoencoderKL`, SPEC 2.4). All group norms have eps
+ * The KL autoencoder as two graphs (diffusers `AutoencoderKL`, `docs/spec.md`, "VAE"). All group norms have eps
  * 1e-6; there is no time embedding.
  *
  * @module

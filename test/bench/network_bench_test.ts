@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { parseResults } from "../../coordinator/bench/parse_results.ts";
-import { README_TABLES } from "../../coordinator/bench/readme_tables.ts";
+import { BENCH_TABLES } from "../../coordinator/bench/bench_tables.ts";
 import { isAvailable } from "../support/net_namespace.ts";
 import { testOnNetwork } from "../support/on_network.ts";
 import { run } from "../support/run_program.ts";
@@ -43,7 +43,7 @@ testOnNetwork(
     );
     assert.ok(steps.every(({ value }) => value > 0), out);
     assert.equal(steps[0]!.conditions!.roundTrips, 25);
-    const rows = README_TABLES.network!.rows(results);
+    const rows = BENCH_TABLES.network!.rows(results);
     assert.deepEqual(
       rows.map((row) => row.slice(0, 4).join(".")),
       CHOICES.map((choice) => `1gbe.${choiceName(choice)}`),

@@ -1,5 +1,5 @@
 /**
- * Results of `network_bench.ts`: lines for people, or with `--json` those of every benchmark, which README's table is
+ * Results of `network_bench.ts`: lines for people, or with `--json` those of every benchmark, which a table of `docs/benchmarks.md` is
  * written from.
  *
  * @module

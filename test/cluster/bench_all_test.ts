@@ -16,7 +16,7 @@ const TABLES = [
 ];
 
 testTutti(
-  "bench all --toy runs every benchmark, and README is written from it",
+  "bench all --toy runs every benchmark, and a page of tables is written from it",
   async (home, t) => {
     await Deno.mkdir(home.file("tmp"));
     const env = { TMPDIR: home.file("tmp") };
@@ -69,18 +69,18 @@ testTutti(
       await home.expect(1, all, options);
     });
 
-    await t.step("bench readme writes tables as the formatter wants them", async () => {
+    await t.step("bench docs writes tables as the formatter wants them", async () => {
       const markers = TABLES.map((name) => `<!-- bench:${name} -->\n\n<!-- /bench:${name} -->\n`);
-      await Deno.writeTextFile(home.file("README.md"), `# Title\n\n${markers.join("\n")}`);
-      const readme = ["bench", "readme", "results.jsonl", "--readme", "README.md"];
-      const written = await home.expect(0, readme);
-      assert.equal(written.stdout, `README.md: ${TABLES.join(", ")}\n`);
-      const text = await Deno.readTextFile(home.file("README.md"));
+      await Deno.writeTextFile(home.file("page.md"), `# Title\n\n${markers.join("\n")}`);
+      const docs = ["bench", "docs", "results.jsonl", "--page", "page.md"];
+      const written = await home.expect(0, docs);
+      assert.equal(written.stdout, `page.md: ${TABLES.join(", ")}\n`);
+      const text = await Deno.readTextFile(home.file("page.md"));
       assert.match(text, /^\| toy-64\.n2 +\| +[0-9.]+ m?s \|/m);
       assert.doesNotMatch(text, /undefined|NaN/);
-      await home.expect(0, readme);
-      assert.equal(await Deno.readTextFile(home.file("README.md")), text);
-      const { stderr } = await home.expect(4, [...readme.slice(0, 3), "--readme", "results.jsonl"]);
+      await home.expect(0, docs);
+      assert.equal(await Deno.readTextFile(home.file("page.md")), text);
+      const { stderr } = await home.expect(4, [...docs.slice(0, 3), "--page", "results.jsonl"]);
       assert.match(stderr, /must have a table that the results fill: it has no marker/);
     });
   },

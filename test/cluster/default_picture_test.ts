@@ -38,13 +38,13 @@ testTutti(
       assert.ok(darkShare(picture) > 0.6, found);
     });
 
-    await t.step("it is the picture that README shows", async () => {
+    await t.step("it is the picture that docs/usage.md shows", async () => {
       const shown = await readPng(zooPath("green-heart-above-yellow-square.png"));
       const worst = picture.rgb.reduce(
         (max, v, i) => Math.max(max, Math.abs(v - shown.rgb[i]!)),
         0,
       );
-      assert.ok(worst <= 2, `README's picture differs by ${worst} of 255`);
+      assert.ok(worst <= 2, `its picture differs by ${worst} of 255`);
     });
 
     await t.step("the infotext says how it was made", () => {

@@ -1,4 +1,4 @@
-/** Workers of real processes that are found over a real NATS server, as README tells. */
+/** Workers of real processes that are found over a real NATS server, as docs/operations.md tells. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";

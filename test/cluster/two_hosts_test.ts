@@ -4,11 +4,11 @@ import { delimiter, join } from "node:path";
 import { MAIN_PROGRAM } from "../../shared/project_files.ts";
 import { TestNetwork } from "../support/net_namespace.ts";
 import { testOnNetwork } from "../support/on_network.ts";
-import { readmeBlocks } from "../support/readme_blocks.ts";
+import { docBlocks } from "../support/doc_blocks.ts";
 import { TuttiHome } from "../support/run_tutti.ts";
 import { readPng, zooPath } from "../support/zoo.ts";
 
-/** README's names, and those of their namespaces. Each has a cable of its own to `here`, and none to the other. */
+/** The documentation's names, and those of their namespaces. Each has a cable of its own to `here`, and none to the other. */
 const HOSTS = { "gpu-1": "left", "gpu-2": "right" } as const;
 const NETWORK = {
   hosts: ["here", "left", "right"],
@@ -19,14 +19,14 @@ const NETWORK = {
 } as const;
 /** On a machine with few cores and other work. */
 const TIMEOUT_MS = 300_000;
-/** What makes README's picture a quick one, and tells of it. */
+/** What makes the documentation's picture a quick one, and tells of it. */
 const SAMPLE_FLAGS = ["--steps", "2", "--seed", "1", "--save-latents", "latents.safetensors"];
 /** Bits depend on the threads. */
 const THREADS = ["--threads", "1"];
 
-const [copyCerts, serve, draw, ...others] = await readmeBlocks("Security");
+const [copyCerts, serve, draw, ...others] = await docBlocks("operations.md", "Security");
 
-/** Stands in for three machines: programs that README's commands call, and a folder for each machine. */
+/** Stands in for three machines: programs that the documentation's commands call, and a folder for each machine. */
 async function layOut(home: TuttiHome, network: TestNetwork): Promise<void> {
   const programs: Readonly<Record<string, string>> = {
     tutti: `case $1 in
@@ -52,7 +52,7 @@ exec ${Deno.execPath()} run -q -A ${MAIN_PROGRAM} "$@"`,
   await writeFile(home.file("hosts"), lines.join(""));
 }
 
-/** Runs README's commands on a machine, in its checkout. */
+/** Runs the documentation's commands on a machine, in its checkout. */
 function startThere(home: TuttiHome, network: TestNetwork, name: string, commands: string) {
   const host = name in HOSTS ? HOSTS[name as keyof typeof HOSTS] : name;
   // A namespace has its own mounts: no one else sees these names.
@@ -71,7 +71,7 @@ async function runHere(home: TuttiHome, network: TestNetwork, commands: string):
   return stdout;
 }
 
-/** Draws README's picture on this machine, in the dtype that it has between hosts. */
+/** Draws the documentation's picture on this machine, in the dtype that it has between hosts. */
 async function drawLocally(home: TuttiHome): Promise<void> {
   const [, prompt] = /tutti sample "([^"]+)"/.exec(draw!)!;
   const addresses = await Promise.all(["round", "square"].map(async (expert) => {
@@ -90,9 +90,13 @@ async function drawLocally(home: TuttiHome): Promise<void> {
 }
 
 testOnNetwork(
-  "README's commands for other hosts draw the bits of local workers over mTLS",
+  "commands of docs/operations.md for other hosts draw the bits of local workers over mTLS",
   async () => {
-    assert.deepEqual(others, [], "README has a block of commands that this test does not know");
+    assert.deepEqual(
+      others,
+      [],
+      "docs/operations.md has a block of commands that this test does not know",
+    );
     const home = await TuttiHome.create();
     try {
       {

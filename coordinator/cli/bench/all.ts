@@ -39,7 +39,7 @@ the others from running. Leave the machine alone meanwhile.
 
 Examples:
   tutti bench all
-  tutti bench all --out results.jsonl && tutti bench readme results.jsonl
+  tutti bench all --out results.jsonl && tutti bench docs results.jsonl
   tutti bench all --toy`;
 }
 

@@ -27,7 +27,7 @@ interface WireFlags extends Omit<EnsembleFlags, "lora"> {
 }
 
 const LOSSY = WIRE_DTYPES.filter((dtype) => dtype !== "f32");
-/** README's. */
+/** What the documentation draws first. */
 const PROMPT = "a green heart above a yellow square on a plain black background";
 
 const NOTES =

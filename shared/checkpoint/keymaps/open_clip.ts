@@ -1,5 +1,5 @@
 /**
- * SDXL's second text encoder in single files (names of OpenCLIP, SPEC 2.5) to transformers keys, and back. Its fused
+ * SDXL's second text encoder in single files (names of OpenCLIP, `docs/spec.md`, "Single files") to transformers keys, and back. Its fused
  * projection of queries, keys and values becomes three tensors over the same bytes.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
  * Rules that rename keys: the first pattern that matches decides. Key maps are lists of such rules, one
- * line per row of the tables in SPEC 2.2, 2.4 and 2.5.
+ * line per rule (`docs/spec.md`, "Single files").
  *
  * @module
  */

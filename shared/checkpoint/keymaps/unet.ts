@@ -1,5 +1,5 @@
 /**
- * U-Net keys of single-file checkpoints (the names of the LDM code, SPEC 2.2 and 2.3) to diffusers keys,
+ * U-Net keys of single-file checkpoints (the names of the LDM code, `docs/spec.md`, "Single files") to diffusers keys,
  * and back.
  *
  * @module

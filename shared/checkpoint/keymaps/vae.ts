@@ -1,5 +1,5 @@
 /**
- * VAE keys: single-file names (SPEC 2.4) to diffusers keys and back, and the attention names of old
+ * VAE keys: single-file names (`docs/spec.md`, "Single files") to diffusers keys and back, and the attention names of old
  * diffusers exports to today's.
  *
  * @module

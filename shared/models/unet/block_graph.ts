@@ -1,5 +1,5 @@
 /**
- * One U-Net block as a graph (SPEC 2.1; diffusers `unet_2d_blocks.py`).
+ * One U-Net block as a graph (`docs/spec.md`, "Blocks of the U-Net"; diffusers `unet_2d_blocks.py`).
  *
  * Inputs, as far as the block needs them: `hidden_states` f32 `[B, C, H, W]`, `temb` f32 `[B, Dt]`,
  * `encoder_hidden_states` f32 `[B, L, D]`, `residual` f32 `[B, C', H, W]` (the skip), `target_size` int64 `[2]`.

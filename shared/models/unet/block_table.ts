@@ -1,6 +1,6 @@
 /**
  * The block table of a U-Net: which blocks a config has, in the order they run, and what each connects
- * to (SPEC 2.1: 12 + 1 + 12 for SD1.5, 9 + 1 + 9 for SDXL; layers of diffusers `unet_2d_condition.py`).
+ * to (`docs/spec.md`, "Blocks of the U-Net": 12 + 1 + 12 for SD1.5, 9 + 1 + 9 for SDXL; layers of diffusers `unet_2d_condition.py`).
  *
  * @module
  */

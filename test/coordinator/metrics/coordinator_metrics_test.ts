@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { CoordinatorMetrics } from "../../../coordinator/metrics/coordinator_metrics.ts";
 import { watchCoordinator } from "../../../coordinator/metrics/watch_coordinator.ts";
 import { TuttiError } from "../../../shared/errors.ts";
+import { DOCS } from "../../../shared/project_files.ts";
 import { checkMetrics, providePromtool } from "../../support/promtool.ts";
 import { readSamples } from "../../support/read_samples.ts";
 
@@ -66,15 +68,15 @@ Deno.test("coordinator: metrics tell of jobs, segments and replicas", async (t) 
   });
 });
 
-Deno.test("README lists every metric of a coordinator in the registry's own words", async () => {
+Deno.test("docs/metrics.md lists every metric of a coordinator in the registry's own words", async () => {
   const { registry } = new CoordinatorMetrics();
   const expected = (await registry.getMetricsAsJSON())
     .filter(({ name }) => name.startsWith("tutti_coordinator_"))
     .map(({ name, help }) => [name, help]);
   assert.ok(expected.length >= 10);
-  const readme = await Deno.readTextFile(new URL("../../../README.md", import.meta.url));
+  const page = await Deno.readTextFile(join(DOCS, "metrics.md"));
   const [, section = ""] =
-    /<!-- metrics:coordinator -->([^]*)<!-- \/metrics:coordinator -->/.exec(readme) ?? [];
+    /<!-- metrics:coordinator -->([^]*)<!-- \/metrics:coordinator -->/.exec(page) ?? [];
   const listed = [...section.matchAll(/^\| `(\w+)` +\| (.*?) +\|$/gm)]
     .map(([, name, help]) => [name, help]);
   assert.deepEqual(listed, expected);

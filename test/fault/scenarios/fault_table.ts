@@ -1,5 +1,5 @@
 /**
- * README's table of what the cluster survives, between `<!-- fault -->` and `<!-- /fault -->`.
+ * The table of what the cluster survives in `docs/faults.md`, between `<!-- fault -->` and `<!-- /fault -->`.
  *
  * @module
  */
@@ -23,10 +23,10 @@ export function faultRows(summaries: readonly Summary[]): string[][] {
 }
 
 /** Not aligned: `deno fmt` does that. */
-export function withFaultTable(readme: string, summaries: readonly Summary[]): string {
+export function withFaultTable(page: string, summaries: readonly Summary[]): string {
   const [begin, end] = ["<!-- fault -->", "<!-- /fault -->"].map((mark) => {
-    const at = readme.indexOf(mark);
-    if (at < 0) throw new FormatError(`README must have the marker ${mark}`);
+    const at = page.indexOf(mark);
+    if (at < 0) throw new FormatError(`docs/faults.md must have the marker ${mark}`);
     return { start: at, end: at + mark.length };
   });
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
@@ -34,7 +34,7 @@ export function withFaultTable(readme: string, summaries: readonly Summary[]): s
   const table = [TITLES, alignment, ...faultRows(summaries)].map(line).join("\n");
   const held = summaries.flatMap((summary) => summary.held ? heldText(summary.held) : []);
   const text = [table, ...held].join("\n\n");
-  return `${readme.slice(0, begin!.end)}\n\n${text}\n\n${readme.slice(end!.start)}`;
+  return `${page.slice(0, begin!.end)}\n\n${text}\n\n${page.slice(end!.start)}`;
 }
 
 /** A paragraph: what processes hold at the end, and in brackets what they held before. */

@@ -1,5 +1,5 @@
 /**
- * `deno task fault [--scenario NAMES] [--images N] [--seed N] [--out FILE] [--readme]`: plays scenarios against real processes.
+ * `deno task fault [--scenario NAMES] [--images N] [--seed N] [--out FILE] [--docs]`: plays scenarios against real processes.
  * Exit code 1 if something that must hold did not.
  *
  * @module
@@ -8,7 +8,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
-import { README } from "../../../shared/project_files.ts";
+import { DOCS } from "../../../shared/project_files.ts";
 import { Progress } from "../../../shared/terminal/progress.ts";
 import { printLine } from "../../../shared/terminal/stdout.ts";
 import { formatTable } from "../../../shared/terminal/table.ts";
@@ -27,15 +27,16 @@ interface Flags {
   readonly minutes?: number;
   readonly seed: number;
   readonly out?: string;
-  readonly readme: boolean;
+  readonly docs: boolean;
 }
 
 /** Not among those that are played without a name. */
 const LONG = [KILL_STORM, SOAK];
 const RESULTS = join(import.meta.dirname!, "../results");
+const PAGE = join(DOCS, "faults.md");
 
-async function run({ scenario: wanted, images, minutes, seed, out, readme }: Flags): Promise<void> {
-  if (readme) return await writeReadme();
+async function run({ scenario: wanted, images, minutes, seed, out, docs }: Flags): Promise<void> {
+  if (docs) return await writePage();
   const names = wanted?.split(",");
   const chosen = names
     ? [...SCENARIOS, ...LONG].filter(({ name }) => names.includes(name))
@@ -88,17 +89,17 @@ async function play(scenario: Scenario, seed: number): Promise<Summary> {
 }
 
 /** The table from all that was kept. */
-async function writeReadme(): Promise<void> {
+async function writePage(): Promise<void> {
   const files = (await Array.fromAsync(Deno.readDir(RESULTS))).map(({ name }) => name).sort();
   const texts = await Promise.all(files.map((name) => Deno.readTextFile(join(RESULTS, name))));
   const summaries = texts.flatMap((text) =>
     text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Summary)
   );
   await Deno.writeTextFile(
-    README,
-    withFaultTable(await Deno.readTextFile(README), merge(summaries)),
+    PAGE,
+    withFaultTable(await Deno.readTextFile(PAGE), merge(summaries)),
   );
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", README] }).output();
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", PAGE] }).output();
 }
 
 await new Command("fault")
@@ -116,6 +117,6 @@ await new Command("fault")
   )
   .option("--seed <n>", "of the lots", wholeNumber("--seed", 0), 1)
   .option("--out <file>", "add the results to this file, a line of JSON each")
-  .option("--readme", "write README's table from test/fault/results instead", false)
+  .option("--docs", "write the table of docs/faults.md from test/fault/results instead", false)
   .action(run)
   .parseAsync(["deno", "fault", ...Deno.args]);

@@ -1,6 +1,6 @@
 /**
  * Scenarios as data: a cluster, what it has to do, what happens to it meanwhile, and what must hold at the end.
- * `run_scenario.ts` plays them with real processes, and README's table is written from what came out.
+ * `run_scenario.ts` plays them with real processes, and the table of `docs/faults.md` is written from what came out.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** A scenario's result in numbers: what is kept, and what README's table is written from. @module */
+/** A scenario's result in numbers: what is kept, and what the table of `docs/faults.md` is written from. @module */
 
 import type { ScenarioResult } from "./run_scenario.ts";
 

@@ -1,16 +1,16 @@
-/** Which tables README may have, and how each is made from results. @module */
+/** Which tables of benchmarks a page may have, and how each is made from results. @module */
 
 import type { BenchResult, Measured } from "./bench_result.ts";
 import { readable, readableSpread } from "./format_figure.ts";
 
-export interface ReadmeTable {
+export interface BenchTable {
   readonly titles: readonly string[];
   /** Cells of all rows; none if the results say nothing of what the table shows. */
   rows(results: readonly BenchResult[]): readonly (readonly string[])[];
 }
 
 /** By the name in the markers: `<!-- bench:overhead -->`. */
-export const README_TABLES: Readonly<Record<string, ReadmeTable>> = {
+export const BENCH_TABLES: Readonly<Record<string, BenchTable>> = {
   step: {
     titles: ["model", "pixels", "step", "half of the steps", "products", "whole step"],
     rows: (results) =>

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { BenchFigure, BenchResult } from "../../../coordinator/bench/bench_result.ts";
-import { README_TABLES } from "../../../coordinator/bench/readme_tables.ts";
-import { findTables, rewriteReadme } from "../../../coordinator/bench/rewrite_readme.ts";
+import { BENCH_TABLES } from "../../../coordinator/bench/bench_tables.ts";
+import { findTables, rewriteTables } from "../../../coordinator/bench/rewrite_tables.ts";
 import { FormatError } from "../../../shared/errors.ts";
-import { README } from "../../../shared/project_files.ts";
+import { BENCHMARKS_PAGE } from "../../../shared/project_files.ts";
 
 const MACHINE = { cpu: "Some CPU", cores: 2, memoryBytes: 25.3e9 };
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -96,17 +96,17 @@ Measured on Some CPU, 2 cores, 25.3 GB; commit 012345678.
 End.
 `;
 
-Deno.test("rewriteReadme() fills the tables that the results speak of and leaves the rest", () => {
-  const { text, written, kept } = rewriteReadme(BEFORE, RESULTS);
+Deno.test("rewriteTables() fills the tables that the results speak of and leaves the rest", () => {
+  const { text, written, kept } = rewriteTables(BEFORE, RESULTS);
   assert.equal(text, AFTER);
   assert.deepEqual(written, ["overhead", "scale", "network"]);
   assert.deepEqual(kept, ["latency"]);
-  assert.equal(rewriteReadme(text, RESULTS).text, text, "a second time changes nothing");
+  assert.equal(rewriteTables(text, RESULTS).text, text, "a second time changes nothing");
 });
 
-Deno.test("rewriteReadme() names every machine and commit", () => {
+Deno.test("rewriteTables() names every machine and commit", () => {
   const results = [overhead(1, 256), overhead(1, 512, `${COMMIT}-dirty`)];
-  const { text } = rewriteReadme(BEFORE, results);
+  const { text } = rewriteTables(BEFORE, results);
   assert.ok(text.includes("; commit 012345678, and on Some CPU, "), text);
   assert.ok(text.includes("; commit 012345678-dirty.\n"), text);
 });
@@ -116,7 +116,7 @@ function rowsOf(bench: string, unit: BenchFigure["unit"], values: Record<string,
   const results = Object.entries(values).map(([name, value]) =>
     result(bench, { name: `${bench}.${name}`, value, unit })
   );
-  return README_TABLES[bench]!.rows(results);
+  return BENCH_TABLES[bench]!.rows(results);
 }
 
 Deno.test("tables of planes, codecs, wire dtypes and steady sessions have a row each", () => {
@@ -150,12 +150,12 @@ Deno.test("tables of one model take its own figures", () => {
     // `bench load` has figures of the same names.
     { ...step(model, "whole-step-to-best", 0.1, "ratio"), bench: "load" },
   ]);
-  const { text } = rewriteReadme("<!-- bench:step --><!-- /bench:step -->", results);
+  const { text } = rewriteTables("<!-- bench:step --><!-- /bench:step -->", results);
   assert.match(text, /^\| a \| 512x512 \| 1\.0 s \| {2}\| 70 % \| {2}\|$/m);
   assert.match(text, /^\| b \| 512x512 \| 2\.0 s \| {2}\| 80 % \| {2}\|$/m);
 });
 
-Deno.test("rewriteReadme() refuses markers that it cannot follow", () => {
+Deno.test("rewriteTables() refuses markers that it cannot follow", () => {
   const cases = [
     ["<!-- bench:overhaed --><!-- /bench:overhaed -->", /must name one of .*mean "overhead"/],
     ["<!-- bench:toString --><!-- /bench:toString -->", /"bench:toString" must name one of/],
@@ -165,7 +165,7 @@ Deno.test("rewriteReadme() refuses markers that it cannot follow", () => {
     ["<!-- bench:scale --><!-- bench:network -->", /must be <!-- \/bench:scale -->/],
   ] as const;
   for (const [text, message] of cases) {
-    assert.throws(() => rewriteReadme(text, RESULTS), (error: Error) => {
+    assert.throws(() => rewriteTables(text, RESULTS), (error: Error) => {
       assert.ok(error instanceof FormatError);
       assert.match(error.message, message);
       return true;
@@ -173,9 +173,9 @@ Deno.test("rewriteReadme() refuses markers that it cannot follow", () => {
   }
 });
 
-Deno.test("README's markers name tables that are known, each once", async () => {
-  const text = await Deno.readTextFile(README);
+Deno.test("docs/benchmarks.md: markers name tables that are known, each once", async () => {
+  const text = await Deno.readTextFile(BENCHMARKS_PAGE);
   const names = findTables(text).map(({ name }) => name);
   assert.deepEqual(names, [...new Set(names)]);
-  for (const name of names) assert.ok(README_TABLES[name], name);
+  for (const name of names) assert.ok(BENCH_TABLES[name], name);
 });

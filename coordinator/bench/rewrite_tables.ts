@@ -1,5 +1,5 @@
 /**
- * Writes the results of benchmarks into README, between markers:
+ * Writes the results of benchmarks into a page of documentation (`docs/benchmarks.md`), between markers:
  *
  * ```md
  * <!-- bench:overhead -->
@@ -14,11 +14,11 @@ import { FormatError } from "../../shared/errors.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import type { BenchResult } from "./bench_result.ts";
-import { README_TABLES } from "./readme_tables.ts";
+import { BENCH_TABLES } from "./bench_tables.ts";
 
 export interface Rewritten {
   readonly text: string;
-  /** Tables that were made anew, in README's order. */
+  /** Tables that were made anew, in the page's order. */
   readonly written: readonly string[];
   /** Tables that the results say nothing of; they stay as they were. */
   readonly kept: readonly string[];
@@ -29,7 +29,7 @@ const MARKER = /<!-- (\/?)bench:([^ ]*) -->/g;
 const SHORT_HASH = 9;
 
 /** @throws {FormatError} on a table that is not known, a marker without its other half, or one within another */
-export function rewriteReadme(text: string, results: readonly BenchResult[]): Rewritten {
+export function rewriteTables(text: string, results: readonly BenchResult[]): Rewritten {
   const latest = keepLatest(results);
   const written: string[] = [], kept: string[] = [];
   let rewritten = "", copied = 0;
@@ -52,7 +52,7 @@ export function findTables(
   for (const match of text.matchAll(MARKER)) {
     const [marker, slash, name = ""] = match;
     if (slash === "" && open === undefined) {
-      if (!Object.hasOwn(README_TABLES, name)) throw unknownTable(name);
+      if (!Object.hasOwn(BENCH_TABLES, name)) throw unknownTable(name);
       open = { name, start: match.index + marker.length };
     } else if (slash !== "" && open?.name === name) {
       tables.push({ ...open, end: match.index });
@@ -67,7 +67,7 @@ export function findTables(
 }
 
 function unknownTable(name: string): FormatError {
-  const names = Object.keys(README_TABLES);
+  const names = Object.keys(BENCH_TABLES);
   return new FormatError(
     `Marker "bench:${name}" must name one of ${names.join(", ")}${didYouMean(name, names)}`,
   );
@@ -85,7 +85,7 @@ function keepLatest(results: readonly BenchResult[]): BenchResult[] {
 
 /** Not aligned: `deno fmt` does that. */
 function tableText(name: string, results: readonly BenchResult[]): string | undefined {
-  const { titles, rows } = README_TABLES[name]!;
+  const { titles, rows } = BENCH_TABLES[name]!;
   const cells = rows(results);
   if (cells.length === 0) return undefined;
   const line = (row: readonly string[]) =>

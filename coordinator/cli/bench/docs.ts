@@ -1,15 +1,15 @@
-/** `tutti bench readme`: writes README's tables from results. @module */
+/** `tutti bench docs`: writes the tables of `docs/benchmarks.md` from results. @module */
 
 import { Command } from "commander";
 import { dirname, join } from "node:path";
 import { FormatError, TuttiError } from "../../../shared/errors.ts";
-import { BENCH_RESULTS, MAIN_PROGRAM, README } from "../../../shared/project_files.ts";
+import { BENCH_RESULTS, BENCHMARKS_PAGE, MAIN_PROGRAM } from "../../../shared/project_files.ts";
 import { printLine } from "../../../shared/terminal/stdout.ts";
 import { parseResults } from "../../bench/parse_results.ts";
-import { rewriteReadme } from "../../bench/rewrite_readme.ts";
+import { rewriteTables } from "../../bench/rewrite_tables.ts";
 
-interface ReadmeFlags {
-  readonly readme: string;
+interface DocsFlags {
+  readonly page: string;
 }
 
 const NOTES = `
@@ -17,32 +17,34 @@ A table stands between <!-- bench:NAME --> and <!-- /bench:NAME -->. Of one thin
 line counts. Tables that the results say nothing of stay as they are.
 
 Examples:
-  tutti bench all --out test/bench/results/all.jsonl && tutti bench readme
-  tutti bench readme results.jsonl`;
+  tutti bench all --out test/bench/results/all.jsonl && tutti bench docs
+  tutti bench docs results.jsonl`;
 
-export function readmeCommand(): Command {
-  return new Command("readme")
-    .summary("write README's tables from results")
-    .description("Writes README's tables from what benchmarks printed with --json.")
+export function docsCommand(): Command {
+  return new Command("docs")
+    .summary("write the documentation's tables from results")
+    .description(
+      "Writes the tables of docs/benchmarks.md from what benchmarks printed with --json.",
+    )
     .argument("[results...]", "files of JSON lines (default: all of test/bench/results, by name)")
-    .option("--readme <file>", "file to write to", README)
+    .option("--page <file>", "file to write to", BENCHMARKS_PAGE)
     .addHelpText("after", NOTES)
-    .action((files: string[], flags: ReadmeFlags) => runReadme(files, flags));
+    .action((files: string[], flags: DocsFlags) => runDocs(files, flags));
 }
 
-async function runReadme(files: readonly string[], { readme }: ReadmeFlags): Promise<void> {
+async function runDocs(files: readonly string[], { page }: DocsFlags): Promise<void> {
   const sources = files.length > 0 ? files : await committedResults();
   const results = [];
   for (const source of sources) results.push(...parseResults(await read(source), source));
-  const { text, written, kept } = rewriteReadme(await read(readme), results);
+  const { text, written, kept } = rewriteTables(await read(page), results);
   if (written.length === 0) {
     throw new FormatError(
-      `"${readme}" must have a table that the results fill: ` +
+      `"${page}" must have a table that the results fill: ` +
         (kept.length === 0 ? "it has no marker" : `they say nothing of ${kept.join(", ")}`),
     );
   }
-  await Deno.writeTextFile(readme, await formatMarkdown(text));
-  printLine(`${readme}: ${written.join(", ")}`);
+  await Deno.writeTextFile(page, await formatMarkdown(text));
+  printLine(`${page}: ${written.join(", ")}`);
   if (kept.length > 0) printLine(`as they were: ${kept.join(", ")}`);
 }
 
