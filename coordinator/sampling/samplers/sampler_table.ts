@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Churn, withChurn } from "./churn.ts";
+import { type BuildOptions, onLevels, onMultistepLevels, onNoiseLevels } from "./build_sampler.ts";
 import { DdimSampler } from "./ddim.ts";
 import { DDPM } from "./ddpm.ts";
 import { deis } from "./deis.ts";
@@ -20,25 +20,12 @@ import { eulerAncestral } from "./euler_ancestral.ts";
 import { HEUN } from "./heun.ts";
 import { LCM } from "./lcm.ts";
 import { lms } from "./lms.ts";
-import { distilledLevels, multistepLevels, type NoiseLevels, noiseLevels } from "./noise_levels.ts";
+import { distilledLevels } from "./noise_levels.ts";
 import { PndmSampler } from "./pndm.ts";
 import type { Sampler } from "./sampler.ts";
-import type { SpacedConfig } from "./scheduler_config.ts";
-import { SigmaSampler, type Solver } from "./sigma_sampler.ts";
-import type { SigmaSchedule } from "./sigma_schedules.ts";
 import type { TimestepSpacing } from "./spacing.ts";
 import { tcdOfTraining } from "./tcd.ts";
 import { uniPc } from "./unipc.ts";
-
-export interface BuildOptions {
-  readonly name: string;
-  readonly steps: number;
-  readonly config: SpacedConfig;
-  /** As `config` has it, if it is a spacing. */
-  readonly schedule: SigmaSchedule | undefined;
-  readonly eta: number;
-  readonly churn: Churn | undefined;
-}
 
 export interface SamplerDefinition {
   readonly name: string;
@@ -325,26 +312,3 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
       ),
   },
 ];
-
-function onNoiseLevels(solver: Solver, options: BuildOptions): Sampler {
-  const { steps, config, schedule, churn } = options;
-  const churned = churn ? withChurn(solver, churn) : solver;
-  return onLevels(churned, options, noiseLevels(steps, config, schedule));
-}
-
-function onMultistepLevels(
-  solver: Solver,
-  options: BuildOptions,
-  final: "zero" | "sigma_min" = "zero",
-): Sampler {
-  const { steps, config, schedule } = options;
-  return onLevels(solver, options, multistepLevels(steps, config, { schedule, final }));
-}
-
-function onLevels(
-  solver: Solver,
-  { name, config: { predictionType } }: BuildOptions,
-  levels: NoiseLevels,
-): Sampler {
-  return new SigmaSampler({ name, solver, levels, predictionType });
-}
