@@ -9,6 +9,7 @@ import { Command, CommanderError } from "commander";
 import { EXIT, exitCode, TuttiError, UsageError } from "./shared/errors.ts";
 import { isJsonLog, logLine } from "./shared/telemetry/log_line.ts";
 import { oneLine } from "./shared/terminal/display_width.ts";
+import { groupHelp, takeHelpAll } from "./shared/terminal/grouped_help.ts";
 import { styles } from "./shared/terminal/sgr.ts";
 import { printJson, printText } from "./shared/terminal/stdout.ts";
 import { stderrTerminal } from "./shared/terminal/terminal.ts";
@@ -25,6 +26,7 @@ interface CommandEntry {
 /** Every command; a command's module is loaded when it is the one that runs. */
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   sample: { summary: "draw an image with an ensemble", callsWorkers: true },
+  methods: { summary: "list the ways in which experts can play together" },
   submit: { summary: "put an image into the queue, for a coordinator to draw" },
   coordinator: { summary: "draw the jobs of the queue", callsWorkers: true },
   jobs: { summary: "show the jobs of the queue, or cancel one" },
@@ -64,7 +66,9 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a worker cannot be reached, 4 a bad input file, 130 interrupted`;
 
 /** @returns the exit code */
-async function main(args: readonly string[]): Promise<number> {
+async function main(typed: readonly string[]): Promise<number> {
+  const { args, isWhole } = takeHelpAll(typed);
+  const behaved = (command: Command) => withManners(command, isWhole);
   const program = behaved(new Command("tutti"))
     .description("Samples images from several diffusion models at once, each on its own worker.")
     .version(project.version, "-V, --version")
@@ -111,9 +115,10 @@ async function load(
   return addFlags(command!());
 }
 
-/** Errors are thrown, hints are given, and a reader that goes away is no crash. */
-function behaved(command: Command): Command {
-  command.commands.forEach(behaved);
+/** Errors are thrown, hints are given, help comes in groups, and a reader that goes away is no crash. */
+function withManners(command: Command, isHelpWhole: boolean): Command {
+  command.commands.forEach((inner) => withManners(inner, isHelpWhole));
+  groupHelp(command, isHelpWhole);
   return command.exitOverride().showSuggestionAfterError().configureOutput({ writeOut: printText });
 }
 

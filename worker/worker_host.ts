@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Expert } from "../shared/engine/expert.ts";
+import type { BlockExpert } from "../shared/engine/block_expert.ts";
 import { type TuttiError, WorkerError } from "../shared/errors.ts";
 import type { Versions, WorkerDescription } from "../shared/wire/convert_description.ts";
 import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts";
@@ -44,7 +44,7 @@ export class WorkerHost {
   readonly #drain = new AbortController();
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
-  #expert: Expert | undefined;
+  #expert: BlockExpert | undefined;
   #blocksRun = 0;
   #computeSeconds = 0;
   /** When draining ends at the latest, ms as of `performance.now()`. */
@@ -82,7 +82,7 @@ export class WorkerHost {
   }
 
   /** @throws {WorkerError} UNAVAILABLE while the model is loading, and once the worker stops */
-  get expert(): Expert {
+  get expert(): BlockExpert {
     if (this.#stop.signal.aborted) throw stoppingError();
     if (this.#expert) return this.#expert;
     throw new WorkerError("UNAVAILABLE", "The worker is still loading its model", {
@@ -90,7 +90,7 @@ export class WorkerHost {
     });
   }
 
-  serve(expert: Expert): void {
+  serve(expert: BlockExpert): void {
     this.#expert = expert;
   }
 

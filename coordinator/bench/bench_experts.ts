@@ -10,8 +10,8 @@ import { join } from "node:path";
 import { type LocalExpert, openLocalExpert } from "../../shared/engine/local_expert.ts";
 import { connectExpert, type RemoteExpert } from "../cluster/remote_expert.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import type { SabwExperts } from "../sampling/sabw_folder.ts";
+import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
+import type { SabwExperts } from "../sampling/methods/sabw/sabw_folder.ts";
 import { writeRandomSabw } from "../zoo/random_sabw.ts";
 import type { BenchModels } from "./bench_model.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import type { Family } from "../../shared/checkpoint/family.ts";
+import type { Family } from "../../shared/models/families.ts";
 import { parameterCount } from "../../shared/models/parameters.ts";
 import { DTYPES } from "../../shared/tensor/dtype.ts";
 import { isPublishedSize, modelConfigs, type ModelSize } from "../zoo/model_configs.ts";

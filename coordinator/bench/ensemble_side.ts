@@ -5,17 +5,14 @@
  * @module
  */
 
-import type { Expert, ExpertSession } from "../../shared/engine/expert.ts";
-import { mean } from "../../shared/tensor/lincomb.ts";
-import { copyTensor, type F32Tensor, repeatRows } from "../../shared/tensor/tensor.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { SampleStats } from "../cli/sample_stats.ts";
-import type { AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
-import {
-  type AggregatedBlocks,
-  aggregationPlan,
-  type Segment,
-} from "../sampling/aggregation_plan.ts";
-import { ensembleForward } from "../sampling/ensemble_forward.ts";
+import type { Aggregator } from "../sampling/aggregation.ts";
+import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
+import { conditioningOf } from "../sampling/conditioning.ts";
+import type { GuidanceHalf } from "../sampling/guidance.ts";
+import { EnsembleSession, type PredictionRequest } from "../sampling/session/ensemble_session.ts";
 import type { Side } from "./alternate.ts";
 import { type CallInputs, type CallSize, randomInputs } from "./random_inputs.ts";
 import { takeTurns } from "./take_turns.ts";
@@ -34,47 +31,50 @@ export interface EnsembleSideOptions extends CallSize {
 
 export class EnsembleSide implements Side, AsyncDisposable {
   readonly name: string;
-  readonly #sessions: readonly ExpertSession[];
-  readonly #aggregator: Aggregator;
-  readonly #conditioning: AggregationConditioning;
-  readonly #plan: readonly Segment[];
-  readonly #latents: F32Tensor;
-  readonly #signal: AbortSignal | undefined;
+  readonly #session: EnsembleSession;
+  readonly #request: PredictionRequest;
   #stats = new SampleStats();
   #noisePred: F32Tensor | undefined;
 
   private constructor(
-    { name, experts, aggregator, aggregated, inTurns = false, signal }: EnsembleSideOptions,
+    { name, experts, aggregator, aggregated, signal }: EnsembleSideOptions,
     inputs: CallInputs,
-    sessions: readonly ExpertSession[],
-    conditioning: AggregationConditioning,
+    session: EnsembleSession,
   ) {
     this.name = name;
-    this.#sessions = inTurns ? takeTurns(sessions) : sessions;
-    this.#aggregator = aggregator;
-    this.#conditioning = conditioning;
-    this.#plan = aggregationPlan(experts[0]!.description.blocks, aggregated);
-    this.#latents = inputs.latents;
-    this.#signal = signal;
+    this.#session = session;
+    this.#request = {
+      latentModelInput: inputs.latents,
+      index: 0,
+      segments: aggregationPlan(experts[0]!.description.blocks, aggregated),
+      aggregator,
+      onSegment: (report) => this.#stats.add(report),
+      ...(signal && { signal }),
+    };
   }
 
-  /** @throws {TuttiError} what an expert refuses; sessions that are open are then closed with their experts */
+  /** @throws {TuttiError} what an expert refuses */
   static async open(options: EnsembleSideOptions): Promise<EnsembleSide> {
-    const { experts, signal } = options;
+    const { inTurns = false, signal } = options;
+    const experts = inTurns ? takeTurns(options.experts) : options.experts;
     const inputs = randomInputs(experts[0]!.description, options);
-    const { encoderHiddenStates, timesteps, addedCond, batch } = inputs.session;
-    const tembs = await Promise.all(
-      experts.map((expert) => expert.embedTimesteps(timesteps, signal, addedCond)),
-    );
-    const temb = mean(tembs);
-    const sessions = await Promise.all(
-      experts.map((expert) => expert.openSession(inputs.session, signal)),
-    );
-    return new EnsembleSide(options, inputs, sessions, {
-      // With added conditioning there is a row for every row of the batch already.
-      temb: addedCond ? temb : repeatRows(temb, batch),
+    const { encoderHiddenStates, timesteps, addedCond, batch, height, width } = inputs.session;
+    const embed = async (expert: Expert) => ({
+      temb: await expert.embedTimesteps(timesteps, signal, addedCond),
       encoderHiddenStates,
+      ...(addedCond && { addedCond }),
     });
+    const conditionings = await Promise.all(experts.map(embed));
+    const conditioning = conditioningOf(conditionings, batch, timesteps.length);
+    const opening = {
+      height,
+      width,
+      timesteps,
+      halves: new Array<GuidanceHalf>(batch).fill("conditional"),
+      ...(signal && { signal }),
+    };
+    const session = await EnsembleSession.open(experts, conditioning, opening);
+    return new EnsembleSide(options, inputs, session);
   }
 
   /** Where the time of all steps went since the last `forget()`. */
@@ -94,20 +94,10 @@ export class EnsembleSide implements Side, AsyncDisposable {
 
   /** One step: every block on every expert, and what makes one of their features. */
   async run(): Promise<void> {
-    const noisePred = await ensembleForward({
-      sessions: this.#sessions,
-      plan: this.#plan,
-      aggregator: this.#aggregator,
-      conditioning: this.#conditioning,
-      stepIndex: 0,
-      latentModelInput: this.#latents,
-      onSegment: (report) => this.#stats.add(report),
-      ...(this.#signal && { signal: this.#signal }),
-    });
-    this.#noisePred = copyTensor(noisePred);
+    [this.#noisePred] = await this.#session.predictNoise(this.#request);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#sessions.map((session) => session.close()));
+    await this.#session[Symbol.asyncDispose]();
   }
 }

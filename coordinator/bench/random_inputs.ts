@@ -1,6 +1,6 @@
 /** Inputs for one U-Net call of any expert: random, of the spread that real ones have. @module */
 
-import { SD15_VAE } from "../../shared/checkpoint/known_configs.ts";
+import { SD15_VAE } from "../../shared/models/config/known_configs.ts";
 import type { CommonSessionConfig, ExpertDescription } from "../../shared/engine/expert.ts";
 import { TIME_IDS } from "../../shared/engine/time_inputs.ts";
 import { UsageError } from "../../shared/errors.ts";

@@ -11,8 +11,8 @@ import { type BlockId, type BlockSpec, sizeAtScale } from "../../shared/models/b
 import { FLOP_KINDS, graphFlops } from "../../shared/onnx/flops.ts";
 import type { Graph } from "../../shared/onnx/graph.ts";
 import { TorchCpuGenerator } from "../../shared/tensor/torch_randn.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import type { SabwExperts } from "../sampling/sabw_folder.ts";
+import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
+import type { SabwExperts } from "../sampling/methods/sabw/sabw_folder.ts";
 import { parseProfile, type RunProfile } from "./ort_profile.ts";
 import { type CallSize, latentSize } from "./random_inputs.ts";
 

@@ -22,7 +22,7 @@ export interface WireBenchOptions {
   readonly dtypes: readonly WireDtype[];
   readonly plane: PlaneChoice;
   /** What is drawn. */
-  readonly request: Omit<SampleRequest, "experts" | "aggregator" | "onSegment" | "signal">;
+  readonly request: Omit<SampleRequest, "experts" | "onSegment" | "signal">;
   readonly signal?: AbortSignal;
   /** Told after each step of each image. */
   readonly onStep?: (dtype: WireDtype) => void;
@@ -54,10 +54,10 @@ export interface WireError {
 /** @throws {TuttiError} what a dtype cannot carry (`encode()`), or what a worker or a plane refuses */
 export async function benchWire(ensemble: Ensemble, options: WireBenchOptions): Promise<WireRow[]> {
   const { dtypes } = options;
-  const lastBlock = options.request.plan.at(-1)!.last;
+  const lastBlock = ensemble.experts[0]!.description.blocks.at(-1)!.id;
   const blocks = new Map(dtypes.map((dtype) => [dtype, new Map<string, number[]>()]));
   const exact = await draw(ensemble, "f32", options, ({ last, aggregatedFeatures }) => {
-    if (last === lastBlock) return;
+    if (last === lastBlock || !aggregatedFeatures) return;
     for (const [dtype, errors] of blocks) {
       const error = codecError(dtype, aggregatedFeatures.data);
       errors.set(last, [...errors.get(last) ?? [], error]);
@@ -115,7 +115,7 @@ interface Drawn {
 
 /** One image over connections of its own, as a dtype is agreed upon when a session opens. */
 async function draw(
-  { members, aggregator }: Ensemble,
+  { members }: Ensemble,
   dtype: WireDtype,
   { plane, request, signal, onStep }: WireBenchOptions,
   onSegment: (report: SegmentReport) => void,
@@ -132,7 +132,8 @@ async function draw(
   let sent = 0, received = 0, count = 0;
   let latents = request.initialLatents;
   const steps = sample({
-    ...{ ...request, experts, aggregator },
+    ...request,
+    experts,
     ...(signal && { signal }),
     onSegment: (report) => {
       for (const { plane, sentBytes, receivedBytes } of report.experts) {

@@ -86,22 +86,31 @@ async function runCompare(flags: CompareFlags): Promise<void> {
   const { signal } = interrupt;
   const plan = await ensemblePlan(flags);
   const nats = await natsOptions(flags, "tutti compare");
-  if (plan.sabw.kind === "uniform") {
-    throw new UsageError("There is no trained SABW to compare: --sabw FOLDER names one");
-  }
+  if (plan.sabw.kind === "uniform") throw noSabw();
   const context = { nats, note, warn, signal };
   const { ensemble: opened, records } = await openWithData(plan, flags, context);
   await using ensemble = opened;
   const data = await prepareImages(ensemble, records, flags, context);
   const names = ensemble.members.map(({ name }) => name);
-  const { experts, aggregator: sabw, aggregatedBlocks } = ensemble;
+  const { experts, sabw } = ensemble;
+  if (!sabw) throw noSabw();
   const heldOut = heldOutRows(data.rows, data.examples, flags.seed, flags.drawsPerImage);
   const request = {
-    ...{ experts, names, sabw, rows: data.rows, heldOut, signal, greedy: flags.greedy },
-    plan: aggregationPlan(experts[0]!.description.blocks, aggregatedBlocks),
+    experts,
+    names,
+    sabw: sabw.aggregator,
+    rows: data.rows,
+    heldOut,
+    signal,
+    greedy: flags.greedy,
+    plan: aggregationPlan(experts[0]!.description.blocks, sabw.aggregatedBlocks),
     microBatch: flags.batch,
   };
   report(await compareWith(request, flags.json), names, heldOut.length, flags);
+}
+
+function noSabw(): UsageError {
+  return new UsageError("There is no trained SABW to compare: --sabw FOLDER names one");
 }
 
 /** With a bar that ends before the result is printed. */

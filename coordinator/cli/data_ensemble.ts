@@ -12,6 +12,7 @@ import {
   precisionOption,
 } from "../../shared/device/device_flags.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
+import { inGroup } from "../../shared/terminal/grouped_help.ts";
 import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
@@ -39,12 +40,12 @@ export interface DataEnsembleFlags
 
 /** Which experts: the first options of a command. */
 export function addExpertOptions(command: Command): Command {
-  return addNatsOptions(
-    command
+  inGroup(command, "Experts", (experts) =>
+    experts
       .option("--ensemble <file>", "ensemble file (TOML)")
-      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT"),
-    "find workers over NATS",
-  ).option("--local", "open the experts in this process instead of in workers", false);
+      .option("--workers <addresses>", "running workers, HOST:PORT,HOST:PORT")
+      .option("--local", "open the experts in this process instead of in workers", false));
+  return addNatsOptions(command, "find workers over NATS");
 }
 
 /** @param what of the coordinator's own parts computes on the device */
@@ -58,9 +59,10 @@ export function addComputeOptions(command: Command, what: string): Command {
 }
 
 export function addPartOptions(command: Command): Command {
-  return command
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
-    .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)");
+  return inGroup(command, "Experts", (experts) =>
+    experts
+      .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
+      .option("--tokenizer <folder>", "tokenizer (default: the ensemble's)"));
 }
 
 export interface OpenContext {

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { FormatError } from "../../shared/errors.ts";
+import { FAMILIES } from "../../shared/models/families.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
@@ -55,7 +56,7 @@ async function runInspect(model: string, { config, json }: InspectFlags): Promis
       `Model "${model}" cannot run: its ${
         misfits.map(({ part }) => part).join(", ")
       } must fit the config of ` +
-        `${FAMILY_NAMES[inspection.family]}, or one that --config names`,
+        `${FAMILIES[inspection.family].name}, or one that --config names`,
     );
   }
 }
@@ -100,7 +101,7 @@ function facts(inspection: Inspection): string[][] {
   const { emaCopies, emaBytes, others } = leftOver;
   return [
     ["model", path],
-    ["family", FAMILY_NAMES[family]],
+    ["family", FAMILIES[family].name],
     ["layout", layout],
     ["prediction", predictionType],
     ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],
@@ -111,8 +112,6 @@ function facts(inspection: Inspection): string[][] {
     ...(others.length > 0 ? [["unused", listed(others)]] : []),
   ];
 }
-
-const FAMILY_NAMES = { sd15: "SD1.5", sdxl: "SDXL" } as const;
 
 function listed(keys: readonly string[]): string {
   const more = keys.length > LISTED_KEYS ? `, and ${keys.length - LISTED_KEYS} more` : "";

@@ -1,92 +1,96 @@
-/** The flags that say what is to be drawn, and how they become a job: one set for `sample` and `submit`. @module */
+/** The flags that say what is to be drawn: one for each row of the table of settings, the same in `sample` and `submit`. @module */
 
-import type { Command } from "commander";
-import { PROMPT_SYNTAXES, type PromptSyntax } from "../../shared/prompt/read_prompt.ts";
-import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
-import { type JobSpec, MAX_CLIP_SKIP, MAX_IMAGES, MAX_STEPS, MAX_WAVES } from "../jobs/job_spec.ts";
-import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
-import { blockChoice, finiteNumber, imageSize, oneOf, seed, wholeNumber } from "./flags.ts";
-import { wireDtypeOption } from "./transport_flags.ts";
+import { type Command, Option } from "commander";
+import { isDeepStrictEqual } from "node:util";
+import { UsageError } from "../../shared/errors.ts";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
+import { flagOf, type Setting, type SettingsTable } from "../settings/setting.ts";
+import { type GivenSettings, SETTINGS } from "../settings/settings.ts";
+import { flagParser } from "./flags.ts";
 
-export interface JobFlags {
-  readonly aggregate?: AggregatedBlocks;
-  readonly negative: string;
-  readonly promptSyntax: PromptSyntax;
-  readonly clipSkip: number;
-  readonly steps: number;
-  readonly guidance: number;
-  readonly seed?: bigint;
-  readonly size?: { readonly width: number; readonly height: number };
-  readonly batch?: number;
-  readonly waves?: number;
-  readonly wireDtype: Partial<WireDtypes>;
+/** As given: what is not is looked for in the ensemble file, then in the table. */
+export type JobFlags = GivenSettings;
+
+export function addJobOptions(command: Command, table: SettingsTable = SETTINGS): Command {
+  for (const [name, row] of Object.entries(table)) {
+    command.addOption(settingOption(name, row));
+    hiddenOptions(row).forEach((option) => command.addOption(option));
+  }
+  return command.hook("preAction", (_, action) => {
+    for (const [name, row] of Object.entries(table)) mergeSpellings(action, name, row);
+  });
 }
 
-export function addJobOptions(command: Command): Command {
-  return command
-    .option(
-      "--aggregate <blocks>",
-      "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00 (default: what SABW was trained for, else all)",
-      blockChoice("--aggregate"),
-    )
-    .option("--negative <prompt>", "what not to draw", "")
-    .option(
-      "--prompt-syntax <name>",
-      'a1111: (more), [less], (this:1.3), BREAK, prompts of up to 16 chunks of 75 tokens, as in stable-diffusion-webui; "plain": all is text, and what is too long is cut',
-      oneOf("--prompt-syntax", PROMPT_SYNTAXES),
-      "a1111",
-    )
-    .option(
-      "--clip-skip <n>",
-      "text encoder layer to take, counted from the end as in stable-diffusion-webui: 1 is the last, 2 the last but one (clip_skip=1 in diffusers); SDXL always takes the last but one",
-      wholeNumber("--clip-skip", 1, MAX_CLIP_SKIP),
-      1,
-    )
-    .option("--steps <n>", "denoising steps", wholeNumber("--steps", 1, MAX_STEPS), 50)
-    .option(
-      "--guidance <scale>",
-      "classifier-free guidance; 1 turns it off",
-      finiteNumber("--guidance"),
-      7.5,
-    )
-    .option(
-      "--seed <n>",
-      "seed of the first image, the next ones count up (default: random)",
-      seed("--seed"),
-    )
-    .option(
-      "--size <pixels>",
-      "512, or 768x512 as width x height (default: the experts' own)",
-      imageSize("--size"),
-    )
-    .option("--batch <n>", "images (default: 1)", wholeNumber("--batch", 1, MAX_IMAGES))
-    .option(
-      "--waves <n>",
-      "parts of a step that travel on their own, at most one per image and guidance half: while one is on its way, another is computed (default: 2 if a worker is on another host, else 1)",
-      wholeNumber("--waves", 1, MAX_WAVES),
-    )
-    .addOption(wireDtypeOption());
+/** The flags of the settings that the short help has. */
+export function commonFlags(table: SettingsTable = SETTINGS): string[] {
+  const common = Object.entries(table).filter(([, { isCommon }]) => isCommon);
+  return common.map(([name]) => flagOf(name));
 }
 
-export function jobSpec(
-  prompt: string,
-  flags: JobFlags,
-  { ensemble, seeds }: Pick<JobSpec, "ensemble" | "seeds">,
-): JobSpec {
-  const { negative, promptSyntax, clipSkip, steps, guidance, size, waves, aggregate } = flags;
-  const { all = "auto", blocks } = flags.wireDtype;
-  const exceptions = [...blocks ?? []].map(([block, dtype]) => `${block}=${dtype}`);
-  return {
-    ...{ prompt, negative, promptSyntax, clipSkip, steps, guidance, seeds, ensemble },
-    ...(size && { size }),
-    ...(waves !== undefined && { waves }),
-    wireDtype: [all, ...exceptions].join(","),
-    ...(aggregate !== undefined && { aggregate }),
-  };
+function settingOption(
+  name: string,
+  { type, argument, help, group, ...row }: Setting<unknown>,
+): Option {
+  // Told, not set: a flag that was not given must stay without a value, for the ensemble file to say it.
+  const { defaultText = String(row.default ?? "") } = row;
+  const text = defaultText === "" ? help : `${help} (default: ${defaultText})`;
+  return new Option(`${flagOf(name)} ${argument}`, text)
+    .argParser(flagParser(flagOf(name), type))
+    .helpGroup(headingOf(group));
 }
 
-/** @param first of the seeds, which count up @default a random one below 2^32, as other tools draw them */
-export function seedsFrom(first: bigint | undefined, count: number): bigint[] {
-  const from = first ?? BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!);
+/** Other spellings. An alias has the row's values; of parts the texts are kept until they are joined. */
+function hiddenOptions({ type, argument, aliases = [], parts = [] }: Setting<unknown>): Option[] {
+  return [
+    ...aliases.map((alias) =>
+      new Option(`--${alias} ${argument}`).argParser(flagParser(`--${alias}`, type))
+    ),
+    ...parts.map((part) => new Option(`--${part} ${argument}`)),
+  ].map((option) => option.hideHelp());
+}
+
+/**
+ * Puts what was given under another spelling under the setting's name.
+ *
+ * @throws {UsageError} if two spellings were given with different values
+ */
+function mergeSpellings(command: Command, name: string, row: Setting<unknown>): void {
+  const { aliases = [] } = row;
+  const spellings = [flagOf(name), ...aliases.map((alias) => `--${alias}`)].map((flag) => ({
+    flag,
+    value: command.getOptionValue(attributeOf(flag)) as unknown,
+  }));
+  const joined = joinParts(command, name, row);
+  const given = [...spellings, ...joined].filter(({ value }) => value !== undefined);
+  const [first] = given;
+  if (first === undefined) return;
+  const other = given.find(({ value }) => !isDeepStrictEqual(value, first.value));
+  if (other !== undefined) {
+    throw new UsageError(
+      `${first.flag} and ${other.flag} are the same setting with different values: give one of them`,
+    );
+  }
+  command.setOptionValueWithSource(name, first.value, "cli");
+}
+
+/** The value that flags for its parts give together. */
+function joinParts(command: Command, name: string, { type, parts = [] }: Setting<unknown>) {
+  const texts = parts.map((part) => command.getOptionValue(attributeOf(`--${part}`)) as unknown);
+  if (texts.every((text) => text === undefined)) return [];
+  const flags = parts.map((part) => `--${part}`).join(" and ");
+  if (texts.includes(undefined)) {
+    throw new UsageError(`${flags} need each other; ${flagOf(name)} gives both`);
+  }
+  return [{ flag: flags, value: flagParser(flags, type)(texts.join("x")) }];
+}
+
+/** Where Commander keeps the value of a flag. */
+function attributeOf(flag: string): string {
+  return new Option(flag).attributeName();
+}
+
+/** One per image. @param first of them: they count up; a random one is below 2^32, as other tools draw them */
+export function seedsFrom(first: bigint | "random", count: number): bigint[] {
+  const from = first === "random" ? BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!) : first;
   return Array.from({ length: count }, (_, i) => BigInt.asUintN(64, from + BigInt(i)));
 }

@@ -1,6 +1,7 @@
 /** The flags of commands that talk to workers: what happens when one is lost. What did happen is told and counted. @module */
 
 import { Option } from "commander";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
 import type { Failover, ReplicaEvent, ReplicaLost } from "../cluster/replicas/replica_events.ts";
 import { PARK_MS } from "../cluster/replicas/replica_settings.ts";
 import { notNegative } from "./flags.ts";
@@ -29,14 +30,14 @@ export function parkOption(): Option {
   return new Option(
     "--park <seconds>",
     "how long work waits when the last worker of an expert is lost, until one comes back; 0 fails at once",
-  ).argParser(notNegative("--park")).default(PARK_MS / 1000);
+  ).argParser(notNegative("--park")).default(PARK_MS / 1000).helpGroup(headingOf("Network"));
 }
 
 export function hedgeOption(): Option {
   return new Option(
     "--hedge",
     "where an expert has several workers, ask a second one when the first takes longer than usual",
-  ).default(false);
+  ).default(false).helpGroup(headingOf("Network"));
 }
 
 export class ReplicaReport {

@@ -11,23 +11,30 @@ import {
 import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
+import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { parseWireDtypes } from "../cluster/tensor_transport.ts";
 import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
-import type { JobSpec } from "../jobs/job_spec.ts";
+import { flagRefusal } from "../jobs/flag_refusal.ts";
+import { type JobSpec, newJob } from "../jobs/job_spec.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
+import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
+import { chooseSettings } from "../settings/choose_settings.ts";
+import { SETTINGS, type Settings } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
+import { addJobOptions, commonFlags, type JobFlags, seedsFrom } from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { SampleStats } from "./sample_stats.ts";
 import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
@@ -39,8 +46,8 @@ import {
 } from "./transport_flags.ts";
 import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
 
-export interface SampleFlags
-  extends EnsembleFlags, DeviceFlags, JobFlags, TransportFlags, ReplicaFlags, WaitFlags {
+export interface SampleFlags extends EnsembleFlags, DeviceFlags, JobFlags, ReplicaFlags, WaitFlags {
+  readonly plane: TransportFlags["plane"];
   readonly force: boolean;
   readonly out: string;
   readonly initLatents?: string;
@@ -51,6 +58,9 @@ export interface SampleFlags
   readonly stats: boolean;
   readonly json: boolean;
 }
+
+/** Those of the short help, beside settings. */
+const COMMON_FLAGS = ["--out", "--ensemble", "--workers", "--sabw", "--vae", "--lora", "--device"];
 
 const EXAMPLES = `
 Examples:
@@ -73,6 +83,7 @@ export function sampleCommand(): Command {
         "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
       )
       .argument("<prompt>", "what to draw")
+      .optionsGroup(headingOf("Experts"))
       .option("--ensemble <file>", "ensemble file (TOML)")
       .option(
         "--workers <addresses>",
@@ -89,19 +100,23 @@ export function sampleCommand(): Command {
       'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
     )
     .option("--force", "use aggregators that were trained with other experts", false);
-  return addJobOptions(command)
+  addJobOptions(command)
+    .optionsGroup(headingOf("Basics"))
     .option("--out <path>", "a .png file, or a folder", "out")
+    .optionsGroup(headingOf("Experts"))
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option(
       "--tokenizer <folder>",
       "tokenizer (default: the ensemble's, else one beside a model or in the Hugging Face cache)",
     )
+    .optionsGroup(headingOf("Files"))
     .option(
       "--init-latents <file>",
       "start from these unit Gaussian latents (safetensors) instead of a seed",
     )
     .option("--save-latents <file>", "write the final latents (safetensors)")
     .option("--save-maps <file>", "write SABW's attention maps of every step (safetensors)")
+    .optionsGroup(headingOf("Experts"))
     .option(
       "--lora <expert=file:weight>",
       "merge a LoRA into an expert whose worker this command starts; several times for several",
@@ -111,6 +126,7 @@ export function sampleCommand(): Command {
     .addOption(precisionOption("workers that this command starts compute"))
     .addOption(planeOption())
     .addOption(waitOption())
+    .optionsGroup(headingOf("Files"))
     .option(
       "--checkpoint <file>",
       "keep each step in this file until the images are there, so that a run that was killed can go on",
@@ -122,10 +138,12 @@ export function sampleCommand(): Command {
     )
     .addOption(parkOption())
     .addOption(hedgeOption())
+    .optionsGroup(headingOf("Reports"))
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
     .action((prompt: string, flags: SampleFlags) => runSample(prompt, flags));
+  return shortenHelp(command, [...commonFlags(), ...COMMON_FLAGS]);
 }
 
 async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
@@ -139,10 +157,17 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   const { signal } = interrupt;
   refuseContradictions(flags);
   const plan = await ensemblePlan(flags);
+  const { settings, origins } = chooseSettings(SETTINGS, { given: flags, defaults: plan.defaults });
   const nats = await natsOptions(flags, "tutti sample");
-  if (flags.saveMaps !== undefined && plan.sabw.kind === "uniform") {
+  const hasSabw = plan.sabw.kind === "trained";
+  const method = fittingMethod(settings.method ?? defaultMethod(hasSabw), {
+    hasSabw,
+    guidanceScale: settings.guidance,
+    aggregated: settings.aggregate,
+  });
+  if (flags.saveMaps !== undefined && !method.usesSabw) {
     throw new UsageError(
-      "--save-maps needs trained aggregators (--sabw FOLDER): plain averaging has no maps",
+      "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
     );
   }
   const checkpoints = flags.checkpoint === undefined
@@ -152,27 +177,28 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   await checkOut(flags.out, "image or folder");
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined) note(explanation);
+  const wireDtype = parseWireDtypes(settings.wireDtype);
   await using ensemble = await openEnsemble(plan, {
     signal,
     device,
     precision: flags.precision,
     takesAnySabw: flags.force,
-    transport: transportOptions(flags, fallbacks),
+    transport: transportOptions({ plane: flags.plane, wireDtype }, fallbacks),
     ...(nats && { nats }),
     replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },
     onProgress: note,
+  }).catch((error) => {
+    throw error instanceof UsageError ? flagRefusal(error, origins) : error;
   });
   for (const warning of ensemble.warnings) warn(warning);
 
   const noise = await readNoise(ensemble, flags);
-  const spec = jobSpec(prompt, flags, {
-    ensemble: ensemble.name,
-    seeds: seedsOf(flags, from, noise),
-  });
+  const seeds = seedsOf(settings, from, noise);
+  const spec = newJob({ prompt, seeds, ensemble: ensemble.name }, settings);
   const stats = new SampleStats();
   const maps = new AttentionMaps();
   const drawn = await draw({
-    ...{ ensemble, spec, warn, signal },
+    ...{ ensemble, spec, origins, warn, signal },
     ...(noise && { noise }),
     ...(from && { from }),
     ...(checkpoints && { checkpoints }),
@@ -213,6 +239,7 @@ interface Drawn {
 function printDrawn(flags: SampleFlags, run: Drawn): void {
   const { ensemble, drawn: { samplingMs, facts }, paths, resumedAfterStep, elapsedMs } = run;
   const { stats, fallbacks, replicas, note } = run;
+  const { steps } = facts[0]!.spec;
   if (flags.json) {
     printJson({
       images: paths.map((path, index) => {
@@ -221,7 +248,7 @@ function printDrawn(flags: SampleFlags, run: Drawn): void {
       }),
       elapsedMs,
       samplingMs,
-      steps: flags.steps,
+      steps,
       ...(resumedAfterStep !== undefined && { resumedAfterStep }),
       ...(flags.stats && {
         stats: stats.blocks(),
@@ -234,7 +261,7 @@ function printDrawn(flags: SampleFlags, run: Drawn): void {
   }
   if (flags.stats) {
     const planes = stats.planes().map((plane, i) => `${ensemble.members[i]!.name} ${plane}`);
-    printLine(`Means of ${flags.steps - (resumedAfterStep ?? 0)} steps:\n${stats.format()}`);
+    printLine(`Means of ${steps - (resumedAfterStep ?? 0)} steps:\n${stats.format()}`);
     printLine(`Planes: ${planes.join(", ")}\n`);
   }
   note(`Sampled in ${formatDuration(samplingMs)}, all in ${formatDuration(elapsedMs)}`);
@@ -321,13 +348,11 @@ async function readNoise(
 
 /** One per image, to draw and to name it by; of a run that goes on, its own. */
 function seedsOf(
-  { seed, batch }: SampleFlags,
+  { seed, batch }: Settings,
   from: StepCheckpoint | undefined,
   noise: F32Tensor | undefined,
 ): JobSpec["seeds"] {
-  if (noise) return seedsFrom(seed ?? 0n, noise.shape[0]!);
-  if (from && seed === undefined && ((batch ?? 1) === from.spec.seeds.length)) {
-    return from.spec.seeds;
-  }
-  return seedsFrom(seed, batch ?? 1);
+  if (noise) return seedsFrom(seed === "random" ? 0n : seed, noise.shape[0]!);
+  if (from && seed === "random" && batch === from.spec.seeds.length) return from.spec.seeds;
+  return seedsFrom(seed, batch);
 }

@@ -8,13 +8,15 @@ import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { jobSpecFromJson, jobSpecToJson } from "../jobs/job_spec.ts";
+import { jobSpecFromJson, jobSpecToJson, newJob } from "../jobs/job_spec.ts";
 import { JobQueue } from "../jobs/queue/job_queue.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 import { followJob, submitJob } from "../jobs/queue/submit_job.ts";
+import { withDefaults } from "../settings/choose_settings.ts";
+import { SETTINGS } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { addJobOptions, type JobFlags, jobSpec, seedsFrom } from "./job_options.ts";
+import { addJobOptions, type JobFlags, seedsFrom } from "./job_options.ts";
 
 interface SubmitFlags extends JobFlags, NatsFlags {
   readonly ensemble: string;
@@ -54,7 +56,9 @@ export function submitCommand(): Command {
 async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
   const { id = crypto.randomUUID(), ensemble, json } = flags;
   if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
-  const spec = jobSpec(prompt, flags, { ensemble, seeds: seedsFrom(flags.seed, flags.batch ?? 1) });
+  const settings = withDefaults(SETTINGS, flags);
+  const seeds = seedsFrom(settings.seed, settings.batch);
+  const spec = newJob({ prompt, seeds, ensemble }, settings);
   // What a coordinator would refuse is refused here, and no file is to blame.
   try {
     jobSpecFromJson(jobSpecToJson(spec), "The job");

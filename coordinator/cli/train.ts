@@ -11,7 +11,7 @@ import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { type BaselineComparison, compareBaselines } from "../training/compare_baselines.ts";
 import type { DataRecords } from "../training/dataset/records.ts";

@@ -2,9 +2,11 @@
 
 import { type Command, Option } from "commander";
 import { type Ablation, ABLATIONS } from "../../shared/models/config/sabw_config.ts";
+import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { collectExpertLora } from "../ensemble/lora_flags.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
-import type { SabwDType } from "../sampling/write_sabw_folder.ts";
+import type { SabwDType } from "../sampling/methods/sabw/write_sabw_folder.ts";
 import { ADAMW_DEFAULTS } from "../training/adamw.ts";
 import { PAPER_SABW_SIZE } from "../training/initial_sabw.ts";
 import {
@@ -18,6 +20,10 @@ import { blockChoice, listOf, notNegative, oneOf, positive, share, wholeNumber }
 import { gradientDtypeOption } from "./transport_flags.ts";
 
 const SABW_DTYPES = { f32: "float32", f16: "float16" } as const satisfies Record<string, SabwDType>;
+
+/** Those of the short help. */
+const COMMON_FLAGS = ["--data", "--out", "--steps", "--batch", "--micro-batch", "--lr", "--seed"]
+  .concat(["--size", "--resume", "--ensemble", "--workers", "--local", "--patience", "--device"]);
 
 export interface TrainFlags extends DataEnsembleFlags {
   readonly out: string;
@@ -50,10 +56,12 @@ export interface TrainFlags extends DataEnsembleFlags {
 
 export function addTrainOptions(command: Command): Command {
   addExpertOptions(command)
+    .optionsGroup(headingOf("Basics"))
     .requiredOption("--data <path>", "folder, or file of JSON lines")
     .requiredOption("--out <folder>", "where the run is written")
     .option("--steps <n>", "updates in all", wholeNumber("--steps"), 2000)
     .option("--batch <n>", "images of an update", wholeNumber("--batch"), 8)
+    .optionsGroup(headingOf("Training"))
     .option(
       "--micro-batch <n>",
       "images that go through the experts together; fewer need less memory, and --balance balances " +
@@ -79,9 +87,12 @@ export function addTrainOptions(command: Command): Command {
       share("--drop-text"),
       0.1,
     )
+    .optionsGroup(headingOf("Basics"))
     .addOption(seedOption())
     .addOption(trainingSizeOption())
+    .optionsGroup(headingOf("Training"))
     .addOption(latentsOption())
+    .optionsGroup(headingOf("Aggregators"))
     .option(
       "--aggregate <blocks>",
       "blocks after which the experts' features become one: all, noise (the last one only), or ids as IN04,M00",
@@ -117,6 +128,15 @@ export function addTrainOptions(command: Command): Command {
       `make the aggregators blind to some of ${ABLATIONS.join(",")}, to tell what it is worth`,
       listOf("--without", ABLATIONS),
     )
+    .addOption(
+      new Option(
+        "--sabw-dtype <dtype>",
+        "what the weights in sabw/ are stored as: f32, or f16 for half the size; checkpoints keep all bits",
+      )
+        .argParser((text) => SABW_DTYPES[oneOf("--sabw-dtype", ["f32", "f16"])(text)])
+        .default(SABW_DTYPES.f32, "f32"),
+    )
+    .optionsGroup(headingOf("Training"))
     .option(
       "--balance <weight>",
       "weight of a penalty on experts that are used less than others; 0 is none",
@@ -129,6 +149,7 @@ export function addTrainOptions(command: Command): Command {
       notNegative("--certainty"),
       0,
     )
+    .optionsGroup(headingOf("Measuring"))
     .option(
       "--hold-out <n>",
       "images that are not trained on, to measure the loss with (default: a tenth, at most 64)",
@@ -151,6 +172,7 @@ export function addTrainOptions(command: Command): Command {
       "measurements without a new least loss after which the run ends (default: it does not)",
       wholeNumber("--patience"),
     )
+    .optionsGroup(headingOf("Files"))
     .option(
       "--checkpoint-every <n>",
       "steps between two checkpoints",
@@ -158,24 +180,21 @@ export function addTrainOptions(command: Command): Command {
       100,
     )
     .option("--keep <n>", "checkpoints that are kept", wholeNumber("--keep"), 2)
-    .addOption(
-      new Option(
-        "--sabw-dtype <dtype>",
-        "what the weights in sabw/ are stored as: f32, or f16 for half the size; checkpoints keep all bits",
-      )
-        .argParser((text) => SABW_DTYPES[oneOf("--sabw-dtype", ["f32", "f16"])(text)])
-        .default(SABW_DTYPES.f32, "f32"),
-    )
+    .optionsGroup(headingOf("Basics"))
     .option("--resume", "go on from the newest checkpoint, to the same numbers", false)
+    .optionsGroup(headingOf("Files"))
     .addOption(cacheOption());
   addPartOptions(command)
+    .optionsGroup(headingOf("Experts"))
     .option(
       "--lora <expert=file:weight>",
       "merge a LoRA into an expert that this command opens; several times for several",
       collectExpertLora,
     );
-  return addComputeOptions(command, "VAE and SABW")
+  addComputeOptions(command, "VAE and SABW")
     .addOption(gradientDtypeOption())
+    .optionsGroup(headingOf("Reports"))
     .option("--stats", "print where the time went", false)
     .option("--json", "print one JSON object per event", false);
+  return shortenHelp(command, COMMON_FLAGS);
 }

@@ -1,6 +1,7 @@
 /** The flags of commands that talk to workers: how feature maps travel. @module */
 
 import { Option } from "commander";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
 import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
 import {
   parsePlaneChoice,
@@ -27,7 +28,7 @@ export function planeOption(): Option {
   return new Option(
     "--plane <kind>",
     `how feature maps travel: auto takes the first of ${PLANE_KINDS.join(", ")} that works`,
-  ).argParser(parsePlaneChoice).default("auto");
+  ).argParser(parsePlaneChoice).default("auto").helpGroup(headingOf("Network"));
 }
 
 export function wireDtypeOption(): Option {
@@ -35,7 +36,7 @@ export function wireDtypeOption(): Option {
     "--wire-dtype <dtype>",
     "what feature maps are on the way: auto (f32 on this host, f16 to others), f32, f16, bf16 or int8, " +
       "with exceptions for blocks as in f16,OUT08=int8",
-  ).argParser(parseWireDtypes).default({}, "auto");
+  ).argParser(parseWireDtypes).default({}, "auto").helpGroup(headingOf("Network"));
 }
 
 export function gradientDtypeOption(): Option {
@@ -43,7 +44,7 @@ export function gradientDtypeOption(): Option {
     "--gradient-dtype <dtype>",
     "what gradients are on the way: auto (f32 on this host, bf16 to others), f32, bf16 or int8; " +
       'small ones would underflow in f16 (default: "auto")',
-  ).argParser(parseGradientDtype);
+  ).argParser(parseGradientDtype).helpGroup(headingOf("Network"));
 }
 
 function parseGradientDtype(text: string): GradientDtype | undefined {

@@ -8,7 +8,7 @@ import {
   deviceOption,
   precisionOption,
 } from "../../shared/device/device_flags.ts";
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
+import type { Expert } from "../../shared/engine/expert.ts";
 import type { Precision } from "../../shared/engine/lower_graph.ts";
 import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
@@ -187,13 +187,11 @@ function clusterExperts(
   };
 }
 
-function withWorker(expert: DifferentiableExpert, worker: SpawnedWorker): DifferentiableExpert {
+function withWorker(expert: Expert, worker: SpawnedWorker): Expert {
   return {
     description: expert.description,
     encodeText: (...args) => expert.encodeText(...args),
     embedTimesteps: (...args) => expert.embedTimesteps(...args),
-    forwardBlock: (...args) => expert.forwardBlock(...args),
-    backwardBlock: (...args) => expert.backwardBlock(...args),
     openSession: (...args) => expert.openSession(...args),
     close: async () => {
       await expert.close();

@@ -1,6 +1,7 @@
 /** The flag of commands that draw: how long they wait for room on workers that are full. @module */
 
 import { Option } from "commander";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { wholeNumber } from "../../shared/terminal/whole_number.ts";
 import { Patience } from "../cluster/admission_retry.ts";
 
@@ -16,7 +17,8 @@ export function waitOption(): Option {
   return new Option(
     "--wait <seconds>",
     "longest wait, in all, for room on workers that are full; 0 fails at once",
-  ).argParser(wholeNumber("--wait", 0)).default(DEFAULT_WAIT_SECONDS);
+  ).argParser(wholeNumber("--wait", 0)).default(DEFAULT_WAIT_SECONDS)
+    .helpGroup(headingOf("Network"));
 }
 
 /** @param tell told once, for a person who waits */

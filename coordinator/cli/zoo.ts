@@ -2,8 +2,8 @@
 
 import { Command, Option } from "commander";
 import { basename, dirname, join } from "node:path";
-import type { Family } from "../../shared/checkpoint/family.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { type Family, FAMILY_IDS } from "../../shared/models/families.ts";
 import { parameterCount } from "../../shared/models/parameters.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
@@ -66,7 +66,7 @@ function randomCommand(): Command {
     )
     .argument("<out>", "file, or folder of the diffusers layout, to write; must not exist")
     .addOption(
-      new Option("--family <family>", "architecture").choices(["sd15", "sdxl"])
+      new Option("--family <family>", "architecture").choices(FAMILY_IDS)
         .makeOptionMandatory(),
     )
     .addOption(

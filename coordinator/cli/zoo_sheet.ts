@@ -11,9 +11,10 @@ import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsemblePlan, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { imageToRgb } from "../image/pixels.ts";
 import type { RgbImage } from "../image/resize.ts";
-import { MAX_STEPS } from "../jobs/job_spec.ts";
+import { newJob } from "../jobs/job_spec.ts";
 import { isFolder } from "../jobs/output_paths.ts";
 import { type DrawnImages, runJob } from "../jobs/run_job.ts";
+import { MAX_STEPS } from "../settings/limits.ts";
 import { sheetPng, type SheetRow, sheetSvg } from "../zoo/contact_sheet.ts";
 import { SHEET_CAPTIONS } from "../zoo/sheet_captions.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
@@ -120,11 +121,10 @@ async function drawColumn(
   for (const prompt of SHEET_CAPTIONS) {
     const drawn = await runJob({
       ensemble,
-      spec: {
-        ...{ prompt, negative: "", promptSyntax: "plain", clipSkip: 1, ensemble: plan.name },
-        ...{ steps: flags.steps, guidance: flags.guidance, wireDtype: "auto" },
-        seeds: seedsFrom(flags.seed, flags.seeds),
-      },
+      spec: newJob(
+        { prompt, seeds: seedsFrom(flags.seed, flags.seeds), ensemble: plan.name },
+        { promptSyntax: "plain", steps: flags.steps, guidance: flags.guidance },
+      ),
       warn: () => {},
       signal,
     });

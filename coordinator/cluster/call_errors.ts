@@ -106,12 +106,12 @@ export function cancelled(cause?: unknown): TuttiError {
 }
 
 /** `computing block "IN03" in step 2`: how contexts of forwards read. */
-export function forwardContext(first: string, last: string, stepIndex?: number): CallContext {
+export function forwardContext(first: string, last: string, stepIndex: number): CallContext {
   return rangeContext("computing", first, last, stepIndex);
 }
 
 /** `differentiating block "IN03" in step 2` */
-export function backwardContext(first: string, last: string, stepIndex?: number): CallContext {
+export function backwardContext(first: string, last: string, stepIndex: number): CallContext {
   return rangeContext("differentiating", first, last, stepIndex);
 }
 
@@ -124,15 +124,10 @@ function rangeContext(
   verb: string,
   first: string,
   last: string,
-  stepIndex: number | undefined,
+  stepIndex: number,
 ): CallContext {
   const blocks = first === last ? `block "${first}"` : `blocks "${first}" to "${last}"`;
-  const step = stepIndex === undefined ? "" : ` in step ${stepIndex}`;
-  return {
-    doing: `${verb} ${blocks}${step}`,
-    block: first,
-    ...(stepIndex !== undefined && { stepIndex }),
-  };
+  return { doing: `${verb} ${blocks} in step ${stepIndex}`, block: first, stepIndex };
 }
 
 function lost(

@@ -23,6 +23,10 @@
  * name = "pointed"
  * model_name = "pointed"  # whichever workers serve it, found over NATS; or model_hash = "ab12"
  *
+ * [defaults]              # optional: settings of pictures, see `ensemble_defaults.ts`
+ * steps = 30
+ * clip_skip = 2
+ *
  * [security]              # optional: see `ensemble_security.ts`
  * tls_ca = "ca.pem"
  * ```
@@ -36,6 +40,7 @@ import { parse, TomlError } from "smol-toml";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { type Address, formatAddress, parseAddress } from "../../shared/wire/address.ts";
+import { type EnsembleDefaults, readDefaults } from "./ensemble_defaults.ts";
 import { type EnsembleSecurity, readSecurity } from "./ensemble_security.ts";
 import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
 import { TomlFields } from "./toml_fields.ts";
@@ -68,12 +73,22 @@ export interface EnsembleFile {
   readonly tokenizer?: string;
   readonly scheduler?: string;
   readonly experts: readonly EnsembleExpert[];
+  readonly defaults?: EnsembleDefaults;
   readonly security?: EnsembleSecurity;
 }
 
 /** Far more than thousands of experts need. */
 const MAX_FILE_BYTES = 2 ** 20;
-const FILE_KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "experts", "security"] as const;
+const FILE_KEYS = [
+  "name",
+  "sabw",
+  "vae",
+  "tokenizer",
+  "scheduler",
+  "experts",
+  "defaults",
+  "security",
+];
 const EXPERT_KEYS = ["name", "model", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
@@ -99,6 +114,7 @@ export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
     ...await optional("tokenizer", "a folder"),
     ...scheduler,
     experts: await readExperts(fields),
+    ...readDefaults(fields),
     ...readSecurity(fields),
   };
 }

@@ -6,32 +6,19 @@
  */
 
 import type {
-  BackwardResult,
-  DifferentiableExpert,
-  StatelessBackward,
-} from "../../shared/engine/backward.ts";
-import type {
   AddedCond,
+  Expert,
   ExpertDescription,
-  ForwardResult,
   SessionConfig,
-  StatelessForward,
   TextEncoding,
   TextOptions,
 } from "../../shared/engine/expert.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
-import { ShapeError, TuttiError } from "../../shared/errors.ts";
-import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
+import { TuttiError } from "../../shared/errors.ts";
 import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
-import {
-  backwardBlockToMessage,
-  backwardResultFromMessage,
-} from "../../shared/wire/convert_backward.ts";
 import {
   embedTimestepsToMessage,
   encodeTextToMessage,
-  forwardBlockToMessage,
-  forwardResultFromMessage,
   textEncodingFromMessage,
   timeEmbeddingFromMessage,
 } from "../../shared/wire/convert.ts";
@@ -41,14 +28,9 @@ import {
   RESULT_OVERHEAD_BYTES,
   type WorkerLimits,
 } from "../../shared/wire/limits.ts";
-import { backwardContext, type CallContext, forwardContext, wrongAnswer } from "./call_errors.ts";
+import { type CallContext, wrongAnswer } from "./call_errors.ts";
 import { describeWorker } from "./connect.ts";
-import {
-  BACKWARD_DEADLINE_MS,
-  BLOCK_DEADLINE_MS,
-  CONNECT_TIMEOUT_MS,
-  SMALL_WORK_DEADLINE_MS,
-} from "./deadlines.ts";
+import { CONNECT_TIMEOUT_MS, SMALL_WORK_DEADLINE_MS } from "./deadlines.ts";
 import { expectShape } from "./expect_shape.ts";
 import { RemoteSession } from "./remote_session.ts";
 import {
@@ -94,7 +76,7 @@ export async function connectExpert(
   }
 }
 
-export class RemoteExpert implements DifferentiableExpert {
+export class RemoteExpert implements Expert {
   readonly description: ExpertDescription;
   /** HOST:PORT */
   readonly address: string;
@@ -152,36 +134,6 @@ export class RemoteExpert implements DifferentiableExpert {
       const rows = timesteps.length * (addedCond?.timeIds.shape[0] ?? 1);
       expectShape("temb", temb, [rows, timeEmbedDim]);
       return temb;
-    });
-  }
-
-  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const { block } = request;
-    this.#checkSize(`The call of block "${block}"`, inputBytes(request));
-    const message = forwardBlockToMessage(request, this.description.modelHash);
-    const context = { ...forwardContext(block, block), deadlineMs: BLOCK_DEADLINE_MS };
-    return this.#unary("ForwardBlock", message, context, signal, (response) => {
-      const result = forwardResultFromMessage(response);
-      expectShape("hidden_states", result.hiddenStates, this.#statelessOutput(request));
-      return result;
-    });
-  }
-
-  backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {
-    const { block: id, gradOutput } = request;
-    const bytes = inputBytes(request) + gradOutput.data.byteLength;
-    this.#checkSize(`The call of the gradients of block "${id}"`, bytes);
-    const message = backwardBlockToMessage(request, this.description.modelHash);
-    const context = { ...backwardContext(id, id), deadlineMs: BACKWARD_DEADLINE_MS };
-    return this.#unary("BackwardBlock", message, context, signal, (response) => {
-      const result = backwardResultFromMessage(response);
-      expectShape("grad_hidden_states", result.gradHiddenStates, request.hiddenStates.shape);
-      const skip = this.#block(id)?.skipFrom === undefined ? undefined : request.residual;
-      if ((skip === undefined) !== (result.gradResidual === undefined)) {
-        throw new ShapeError(`grad_residual must ${skip ? "be set" : "not be set"} for ${id}`);
-      }
-      if (skip) expectShape("grad_residual", result.gradResidual!, skip.shape);
-      return result;
     });
   }
 
@@ -243,23 +195,4 @@ export class RemoteExpert implements DifferentiableExpert {
       { details: { worker: this.address, limit: "max_message_bytes", asked: String(bytes) } },
     );
   }
-
-  #statelessOutput({ block: id, hiddenStates, targetSize }: StatelessForward): number[] {
-    const [batch = 0, , height = 0, width = 0] = hiddenStates.shape;
-    const block = this.#block(id);
-    if (block === undefined) return [...hiddenStates.shape];
-    const [h, w] = block.upsamples ? targetSize ?? [2 * height, 2 * width] : [height, width];
-    const halvings = Math.max(0, block.outScale - block.inScale);
-    return [batch, block.outChannels, sizeAtScale(h, halvings), sizeAtScale(w, halvings)];
-  }
-
-  #block(id: string): BlockSpec | undefined {
-    return this.description.blocks.find((block) => block.id === id);
-  }
-}
-
-/** Of the tensors that a stateless call brings. */
-function inputBytes({ hiddenStates, temb, encoderHiddenStates, residual }: StatelessForward) {
-  const tensors = [hiddenStates, temb, encoderHiddenStates, ...(residual ? [residual] : [])];
-  return tensors.reduce((sum, tensor) => sum + tensor.data.byteLength, 0);
 }

@@ -14,7 +14,7 @@ import type {
   SessionGradients,
 } from "../../shared/engine/expert.ts";
 import { throwIfAborted, TuttiError, WorkerError } from "../../shared/errors.ts";
-import { blockOutputShape } from "../../shared/models/blocks.ts";
+import { blockIndex, blockOutputShape } from "../../shared/models/blocks.ts";
 import { addToSpan, inClientSpan } from "../../shared/telemetry/tracing.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
@@ -250,7 +250,7 @@ export class RemoteSession implements ExpertSession {
   }
 
   #indexOf(id: string): number {
-    return this.#options.description.blocks.findIndex((block) => block.id === id);
+    return blockIndex(this.#options.description.blocks, id);
   }
 }
 

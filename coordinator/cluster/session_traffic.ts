@@ -18,7 +18,7 @@ import {
 } from "../../shared/engine/session_arena.ts";
 import { ShapeError, type TuttiError } from "../../shared/errors.ts";
 import { alignedTensor } from "../../shared/lane/aligned_memory.ts";
-import type { BlockId } from "../../shared/models/blocks.ts";
+import { type BlockId, blockIndex } from "../../shared/models/blocks.ts";
 import { openTrace } from "../../shared/telemetry/tracing.ts";
 import type { Traceparent } from "../../shared/telemetry/traceparent.ts";
 import { elementCount, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
@@ -272,7 +272,7 @@ export class SessionTraffic {
   }
 
   #indexOf(block: string): number {
-    return this.#options.description.blocks.findIndex(({ id }) => id === block);
+    return blockIndex(this.#options.description.blocks, block);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../../shared/errors.ts";
-import type { BlockSpec } from "../../shared/models/blocks.ts";
+import { BLOCK_ID, type BlockSpec } from "../../shared/models/blocks.ts";
 import type { TlsFiles } from "../../shared/security/tls_files.ts";
 import { isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import { WIRE_DTYPES, type WireDtype } from "../../shared/wire/codec/wire_dtype.ts";
@@ -98,9 +98,9 @@ export function withGradients(transport: TensorTransport): TensorTransport {
 export function parseWireDtypes(text: string): Partial<WireDtypes> {
   const [first = "", ...exceptions] = text.split(",").map((part) => part.trim());
   const blocks = exceptions.map((exception) => {
-    const [, block, dtype] = /^((?:IN|M|OUT)\d\d)=(.+)$/.exec(exception) ?? [];
-    if (block === undefined) throw wrongDtypes(text);
-    return [block, dtypeOf(dtype!, text)] as const;
+    const [, block = "", dtype = ""] = /^(.+?)=(.+)$/.exec(exception) ?? [];
+    if (!BLOCK_ID.test(block)) throw wrongDtypes(text);
+    return [block, dtypeOf(dtype, text)] as const;
   });
   return {
     ...(first !== "auto" && { all: dtypeOf(first, text) }),

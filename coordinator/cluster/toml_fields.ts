@@ -63,6 +63,13 @@ export class TomlFields {
     return value;
   }
 
+  /** @throws {FormatError} if `read` has no value for what the table has */
+  value<T>(key: string, expected: string, read: (value: unknown) => T | undefined): T {
+    const value = this.has(key) ? read(this.table[key]) : undefined;
+    if (value === undefined) throw this.error(key, expected);
+    return value;
+  }
+
   isList(key: string): boolean {
     return this.has(key) && Array.isArray(this.table[key]);
   }

@@ -26,6 +26,7 @@ import {
 import { workerService } from "../../shared/wire/load_proto.ts";
 import { type CallContext, callFailed } from "./call_errors.ts";
 import { callMetadata, secureChannel } from "./channel_credentials.ts";
+import { closeChannel } from "./close_channel.ts";
 import { type Credentials, credentialsFor } from "./credentials.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "./deadlines.ts";
 
@@ -46,7 +47,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": RECONNECT_MAX_MS,
   // What to do about a lost worker is the coordinator's decision, never the channel's.
   "grpc.enable_retries": 0,
-  // One connection per client, so that closing one never waits for another.
+  // One connection per client, so that closing one never waits for another, and ends no other's.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.enable_channelz": 0,
 };
@@ -119,7 +120,7 @@ export class WorkerClient {
   }
 
   close(): void {
-    this.#client.close();
+    closeChannel(this.#client);
   }
 
   /** The token may have been renewed since this client was made. */

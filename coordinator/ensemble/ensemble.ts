@@ -11,6 +11,7 @@ import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../../shared/device/backend.ts";
 import { instructionSets } from "../../shared/device/instruction_sets.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
+import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
@@ -21,16 +22,19 @@ import { checkCompatible } from "../cluster/handshake.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transport.ts";
 import type { Discovery } from "../discovery/discovery.ts";
-import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
-import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
-import { SabwAggregator } from "../sampling/sabw_aggregator.ts";
-import { sabwHash } from "../sampling/sabw_folder.ts";
-import { readSabwMetadata, type SabwMetadata, trainedOrder } from "../sampling/sabw_metadata.ts";
+import type { TrainedSabw } from "../sampling/methods/methods.ts";
+import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
+import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
+import {
+  readSabwMetadata,
+  type SabwMetadata,
+  trainedOrder,
+} from "../sampling/methods/sabw/sabw_metadata.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   readSchedulerConfig,
   type SchedulerConfig,
-} from "../sampling/schedulers/scheduler_config.ts";
+} from "../sampling/samplers/scheduler_config.ts";
 import { Vae } from "../sampling/vae.ts";
 import { type ConnectedExpert, openExperts } from "./open_experts.ts";
 import type { EnsemblePlan } from "./ensemble_plan.ts";
@@ -40,11 +44,8 @@ export interface Ensemble extends AsyncDisposable {
   /** In expert order: that of SABW's training where it is known, else that of the file or the flags. */
   readonly members: readonly ConnectedExpert[];
   readonly experts: readonly Expert[];
-  readonly aggregator: Aggregator;
-  /** SHA-256 over the weights of SABW; `uniform` for plain averaging. */
-  readonly sabwHash: string;
-  /** What SABW was trained to aggregate. */
-  readonly aggregatedBlocks: AggregatedBlocks;
+  /** Trained aggregators, where it has some. */
+  readonly sabw?: TrainedSabw;
   readonly vae: Vae;
   /** SHA-256 of the VAE's file. */
   readonly vaeHash: string;
@@ -130,24 +131,14 @@ export async function openEnsemble(
       `VAE "${plan.vae}" must have ${description.latentChannels} latent channels as the experts: current value is ${vae.config.latentChannels}`,
     );
   }
-  const aggregator = plan.sabw.kind === "uniform"
-    ? new UniformAggregator()
-    : await SabwAggregator.open(
-      plan.sabw.path,
-      { ...description, numExperts: members.length },
-      laneOptions,
-    );
-  resources.defer(() => aggregator.close());
+  const sabw = trained && await openSabw(plan, trained, members, laneOptions);
+  if (sabw) resources.defer(() => sabw.aggregator.close());
 
   const ensemble = {
     name: plan.name,
     members,
     experts: members.map(({ expert }) => expert),
-    aggregator,
-    sabwHash: plan.sabw.kind === "uniform"
-      ? "uniform"
-      : await sabwHash(plan.sabw.path, description.blocks),
-    aggregatedBlocks: trained?.aggregatedBlocks ?? "all",
+    ...(sabw && { sabw }),
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
     tokenizers,
@@ -157,6 +148,20 @@ export async function openEnsemble(
   };
   const owned = resources.move();
   return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function openSabw(
+  { sabw }: EnsemblePlan,
+  { aggregatedBlocks }: SabwMetadata,
+  members: readonly ConnectedExpert[],
+  options: ComputeOptions,
+): Promise<TrainedSabw | undefined> {
+  if (sabw.kind === "uniform") return undefined;
+  const { description } = members[0]!.expert;
+  const experts = { ...description, numExperts: members.length };
+  const aggregator = await SabwAggregator.open(sabw.path, experts, options);
+  const hash = await sabwHash(sabw.path, description.blocks);
+  return { aggregator, hash, aggregatedBlocks: aggregatedBlocks ?? "all" };
 }
 
 /** Only for experts that are found over NATS. */

@@ -6,11 +6,11 @@
 
 import { basename } from "node:path";
 import { type Checkpoint, openCheckpoint, type Part } from "../../shared/checkpoint/checkpoint.ts";
-import type { Family } from "../../shared/checkpoint/family.ts";
 import { fileHash, modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
 import { FormatError } from "../../shared/errors.ts";
 import type { ClipTextConfig } from "../../shared/models/config/clip_config.ts";
 import type { VaeConfig } from "../../shared/models/config/vae_config.ts";
+import { FAMILIES, type Family } from "../../shared/models/families.ts";
 import { buildText, buildUNet, buildVae } from "../../shared/models/parameters.ts";
 import { Weights, type WeightTable } from "../../shared/models/weights.ts";
 import type { DType } from "../../shared/tensor/dtype.ts";
@@ -80,7 +80,7 @@ export async function inspectModel(
     parts: describeParts(checkpoint, vae),
     missing: [
       ...(text ? [] : ["text encoder"]),
-      ...(text2 || family !== "sdxl" ? [] : ["text encoder 2"]),
+      ...(text2 || !FAMILIES[family].configs.text2 ? [] : ["text encoder 2"]),
       ...(vae ? [] : ["VAE"]),
     ],
     files,

@@ -1,26 +1,44 @@
-/** A worker's refusal of what a user asked for, in the user's words. @module */
+/** A refusal of what a user asked for, in the user's words: the flag's, or those of the file that said it. @module */
 
-import { TuttiError, UsageError } from "../../shared/errors.ts";
+import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
+import type { SettingOrigin, SettingOrigins } from "../settings/choose_settings.ts";
+import { flagOf, type SettingsTable } from "../settings/setting.ts";
+import { SETTINGS } from "../settings/settings.ts";
 
-/** Fields of requests that follow from a flag alone. */
-const FLAGS: Readonly<Record<string, string>> = {
-  clip_skip: "--clip-skip",
-  batch: "--batch",
-  height: "--size",
-  width: "--size",
-  timesteps: "--steps",
-};
+const TABLE: SettingsTable = SETTINGS;
 
-/** The error itself, or wrong usage if a worker's limits or its model are what a flag is beyond. */
-export function flagRefusal(error: unknown): unknown {
+/**
+ * The error itself, or one about a setting: if a worker's limits or its model are what the setting is beyond, or if the
+ * setting came out of a file.
+ *
+ * @param origins where settings came from, unless from flags
+ */
+export function flagRefusal(error: unknown, origins: SettingOrigins = {}): unknown {
   if (!(error instanceof TuttiError) || error.code !== "INVALID_ARGUMENT") return error;
+  if (error instanceof UsageError) return fileRefusal(error, origins);
   const { message, details } = error;
-  const flag = FLAGS[details.field ?? ""];
-  if (flag === undefined) return error;
+  const { field = "" } = details;
+  const name = Object.keys(TABLE).find((name) => TABLE[name]!.workerFields?.includes(field));
+  if (name === undefined) return error;
   // Rows are what workers count.
-  const rows = flag === "--batch" ? " (rows: two for each image with guidance)" : "";
-  return new UsageError(`${flag} is beyond what a worker takes: ${message}${rows}`, {
+  const rows = name === "batch" ? " (rows: two for each image with guidance)" : "";
+  const usage = new UsageError(
+    `${flagOf(name)} is beyond what a worker takes: ${message}${rows}`,
+    { cause: error, details },
+  );
+  return fileRefusal(usage, origins);
+}
+
+/** A refusal of a flag that nobody gave is one of the file that said its value. */
+function fileRefusal(error: UsageError, origins: SettingOrigins): TuttiError {
+  const blamed = Object.entries(origins).find(([name]) =>
+    error.message.startsWith(`${flagOf(name)} `)
+  );
+  if (!blamed) return error;
+  const [name, { file, key }]: [string, SettingOrigin] = blamed;
+  const problem = error.message.slice(flagOf(name).length);
+  return new FormatError(`${file}: "${key}"${problem}`, {
     cause: error,
-    details,
+    details: { ...error.details, file, key },
   });
 }

@@ -1,21 +1,25 @@
 /** What is written into an image's PNG about how it was made. @module */
 
 import type { LoraDescription } from "../../shared/checkpoint/lora/merge_loras.ts";
-import type { PromptSyntax } from "../../shared/prompt/read_prompt.ts";
 import { TUTTI_VERSION } from "../../shared/wire/version.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { formatInfotext } from "../image/infotext.ts";
+import { findSampler } from "../sampling/samplers/samplers.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
+import { settingsMetadata } from "../settings/setting_records.ts";
+import { JOB_SETTINGS } from "../settings/settings.ts";
+import type { JobSpec } from "./job_spec.ts";
 
+/** What is known of one image of a job. */
 export interface ImageFacts {
-  readonly prompt: string;
-  readonly negativePrompt: string;
-  readonly promptSyntax: PromptSyntax;
-  readonly clipSkip: number;
-  readonly steps: number;
-  readonly guidanceScale: number;
+  readonly spec: JobSpec;
   readonly seed: bigint;
-  readonly aggregatedBlocks: AggregatedBlocks;
+  /** The method's name, chosen by the job or the ensemble's. */
+  readonly method: string;
+  /** What made one feature map of the experts'. */
+  readonly sabw: string;
+  /** Chosen by the job, or what SABW was trained for; absent where the experts' noises are combined. */
+  readonly aggregatedBlocks?: AggregatedBlocks;
   readonly width: number;
   readonly height: number;
 }
@@ -28,44 +32,52 @@ const shortHash = (hash: string) => hash.slice(0, 10);
  * Two text chunks: `parameters`, the infotext that users' tools read, and `tutti`, the whole truth as
  * JSON.
  */
-export function imageMetadata(ensemble: Ensemble, facts: ImageFacts): Record<string, string> {
-  const { members, aggregator, vaeHash } = ensemble;
+export function imageMetadata(
+  ensemble: Ensemble,
+  { spec, seed, method, sabw, aggregatedBlocks, width, height }: ImageFacts,
+): Record<string, string> {
+  const { members, vaeHash } = ensemble;
   const experts = members.map(({ name, expert }) => ({
     name,
     modelHash: expert.description.modelHash,
     loras: expert.description.loras,
   }));
   const parameters = formatInfotext({
-    prompt: facts.prompt,
-    negativePrompt: facts.negativePrompt,
-    steps: facts.steps,
-    sampler: "DDIM",
-    cfgScale: facts.guidanceScale,
-    seed: facts.seed,
-    width: facts.width,
-    height: facts.height,
+    prompt: spec.prompt,
+    negativePrompt: spec.negative,
+    steps: spec.steps,
+    sampler: findSampler(spec.sampler).label,
+    cfgScale: spec.guidance,
+    seed,
+    width,
+    height,
     modelName: `Tutti(${members.length})`,
     modelHash: experts[0]!.modelHash,
     vaeHash,
-    clipSkip: facts.clipSkip,
+    clipSkip: spec.clipSkip,
     extra: {
-      ...(ignoresEmphasis(facts) && { Emphasis: "None" }),
+      ...(ignoresEmphasis(spec) && { Emphasis: "None" }),
       ...loraHashes(experts.flatMap(({ loras }) => loras)),
       RNG: "CPU",
       "Tutti models": experts.map(({ name, modelHash }) => `${name} ${shortHash(modelHash)}`).join(
         ", ",
       ),
-      "Tutti SABW": aggregator.name,
+      "Tutti method": method,
+      "Tutti SABW": sabw,
       "Tutti version": TUTTI_VERSION,
     },
   });
   const own = {
     version: TUTTI_VERSION,
     ensemble: ensemble.name,
-    ...facts,
-    seed: String(facts.seed),
-    sampler: "ddim",
-    sabw: aggregator.name,
+    prompt: spec.prompt,
+    ...settingsMetadata(JOB_SETTINGS, spec),
+    method,
+    seed: String(seed),
+    ...(aggregatedBlocks !== undefined && { aggregatedBlocks }),
+    width,
+    height,
+    sabw,
     experts,
     vaeHash,
   };
@@ -79,6 +91,6 @@ function loraHashes(loras: readonly LoraDescription[]): Record<string, string> {
 }
 
 /** Whether other tools would read weights where there were none: they must be told. */
-function ignoresEmphasis({ promptSyntax, prompt, negativePrompt }: ImageFacts): boolean {
-  return promptSyntax === "plain" && /[([]/.test(prompt + negativePrompt);
+function ignoresEmphasis({ promptSyntax, prompt, negative }: JobSpec): boolean {
+  return promptSyntax === "plain" && /[([]/.test(prompt + negative);
 }

@@ -7,7 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { UsageError } from "../../shared/errors.ts";
-import { bytesOf, type F32Tensor } from "../../shared/tensor/tensor.ts";
+import { bytesOf, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
 import {
   checkWireBlocks,
   dtypesOnTheWay,
@@ -15,16 +15,23 @@ import {
   parseWireDtypes,
 } from "../cluster/tensor_transport.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
-import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
-import { initialLatents } from "../sampling/initial_latents.ts";
+import { ImageNoise } from "../sampling/image_noise.ts";
+import type { EnsemblingMethod } from "../sampling/methods/method.ts";
+import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
-import { DdimScheduler } from "../sampling/schedulers/ddim.ts";
+import type { Sampler } from "../sampling/samplers/sampler.ts";
+import {
+  createSampler,
+  DEFAULT_SAMPLER,
+  findSampler,
+  spacedConfig,
+} from "../sampling/samplers/samplers.ts";
+import type { SpacedConfig } from "../sampling/samplers/scheduler_config.ts";
 import type { JobSpec } from "./job_spec.ts";
 
 export interface PreparedJob {
   readonly request: SampleRequest;
-  readonly aggregatedBlocks: AggregatedBlocks;
   readonly size: Size;
   readonly conditions: RunConditions;
 }
@@ -50,28 +57,32 @@ export interface PrepareOptions {
 export function prepareJob(
   ensemble: Ensemble,
   spec: JobSpec,
-  { noise = noiseOf(ensemble, spec), warn }: PrepareOptions,
+  { noise: given, warn }: PrepareOptions,
 ): PreparedJob {
-  const { experts, aggregator, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
+  const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
-  const [batch = 0, , height = 0, width = 0] = noise.shape;
+  const noise = new ImageNoise(spec.seeds, given?.shape.slice(1) ?? latentShape(ensemble, spec));
+  // The first draw of each image's generator, also where a file takes its place.
+  const drawn = noise.next();
+  const latents = given ?? drawn;
+  const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
-  const schedulerConfig = {
-    ...ensemble.schedulerConfig,
-    predictionType: description.predictionType,
-  };
+  const method = jobMethod(ensemble, spec);
+  const { sampler, config } = jobSampler(ensemble, spec);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
-  const aggregatedBlocks = spec.aggregate ?? ensemble.aggregatedBlocks;
   const waves = spec.waves ?? defaultWaves(ensemble.members);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
   checkWireBlocks(wireDtypes, description.blocks);
   return {
     size,
-    aggregatedBlocks,
     request: {
-      ...{ experts, aggregator, waves, initialLatents: noise, imageSize: size },
-      plan: aggregationPlan(description.blocks, aggregatedBlocks),
-      scheduler: new DdimScheduler(spec.steps, schedulerConfig),
+      experts,
+      method,
+      sampler,
+      waves,
+      noise,
+      initialLatents: latents,
+      imageSize: size,
       guidanceScale: spec.guidance,
       promptIds: new Array(batch).fill(rows.prompt),
       negativePromptIds: new Array(batch).fill(rows.negative),
@@ -82,15 +93,46 @@ export function prepareJob(
     },
     conditions: {
       ...expertConditions(ensemble, spec),
-      sabwHash: ensemble.sabwHash,
+      ...method.conditions,
       vaeHash: ensemble.vaeHash,
       computedBy: ensemble.computedBy,
-      aggregatedBlocks: String(aggregatedBlocks),
-      scheduler: JSON.stringify(schedulerConfig),
+      scheduler: JSON.stringify(config),
       waves: String(waves),
       tokens: tokensHash(rows),
-      noise: createHash("sha256").update(bytesOf(noise)).digest("hex"),
+      noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
     },
+  };
+}
+
+/** @throws {UsageError} if the ensemble cannot play it */
+export function jobMethod(
+  { members, experts, sabw }: Pick<Ensemble, "members" | "experts" | "sabw">,
+  { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
+): EnsemblingMethod {
+  return createMethod(method, {
+    experts: members.map(({ name }) => name),
+    blocks: experts[0]!.description.blocks,
+    sabw,
+    guidanceScale: guidance,
+    aggregated: aggregate,
+  });
+}
+
+/** With the config that it goes by. */
+function jobSampler(
+  { experts, schedulerConfig }: Ensemble,
+  { sampler = DEFAULT_SAMPLER, steps, schedule, eta }: JobSpec,
+): { readonly sampler: Sampler; readonly config: SpacedConfig } {
+  const { predictionType } = experts[0]!.description;
+  const config = spacedConfig(findSampler(sampler), { ...schedulerConfig, predictionType });
+  return {
+    config,
+    sampler: createSampler(sampler, {
+      steps,
+      config,
+      ...(schedule !== undefined && { schedule }),
+      ...(eta !== undefined && { eta }),
+    }),
   };
 }
 
@@ -120,8 +162,8 @@ function defaultWaves(members: Ensemble["members"]): number {
   return members.some(({ isElsewhere }) => isElsewhere) ? 2 : 1;
 }
 
-/** The noise of the seeds, in the job's size or the experts' own. */
-function noiseOf({ experts, vae }: Ensemble, spec: JobSpec): F32Tensor {
+/** `[4, H, W]` in the job's size or the experts' own. */
+function latentShape({ experts, vae }: Ensemble, spec: JobSpec): Shape {
   const { latentChannels, sampleSize } = experts[0]!.description;
   const size = spec.size ?? { width: sampleSize * vae.factor, height: sampleSize * vae.factor };
   for (const [axis, pixels] of Object.entries(size)) {
@@ -132,6 +174,5 @@ function noiseOf({ experts, vae }: Ensemble, spec: JobSpec): F32Tensor {
       );
     }
   }
-  const shape = [latentChannels, size.height / vae.factor, size.width / vae.factor];
-  return initialLatents(spec.seeds, shape);
+  return [latentChannels, size.height / vae.factor, size.width / vae.factor];
 }

@@ -12,6 +12,7 @@ import type { Patience } from "../cluster/admission_retry.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { sample } from "../sampling/sample.ts";
+import type { SettingOrigins } from "../settings/choose_settings.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ImageFacts } from "./image_metadata.ts";
 import { flagRefusal } from "./flag_refusal.ts";
@@ -22,6 +23,8 @@ import { checkSameRun, type StepCheckpoint } from "./step_checkpoint.ts";
 export interface JobRun extends PrepareOptions {
   readonly ensemble: Ensemble;
   readonly spec: JobSpec;
+  /** Of settings that no flag gave, for errors. */
+  readonly origins?: SettingOrigins;
   /** Goes on after this step. @default from the beginning */
   readonly from?: StepCheckpoint;
   /** Gets each step; failing to keep one ends the run. */
@@ -67,7 +70,7 @@ export function runJob(run: JobRun): Promise<DrawnImages> {
     try {
       return await drawImages(run);
     } catch (error) {
-      throw flagRefusal(error);
+      throw flagRefusal(error, run.origins);
     }
   });
 }
@@ -76,11 +79,11 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
   const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, patience, signal } =
     run;
   const prepared = prepareJob(ensemble, spec, run);
-  const { request, conditions, aggregatedBlocks, size } = prepared;
+  const { request, conditions, size } = prepared;
   if (from) checkSameRun(from, { spec, conditions });
   await onStep?.(from ? from.stepIndex + 1 : 0);
   const start = performance.now();
-  let latents = from?.latents ?? request.initialLatents;
+  let latents = from?.state.latents ?? request.initialLatents;
   const steps = sample({
     ...request,
     ...(from && { from }),
@@ -90,9 +93,9 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     ...(onSegment && { onSegment }),
     ...(signal && { signal }),
   });
-  for await (const { stepIndex, latents: after } of steps) {
-    latents = after;
-    await checkpoints?.save({ spec, stepIndex, latents, conditions });
+  for await (const { stepIndex, state } of steps) {
+    latents = state.latents;
+    await checkpoints?.save({ spec, stepIndex, state, conditions });
     await onStep?.(stepIndex + 1);
     if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
   }
@@ -101,11 +104,16 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     images: await inSpan("decode", {}, () => ensemble.vae.decode(latents)),
     latents,
     facts: spec.seeds.map((seed) => ({
-      ...{ prompt: spec.prompt, negativePrompt: spec.negative, promptSyntax: spec.promptSyntax },
-      ...{ clipSkip: spec.clipSkip, steps: spec.steps, guidanceScale: spec.guidance, seed },
-      ...{ aggregatedBlocks, ...size },
+      spec,
+      seed,
+      method: spec.method ?? request.method.name,
+      sabw: request.method.aggregator?.name ?? "none",
+      ...(request.method.aggregatedBlocks && {
+        aggregatedBlocks: request.method.aggregatedBlocks,
+      }),
+      ...size,
     })),
-    timesteps: request.scheduler.timesteps,
+    timesteps: request.sampler.evaluations.map(({ timestep }) => timestep),
     samplingMs,
   };
 }

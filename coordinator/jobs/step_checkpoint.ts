@@ -1,6 +1,6 @@
 /**
  * A run after one of its steps: what it needs to go on, here or on another coordinator, and what must be the same there
- * for the bits to be the same. As bytes it is one safetensors file that holds the latents.
+ * for the bits to be the same. As bytes it is one safetensors file that holds the latents and what else the sampler remembers.
  *
  * @module
  */
@@ -9,27 +9,32 @@ import { FormatError, TuttiError } from "../../shared/errors.ts";
 import { readSafetensors } from "../../shared/safetensors/read_bytes.ts";
 import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
 import { show } from "../../shared/show.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
-import { type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
+import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import type { SamplerState } from "../sampling/samplers/sampler.ts";
+import { jobFields, type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
 import type { RunConditions } from "./prepare_job.ts";
 
 export interface StepCheckpoint {
   readonly spec: JobSpec;
   /** Of the step that ended. */
   readonly stepIndex: number;
-  /** After that step, f32 `[B, 4, H, W]`. */
-  readonly latents: F32Tensor;
+  /** After that step; all f32 `[B, 4, H, W]`. */
+  readonly state: SamplerState;
   readonly conditions: RunConditions;
 }
 
-const FORMAT_VERSION = 1;
-const RECORD = "tutti.checkpoint", LATENTS = "latents";
+const FORMAT_VERSION = 2;
+/** Version 1 held latents alone: all runs were DDIM's, which remembers nothing else. */
+const READ_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
+const RECORD = "tutti.checkpoint", LATENTS = "latents", MEMORY = "memory.";
 
 export function encodeCheckpoint(
-  { spec, stepIndex, latents, conditions }: StepCheckpoint,
+  { spec, stepIndex, state: { latents, memory }, conditions }: StepCheckpoint,
 ): Uint8Array<ArrayBuffer> {
   const record = { version: FORMAT_VERSION, stepIndex, spec: jobSpecToJson(spec), conditions };
-  return encodeSafetensors({ [LATENTS]: latents }, { [RECORD]: JSON.stringify(record) });
+  const remembered = Object.entries(memory).map(([name, tensor]) => [MEMORY + name, tensor]);
+  const tensors = { [LATENTS]: latents, ...Object.fromEntries(remembered) };
+  return encodeSafetensors(tensors, { [RECORD]: JSON.stringify(record) });
 }
 
 /**
@@ -42,18 +47,28 @@ export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, where: string):
   const { version, stepIndex, conditions } = record;
   const latents = tensors.get(LATENTS);
   const spec = jobSpecFromJson(record.spec, `Checkpoint ${show(where)}: "spec"`);
-  const isRead = version === FORMAT_VERSION && isStepOf(spec, stepIndex) &&
-    latents?.dtype === "float32" && latents.shape.length === 4 && isConditions(conditions);
+  const others = [...tensors].filter(([name]) => name !== LATENTS);
+  const isRead = READ_VERSIONS.includes(version) && isStepOf(spec, stepIndex) &&
+    latents?.dtype === "float32" && latents.shape.length === 4 && isConditions(conditions) &&
+    others.every(([name, tensor]) => name.startsWith(MEMORY) && isLike(tensor, latents));
   if (!isRead) {
     throw new FormatError(
-      `Checkpoint ${
-        show(where)
-      } must have version ${FORMAT_VERSION}, "stepIndex" below ${spec.steps}, ` +
-        `"conditions", and f32 latents [B, 4, H, W]: current version is ${show(version)}, ` +
+      `Checkpoint ${show(where)} must have version ${
+        READ_VERSIONS.join(" or ")
+      }, "stepIndex" below ${spec.steps}, ` +
+        `"conditions", f32 latents [B, 4, H, W], and "${MEMORY}NAME" of that shape: current version is ${
+          show(version)
+        }, ` +
         `stepIndex ${show(stepIndex)}, latents ${latents ? `[${latents.shape}]` : "absent"}`,
     );
   }
-  return { spec, stepIndex, latents: latents as F32Tensor, conditions };
+  const memory = others.map(([name, tensor]) => [name.slice(MEMORY.length), tensor as F32Tensor]);
+  const state = { latents: latents as F32Tensor, memory: Object.fromEntries(memory) };
+  return { spec, stepIndex, state, conditions };
+}
+
+function isLike({ dtype, shape }: Tensor, other: Tensor): boolean {
+  return dtype === other.dtype && shape.join() === other.shape.join();
 }
 
 /**
@@ -65,7 +80,7 @@ export function checkSameRun(
   checkpoint: StepCheckpoint,
   run: Pick<StepCheckpoint, "spec" | "conditions">,
 ): void {
-  const [before, now] = [jobSpecToJson(checkpoint.spec), jobSpecToJson(run.spec)];
+  const [before, now] = [jobFields(checkpoint.spec), jobFields(run.spec)];
   for (const field of new Set([...Object.keys(before), ...Object.keys(now)])) {
     requireSame(field, JSON.stringify(before[field]), JSON.stringify(now[field]));
   }

@@ -1,26 +1,39 @@
-/**
- * How the features of N experts become one. Two aggregators: the uniform mean (block-wise averaging, needs no
- * training) and SABW, one trained network per block (`shared/models/sabw.ts`).
- *
- * @module
- */
+/** How the features of N experts become one, block by block. @module */
 
 import type { BlockId } from "../../shared/models/blocks.ts";
 import { mean } from "../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import type { GuidanceHalf } from "./guidance.ts";
 
-/** What SABW looks at besides the features: means over the experts (`docs/spec.md`, "Conditioning"). */
-export interface AggregationConditioning {
+/** What a row of features was made for: means over the experts, as the paper's SABW looks at them (`docs/spec.md`, "Conditioning"). */
+export interface MeanConditioning {
   /** f32 `[B, Dt]` */
   readonly temb: F32Tensor;
   /** f32 `[B, L, D]`; one object for all steps, unchanged: what is computed of it is kept with it. */
   readonly encoderHiddenStates: F32Tensor;
 }
 
+/** What an aggregator looks at besides the features. */
+export interface AggregationConditioning extends MeanConditioning {
+  /** Which half of guidance each row belongs to, also where a wave holds some rows only. @default all conditional */
+  readonly halves?: readonly GuidanceHalf[];
+}
+
+/**
+ * `temb = 1/N sum_i temb_i` and `ctx = 1/N sum_i c_i`: SABW has neither time embedding nor text encoder of its own, so it is
+ * conditioned on the mean of the experts' (the paper's official code).
+ */
+export function meanConditioning(experts: readonly MeanConditioning[]): MeanConditioning {
+  return {
+    temb: mean(experts.map(({ temb }) => temb)),
+    encoderHiddenStates: mean(experts.map(({ encoderHiddenStates }) => encoderHiddenStates)),
+  };
+}
+
 export interface Aggregation {
   /** f32 `[B, C, H, W]` */
   readonly aggregatedFeatures: F32Tensor;
-  /** f32 `[B, N, H, W]`, sums to 1 over N; the uniform mean has none. */
+  /** f32 `[B, N, H, W]`, sums to 1 over N; aggregators without weights per pixel have none. */
   readonly attentionMap?: F32Tensor;
 }
 

@@ -1,16 +1,15 @@
 /**
  * What the prompt becomes: every expert's own text states, and the means over the experts that SABW looks at
- * (`docs/spec.md`, "Conditioning"). Both depend on prompt and timestep only, so they are made once per image.
+ * (`meanConditioning()`). Both depend on prompt and timestep only, so they are made once per image.
  *
  * @module
  */
 
 import type { AddedCond, Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
-import { mean } from "../../shared/tensor/lincomb.ts";
 import { f32, type F32Tensor, repeatRows, sliceRows } from "../../shared/tensor/tensor.ts";
 import { Patience } from "../cluster/admission_retry.ts";
-import type { AggregationConditioning } from "./aggregation.ts";
+import { type MeanConditioning, meanConditioning } from "./aggregation.ts";
 import { encodePrompts, type PromptEmbeds, type PromptEmbedsOptions } from "./prompt_embeds.ts";
 import { sideBySide } from "./side_by_side.ts";
 import type { PromptRow } from "./text_states.ts";
@@ -22,7 +21,7 @@ export interface ConditioningOptions extends Partial<PromptEmbedsOptions> {
   readonly patience?: Patience;
 }
 
-/** What one expert's session is opened with. */
+/** What an expert's session is opened with. */
 export interface ExpertConditioning {
   /** f32 `[B, L, D]`; L counts the tokens of all chunks of a row. */
   readonly encoderHiddenStates: F32Tensor;
@@ -32,8 +31,8 @@ export interface ExpertConditioning {
 export interface Conditioning {
   /** Per expert, one row per input row. */
   readonly experts: readonly ExpertConditioning[];
-  /** Means over the experts for step `stepIndex`. */
-  at(stepIndex: number): AggregationConditioning;
+  /** Means over the experts for step `stepIndex`; not needed where nothing is aggregated. */
+  at?(stepIndex: number): MeanConditioning;
 }
 
 /**
@@ -58,18 +57,32 @@ export async function encodeConditioning(
     (expert, either) => patience.untilAdmitted(() => ask(expert, either)),
     options.signal,
   );
-  const encoderHiddenStates = mean(conditionings.map((c) => c.encoderHiddenStates));
-  const temb = mean(conditionings.map((c) => c.temb));
-  const differsByRow = conditionings[0]?.addedCond !== undefined;
+  return conditioningOf(conditionings, rows.length, timesteps.length);
+}
+
+/**
+ * What experts are conditioned on, from their own text states and time embeddings.
+ *
+ * @param experts with time embeddings f32 `[T, Dt]`, or `[T B, Dt]` where rows differ
+ * @param rows B
+ * @param timesteps T
+ */
+export function conditioningOf(
+  experts: readonly (ExpertConditioning & MeanConditioning)[],
+  rows: number,
+  timesteps: number,
+): Conditioning {
+  let means: MeanConditioning | undefined;
   return {
-    experts: conditionings,
-    at: (stepIndex) => {
-      if (differsByRow) {
-        const first = stepIndex * rows.length;
-        return { temb: sliceRows(temb, first, first + rows.length), encoderHiddenStates };
+    experts,
+    at(stepIndex) {
+      const { temb, encoderHiddenStates } = means ??= meanConditioning(experts);
+      if (temb.shape[0] === timesteps) {
+        const row = sliceRows(temb, stepIndex, stepIndex + 1);
+        return { temb: repeatRows(row, rows), encoderHiddenStates };
       }
-      const row = sliceRows(temb, stepIndex, stepIndex + 1);
-      return { temb: repeatRows(row, rows.length), encoderHiddenStates };
+      const first = stepIndex * rows;
+      return { temb: sliceRows(temb, first, first + rows), encoderHiddenStates };
     },
   };
 }

@@ -1,15 +1,16 @@
 /**
  * One forward pass of the ensembled U-Net (`docs/spec.md`, "Ensembled forward"): every expert runs a block on the same features, the
- * aggregator makes one feature map of theirs, and that is the next block's input for all.
+ * aggregator makes one feature map of theirs, and that is the next block's input for all. Without an aggregator the
+ * experts run whole and their noises stay apart.
  *
  * @module
  */
 
 import type { ExpertSession, ForwardResult } from "../../shared/engine/expert.ts";
-import { throwIfAborted } from "../../shared/errors.ts";
+import { ShapeError, throwIfAborted } from "../../shared/errors.ts";
 import { inSpan } from "../../shared/telemetry/tracing.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
-import type { AggregationConditioning, Aggregator } from "./aggregation.ts";
+import type { Aggregation, AggregationConditioning, Aggregator } from "./aggregation.ts";
 import type { Segment } from "./aggregation_plan.ts";
 import { sideBySide } from "./side_by_side.ts";
 
@@ -25,8 +26,8 @@ export interface SegmentReport extends Segment {
    * overwrite: whoever keeps them copies them.
    */
   readonly features: readonly F32Tensor[];
-  /** f32 `[B, C, h, w]` */
-  readonly aggregatedFeatures: F32Tensor;
+  /** f32 `[B, C, h, w]`; absent where the experts' noises stay apart. */
+  readonly aggregatedFeatures?: F32Tensor;
   /** f32 `[B, N, h, w]`, where the aggregator makes one. */
   readonly attentionMap?: F32Tensor;
 }
@@ -45,8 +46,11 @@ export interface ExpertTiming {
 export interface EnsembleForward {
   readonly sessions: readonly ExpertSession[];
   readonly plan: readonly Segment[];
-  readonly aggregator: Aggregator;
-  readonly conditioning: AggregationConditioning;
+  /** Without it there must be one segment, or one session. */
+  readonly aggregation?: {
+    readonly aggregator: Pick<Aggregator, "name" | "aggregate">;
+    readonly conditioning: AggregationConditioning;
+  };
   readonly stepIndex: number;
   /** f32 `[B, 4, H, W]` */
   readonly latentModelInput: F32Tensor;
@@ -57,30 +61,47 @@ export interface EnsembleForward {
 }
 
 /**
- * @returns the aggregated noise prediction, f32 `[B, 4, H, W]`
+ * @returns the aggregated noise prediction, or each session's own without an aggregator; f32 `[B, 4, H, W]` each
  * @throws {TuttiError} what the first expert that failed threw; the others' calls are cancelled
  */
-export async function ensembleForward(pass: EnsembleForward): Promise<F32Tensor> {
-  const { plan, aggregator, conditioning, stepIndex, firstRow = 0, onSegment, signal } = pass;
-  let hiddenStates = pass.latentModelInput;
+export async function ensembleForward(pass: EnsembleForward): Promise<readonly F32Tensor[]> {
+  const { sessions, plan, aggregation, stepIndex, firstRow = 0, onSegment, signal } = pass;
+  if (!aggregation && plan.length > 1 && sessions.length > 1) {
+    throw new ShapeError(
+      `Blocks of ${sessions.length} experts need an aggregator after ${plan[0]!.last}`,
+    );
+  }
+  let hiddenStates: readonly F32Tensor[] = [pass.latentModelInput];
   for (const [index, segment] of plan.entries()) {
     throwIfAborted(signal);
     const report = await inSpan("segment", spanAttributes(segment), async () => {
-      const { features, experts } = await forwardAll(pass, segment, hiddenStates);
+      const { features, experts } = await forwardAll(pass, segment, hiddenStates[0]!);
       const start = performance.now();
-      const into = nextInput(pass, plan[index + 1]);
-      const aggregation = await inSpan(
-        "aggregate",
-        { "tutti.block": segment.last, "tutti.aggregator": aggregator.name },
-        () => aggregator.aggregate(segment.last, features, conditioning, into),
-      );
+      const aggregation = await aggregate(pass, segment, features, plan[index + 1]);
       const aggregateMs = performance.now() - start;
       return { ...segment, ...aggregation, features, experts, aggregateMs };
     });
-    hiddenStates = report.aggregatedFeatures;
+    hiddenStates = report.aggregatedFeatures ? [report.aggregatedFeatures] : report.features;
     onSegment?.({ ...report, stepIndex, firstRow });
   }
   return hiddenStates;
+}
+
+/** Nothing without an aggregator. */
+async function aggregate(
+  pass: EnsembleForward,
+  { last }: Segment,
+  features: readonly F32Tensor[],
+  next: Segment | undefined,
+): Promise<Partial<Aggregation>> {
+  if (!pass.aggregation) return {};
+  const { aggregator, conditioning } = pass.aggregation;
+  const into = nextInput(pass, next);
+  return await inSpan(
+    "aggregate",
+    { "tutti.block": last, "tutti.aggregator": aggregator.name },
+    () => aggregator.aggregate(last, features, conditioning, into),
+  );
 }
 
 function spanAttributes({ first, last }: Segment) {

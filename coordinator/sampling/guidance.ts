@@ -3,9 +3,25 @@
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 
+export type GuidanceHalf = "unconditional" | "conditional";
+
+/** A prediction of noise (or velocity) with both halves of guidance apart, f32 `[B, C, H, W]` each. */
+export interface NoisePrediction {
+  readonly conditional: F32Tensor;
+  /** Absent without guidance. */
+  readonly unconditional?: F32Tensor;
+}
+
 /** Whether a scale needs the unconditional half at all: at 1 it cancels out. */
 export function usesGuidance(guidanceScale: number): boolean {
   return guidanceScale !== 1;
+}
+
+/** Which half each row of a step's batch belongs to: all unconditional rows first. */
+export function guidanceRows(images: number, guidanceScale: number): GuidanceHalf[] {
+  const half = (name: GuidanceHalf) => new Array<GuidanceHalf>(images).fill(name);
+  const conditional = half("conditional");
+  return usesGuidance(guidanceScale) ? [...half("unconditional"), ...conditional] : conditional;
 }
 
 /** `[B, ...]` -> `[2B, ...]`: the same latents for both halves; without guidance as it is. */
@@ -13,16 +29,25 @@ export function duplicateForGuidance(latents: F32Tensor, guidanceScale: number):
   return usesGuidance(guidanceScale) ? concatRows([latents, latents]) : latents;
 }
 
+/** The way back: `[2B, ...]` of both halves, or `[B, ...]` without guidance. */
+export function splitGuidance(noisePred: F32Tensor, guidanceScale: number): NoisePrediction {
+  if (!usesGuidance(guidanceScale)) return { conditional: noisePred };
+  const rows = noisePred.shape[0]!;
+  return {
+    unconditional: sliceRows(noisePred, 0, rows / 2),
+    conditional: sliceRows(noisePred, rows / 2, rows),
+  };
+}
+
 /**
- * `noise_uncond + g (noise_text - noise_uncond)`
+ * `noise_uncond + g (noise_text - noise_uncond)`; without an unconditional half the conditional one.
  *
- * @param noisePred f32 `[2B, C, H, W]`, or `[B, C, H, W]` without guidance
  * @returns f32 `[B, C, H, W]`
  */
-export function classifierFreeGuidance(noisePred: F32Tensor, guidanceScale: number): F32Tensor {
-  if (!usesGuidance(guidanceScale)) return noisePred;
-  const rows = noisePred.shape[0]!;
-  const noisePredUncond = sliceRows(noisePred, 0, rows / 2);
-  const noisePredText = sliceRows(noisePred, rows / 2, rows);
-  return lincomb([[1 - guidanceScale, noisePredUncond], [guidanceScale, noisePredText]]);
+export function classifierFreeGuidance(
+  { conditional, unconditional }: NoisePrediction,
+  guidanceScale: number,
+): F32Tensor {
+  if (!unconditional) return conditional;
+  return lincomb([[1 - guidanceScale, unconditional], [guidanceScale, conditional]]);
 }

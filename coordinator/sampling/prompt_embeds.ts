@@ -7,6 +7,7 @@
 
 import type { Expert } from "../../shared/engine/expert.ts";
 import { UsageError } from "../../shared/errors.ts";
+import { FAMILIES } from "../../shared/models/families.ts";
 import type { PromptChunk } from "../../shared/prompt/chunks.ts";
 import { concatColumns, f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import { chunksOf, encodeRows, type PromptRow } from "./text_states.ts";
@@ -43,7 +44,7 @@ export async function encodePrompts(
   rows: readonly PromptRow[],
   { clipSkip, zeroRows, secondPadId = SECOND_PAD_ID, signal }: PromptEmbedsOptions,
 ): Promise<PromptEmbeds> {
-  if (expert.description.family === "sd15") {
+  if (!FAMILIES[expert.description.family].configs.text2) {
     const { states } = await encodeRows(expert, rows, { clipSkip }, "last", signal);
     return { promptEmbeds: states };
   }

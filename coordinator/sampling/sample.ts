@@ -1,75 +1,41 @@
 /**
- * The sampling loop: scheduler, guidance and ensembled U-Net put together. It is a generator that yields
+ * The sampling loop: sampler, guidance, ensembling method and experts put together. It is a generator that yields
  * after each step; progress, previews, checkpoints and cancellation are the caller's.
  *
  * @module
  */
 
-import type { Expert } from "../../shared/engine/expert.ts";
 import { ShapeError } from "../../shared/errors.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
-import { lincomb } from "../../shared/tensor/lincomb.ts";
-import { inSpan } from "../../shared/telemetry/tracing.ts";
-import { concatRows, type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
-import type { WireDtypes } from "../../shared/wire/convert_plane.ts";
-import { Patience } from "../cluster/admission_retry.ts";
-import type { Aggregator } from "./aggregation.ts";
-import type { Segment } from "./aggregation_plan.ts";
-import { encodeConditioning } from "./conditioning.ts";
-import { ensembleForward, type SegmentReport } from "./ensemble_forward.ts";
-import { classifierFreeGuidance, duplicateForGuidance, usesGuidance } from "./guidance.ts";
-import type { Scheduler } from "./schedulers/scheduler.ts";
-import { sideBySide } from "./side_by_side.ts";
-import type { PromptRow } from "./text_states.ts";
-import { closeWaves, openWaves } from "./wave_sessions.ts";
-import { splitIntoWaves } from "./waves.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { EnsembleRun, type RunRequest } from "./ensemble_run.ts";
+import { classifierFreeGuidance } from "./guidance.ts";
+import type { ImageNoise } from "./image_noise.ts";
+import {
+  endsStep,
+  initialState,
+  type Sampler,
+  type SamplerState,
+  stepCount,
+} from "./samplers/sampler.ts";
 
-export interface SampleRequest {
-  readonly experts: readonly Expert[];
-  readonly aggregator: Aggregator;
-  readonly plan: readonly Segment[];
-  readonly scheduler: Scheduler;
-  readonly guidanceScale: number;
-  /** Unit Gaussian noise, f32 `[B, 4, H, W]`. */
-  readonly initialLatents: F32Tensor;
-  /** One row per image; with guidance all rows of both must have equally many chunks. */
-  readonly promptIds: readonly PromptRow[];
-  readonly negativePromptIds: readonly PromptRow[];
-  /** The text encoders' layer, counted from the end: 1 is the last (`TextOptions`). @default 1 */
-  readonly clipSkip?: number;
-  /** Of the images in pixels; SDXL needs it. */
-  readonly imageSize?: { readonly height: number; readonly width: number };
-  /** Without a negative prompt SDXL's unconditional rows are zeros. @default true */
-  readonly isNegativeGiven?: boolean;
-  /** As in `PromptEmbedsOptions`. */
-  readonly secondPadId?: number;
-  /**
-   * Into how many parts the rows of a step (guidance halves times images) are split. They travel on their own: while
-   * one is on its way or is aggregated, the experts compute another. Each takes a session on every expert. More than
-   * there are rows are as many as there are rows. @default 1
-   */
-  readonly waves?: number;
-  /** Names this run to the experts, which divide their time fairly between jobs. @default a random name */
-  readonly job?: string;
-  /** As in `SessionConfig`. */
-  readonly fence?: number;
-  /** As in `SessionConfig`. */
-  readonly wireDtypes?: Partial<WireDtypes>;
-  /**
-   * A step of an earlier run of the same request: this one goes on after it, to the same bits, for schedulers keep nothing
-   * between steps and noise follows from the initial latents alone. @default the run starts at its beginning
-   */
-  readonly from?: Pick<SampleStep, "stepIndex" | "latents">;
-  /** How long to wait for room on workers that are full. @default not at all */
-  readonly patience?: Patience;
-  readonly onSegment?: (report: SegmentReport) => void;
-  readonly signal?: AbortSignal;
+export interface SampleRequest extends RunRequest {
+  /** What a sampler draws on the way. Samplers that draw nothing need none. */
+  readonly noise?: ImageNoise;
+  /** A step of an earlier run of the same request: this one goes on after it, to the same bits. @default from the beginning */
+  readonly from?: SampledStep;
 }
 
-export interface SampleStep {
+/** All that the rest of a run follows from. */
+export interface SampledStep {
   readonly stepIndex: number;
+  readonly state: SamplerState;
+}
+
+export interface SampleStep extends SampledStep {
+  /** Of the step's first evaluation. */
   readonly timestep: number;
-  /** After this step, f32 `[B, 4, H, W]`. */
+  /** After this step, f32 `[B, 4, H, W]`: those of the state. */
   readonly latents: F32Tensor;
   /** The estimate of the clean latents, for previews. */
   readonly denoised: F32Tensor;
@@ -78,99 +44,61 @@ export interface SampleStep {
 /**
  * Samples. The last step's latents are the result.
  *
- * @throws {TuttiError} what an expert or the aggregator threw; sessions are closed whatever happens
+ * @throws {TuttiError} what an expert or the method threw; sessions are closed whatever happens
  */
 export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep, void, void> {
-  const { experts, aggregator, plan, scheduler, guidanceScale, signal } = request;
-  const [batch, , height, width] = request.initialLatents.shape as [number, number, number, number];
-  if (request.promptIds.length !== batch || request.negativePromptIds.length !== batch) {
-    throw new ShapeError(
-      `A batch of ${batch} images needs as many prompts: current count is ${request.promptIds.length}`,
+  const { sampler, guidanceScale, noise, from } = request;
+  checkRequest(request);
+  const begin = from === undefined ? 0 : firstEvaluationAfter(sampler, from.stepIndex);
+  if (begin === sampler.evaluations.length) return;
+  noise?.skip(sampler.evaluations.slice(0, begin));
+  let state = from?.state ?? initialState(sampler, request.initialLatents);
+  await using ensemble = await EnsembleRun.open(request, begin);
+  for (const [index, evaluation] of [...sampler.evaluations.entries()].slice(begin)) {
+    const latentModelInput = sampler.scaleModelInput(state.latents, index);
+    const { prediction, perExpert } = await ensemble.predictNoise(latentModelInput, index);
+    const guided = classifierFreeGuidance(prediction, guidanceScale);
+    const step = sampler.step(
+      { ...prediction, guided, ...(perExpert && { perExpert }) },
+      index,
+      state,
+      noise?.take(evaluation) ?? [],
     );
-  }
-  const done = request.from === undefined ? 0 : checkedStart(request, request.from) + 1;
-  const halves = usesGuidance(guidanceScale) ? 2 : 1;
-  const waveRows = splitIntoWaves(batch, halves, request.waves ?? 1);
-  const rows = usesGuidance(guidanceScale)
-    ? [...request.negativePromptIds, ...request.promptIds]
-    : request.promptIds;
-  const { timesteps } = scheduler;
-  const { patience = new Patience({ waitMs: 0, signal }) } = request;
-  const encode = () =>
-    encodeConditioning(experts, rows, timesteps, {
-      ...(request.clipSkip !== undefined && { clipSkip: request.clipSkip }),
-      ...(request.imageSize && { imageSize: request.imageSize }),
-      ...(request.secondPadId !== undefined && { secondPadId: request.secondPadId }),
-      ...(request.isNegativeGiven === false && { zeroRows: zeroRows(guidanceScale, batch) }),
-      ...(signal && { signal }),
-      patience,
-    });
-  const conditioning = await inSpan("encode prompts", {}, encode);
-  const open = () =>
-    openWaves(experts, waveRows, conditioning, {
-      ...{ height, width, timesteps, job: request.job ?? crypto.randomUUID() },
-      ...(request.fence !== undefined && { fence: request.fence }),
-      ...(request.wireDtypes && { wireDtypes: request.wireDtypes }),
-    }, { patience, signal });
-  const waves = await inSpan("open sessions", {}, open);
-  try {
-    let latents = request.from?.latents ??
-      lincomb([[scheduler.initNoiseSigma, request.initialLatents]]);
-    for (const [stepIndex, timestep] of [...timesteps.entries()].slice(done)) {
-      const input = duplicateForGuidance(
-        scheduler.scaleModelInput(latents, stepIndex),
-        guidanceScale,
-      );
-      const means = conditioning.at(stepIndex);
-      const forward = () =>
-        sideBySide(
-          waves,
-          ({ sessions, rows: { start, end } }, signal) =>
-            ensembleForward({
-              sessions,
-              plan,
-              aggregator,
-              conditioning: {
-                temb: sliceRows(means.temb, start, end),
-                encoderHiddenStates: sliceRows(means.encoderHiddenStates, start, end),
-              },
-              stepIndex,
-              latentModelInput: sliceRows(input, start, end),
-              firstRow: start,
-              ...(request.onSegment && { onSegment: request.onSegment }),
-              signal,
-            }),
-          signal,
-        );
-      const noisePreds = await inSpan("step", { "tutti.step": stepIndex }, forward);
-      const noisePred = noisePreds.length === 1 ? noisePreds[0]! : concatRows(noisePreds);
-      const guided = classifierFreeGuidance(noisePred, guidanceScale);
-      const step = scheduler.step(guided, stepIndex, latents);
-      latents = step.latents;
-      yield { stepIndex, timestep, ...step };
-    }
-  } finally {
-    await closeWaves(waves);
+    state = step.state;
+    if (!endsStep(sampler, index)) continue;
+    const { stepIndex } = evaluation;
+    const timestep = sampler.evaluations.find((each) => each.stepIndex === stepIndex)!.timestep;
+    yield { stepIndex, timestep, state, latents: state.latents, denoised: step.denoised };
   }
 }
 
-/** @throws {ShapeError} if the step is none of this run, or its latents have another shape */
-function checkedStart(
-  { scheduler: { timesteps }, initialLatents }: SampleRequest,
-  { stepIndex, latents }: Pick<SampleStep, "stepIndex" | "latents">,
-): number {
-  if (timesteps[stepIndex] === undefined) {
+/** @throws {ShapeError} if prompts, noise or an earlier step do not fit the run */
+function checkRequest(
+  { sampler, initialLatents, promptIds, negativePromptIds, noise, from }: SampleRequest,
+): void {
+  const batch = initialLatents.shape[0]!;
+  if (promptIds.length !== batch || negativePromptIds.length !== batch) {
     throw new ShapeError(
-      `A run of ${timesteps.length} steps goes on after one of 0..${timesteps.length - 1}: ` +
-        `current value is ${stepIndex}`,
+      `A batch of ${batch} images needs as many prompts: current count is ${promptIds.length}`,
     );
   }
-  checkTensor("latents", latents, "float32", initialLatents.shape);
-  return stepIndex;
+  if (!noise && sampler.evaluations.some(({ noiseCount }) => noiseCount > 0)) {
+    throw new ShapeError(`Sampler ${sampler.name} draws noise on the way: the run needs a source`);
+  }
+  if (!from) return;
+  const steps = stepCount(sampler);
+  const { stepIndex, state: { latents, memory } } = from;
+  if (!(Number.isSafeInteger(stepIndex) && 0 <= stepIndex && stepIndex < steps)) {
+    throw new ShapeError(
+      `A run of ${steps} steps goes on after one of 0..${steps - 1}: current value is ${stepIndex}`,
+    );
+  }
+  for (const [name, tensor] of Object.entries({ ...memory, latents })) {
+    checkTensor(name, tensor, "float32", initialLatents.shape);
+  }
 }
 
-/** The unconditional half. */
-function zeroRows(guidanceScale: number, batch: number): boolean[] {
-  const text = new Array<boolean>(batch).fill(false);
-  return usesGuidance(guidanceScale) ? [...new Array<boolean>(batch).fill(true), ...text] : text;
+/** The number of evaluations, if that step is the last. */
+function firstEvaluationAfter({ evaluations }: Sampler, stepIndex: number): number {
+  return evaluations.findLastIndex((each) => each.stepIndex === stepIndex) + 1;
 }

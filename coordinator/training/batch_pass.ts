@@ -4,28 +4,23 @@
  * @module
  */
 
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import type { BlockId } from "../../shared/models/blocks.ts";
 import { embedRows } from "../../shared/engine/step_tembs.ts";
-import { mean } from "../../shared/tensor/lincomb.ts";
 import { type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import { Patience } from "../cluster/admission_retry.ts";
-import type { AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
+import type { Aggregator } from "../sampling/aggregation.ts";
 import type { Segment } from "../sampling/aggregation_plan.ts";
-import { addedCondOf } from "../sampling/conditioning.ts";
-import {
-  type EnsembleForward,
-  ensembleForward,
-  type SegmentReport,
-} from "../sampling/ensemble_forward.ts";
-import { closeSessions, openSessions } from "../sampling/open_sessions.ts";
+import { addedCondOf, conditioningOf } from "../sampling/conditioning.ts";
+import type { SegmentReport } from "../sampling/ensemble_forward.ts";
+import type { GuidanceHalf } from "../sampling/guidance.ts";
+import { EnsembleSession, type PredictionRequest } from "../sampling/session/ensemble_session.ts";
 import type { PromptEmbeds } from "../sampling/prompt_embeds.ts";
 import { type DifferentiableAggregator, ensembleBackward } from "./ensemble_backward.ts";
 import { noiseLoss } from "./noise_loss.ts";
 import { SessionExpert } from "./session_expert.ts";
-import { tapedForward } from "./taped_forward.ts";
+import { ForwardTape } from "./forward_tape.ts";
 
 /** Rows that go through the experts together. */
 export interface NoisyBatch {
@@ -41,17 +36,14 @@ export interface NoisyBatch {
   readonly imageSize: { readonly height: number; readonly width: number };
 }
 
-export interface ForwardEnsemble<E extends Expert = Expert, A extends Aggregator = Aggregator> {
-  readonly experts: readonly E[];
+export interface ForwardEnsemble<A extends Aggregator = Aggregator> {
+  readonly experts: readonly Expert[];
   readonly aggregator: A;
   readonly plan: readonly Segment[];
 }
 
 /** What can be trained. */
-export type TrainableEnsemble = ForwardEnsemble<
-  DifferentiableExpert,
-  Aggregator & DifferentiableAggregator
->;
+export type TrainableEnsemble = ForwardEnsemble<Aggregator & DifferentiableAggregator>;
 
 export interface PassOptions {
   readonly onSegment?: (report: SegmentReport) => void;
@@ -64,12 +56,11 @@ export async function batchLosses(
   batch: NoisyBatch,
   options: PassOptions = {},
 ): Promise<number[]> {
-  return await withSessions(ensemble, batch, { ...options, keepInputs: false }, async (pass) => {
-    const noise = await ensembleForward(pass);
-    return batch.timesteps.map((_, b) =>
-      noiseLoss(sliceRows(noise, b, b + 1), sliceRows(batch.target, b, b + 1)).loss
-    );
-  });
+  await using session = await openBatch(ensemble, batch, options);
+  const [noise] = await session.predictNoise(predictionOf(ensemble, batch, options));
+  return batch.timesteps.map((_, b) =>
+    noiseLoss(sliceRows(noise!, b, b + 1), sliceRows(batch.target, b, b + 1)).loss
+  );
 }
 
 export interface BatchGradients {
@@ -85,63 +76,80 @@ export async function batchGradients(
   batch: NoisyBatch,
   options: PassOptions = {},
 ): Promise<BatchGradients> {
-  return await withSessions(ensemble, batch, { ...options, keepInputs: true }, async (pass) => {
-    const { noise, tape } = await tapedForward(pass);
-    const { loss, gradNoise } = noiseLoss(noise, batch.target);
-    if (!Number.isFinite(loss)) {
-      const block = ensemble.plan.at(-1)!.last;
-      throw new TuttiError("DATA_LOSS", `Loss must be finite: current value is ${loss}`, {
-        details: { block },
-      });
-    }
-    const { sessions, conditioning, stepIndex, signal } = pass;
-    const { gradParameters } = await ensembleBackward({
-      experts: sessions.map((session) => new SessionExpert(session, stepIndex)),
-      aggregator: ensemble.aggregator,
-      blocks: ensemble.experts[0]!.description.blocks.map(({ id }) => id),
-      ...{ conditioning, tape, gradNoise },
-      ...(signal && { signal }),
+  await using session = await openBatch(ensemble, batch, { ...options, keepInputs: true });
+  const tape = new ForwardTape(batch.latents);
+  const onSegment = (report: SegmentReport) => {
+    tape.add(report);
+    options.onSegment?.(report);
+  };
+  const [noise] = await session.predictNoise(
+    predictionOf(ensemble, batch, { ...options, onSegment }),
+  );
+  const { loss, gradNoise } = noiseLoss(noise!, batch.target);
+  if (!Number.isFinite(loss)) {
+    const block = ensemble.plan.at(-1)!.last;
+    throw new TuttiError("DATA_LOSS", `Loss must be finite: current value is ${loss}`, {
+      details: { block },
     });
-    return { loss, gradParameters };
+  }
+  const { gradParameters } = await ensembleBackward({
+    experts: session.sessions.map((each) => new SessionExpert(each, STEP)),
+    aggregator: ensemble.aggregator,
+    conditioning: session.conditioningAt(STEP),
+    tape: tape.entries,
+    gradNoise,
+    ...(options.signal && { signal: options.signal }),
   });
+  return { loss, gradParameters };
 }
+
+/** A batch is a single step. */
+const STEP = 0;
 
 /** A worker may be full of other clients' images for a while, ms: a run of hours waits. */
 const ROOM_WAIT_MS = 600_000;
 
-/** A session per expert, of one step with a timestep per row; all are closed when the work has ended. */
-async function withSessions<T>(
-  { experts, aggregator, plan }: ForwardEnsemble,
+/** One step with a timestep per row. */
+async function openBatch(
+  { experts }: ForwardEnsemble,
   { latents, timesteps, embeds, imageSize }: NoisyBatch,
-  { keepInputs, onSegment, signal }: PassOptions & { readonly keepInputs: boolean },
-  work: (pass: EnsembleForward) => Promise<T>,
-): Promise<T> {
+  { keepInputs = false, signal }: PassOptions & { readonly keepInputs?: boolean },
+): Promise<EnsembleSession> {
   const [batch = 0, , height = 0, width = 0] = latents.shape;
-  const addedConds = embeds.map((own) => addedCondOf(own, batch, imageSize));
-  const tembs = await Promise.all(
-    experts.map((expert, i) => embedRows(expert, timesteps, addedConds[i], signal)),
-  );
-  const patience = new Patience({ waitMs: ROOM_WAIT_MS, signal });
-  const opening = () =>
-    openSessions(experts.map((expert, i) =>
-      expert.openSession({
-        ...{ batch, height, width, timesteps: [timesteps], keepInputs },
+  const conditionings = await Promise.all(
+    experts.map(async (expert, i) => {
+      const addedCond = addedCondOf(embeds[i]!, batch, imageSize);
+      return {
+        temb: await embedRows(expert, timesteps, addedCond, signal),
         encoderHiddenStates: embeds[i]!.promptEmbeds,
-        ...(addedConds[i] && { addedCond: addedConds[i] }),
-      }, signal)
-    ));
-  const sessions = await patience.untilAdmitted(opening);
-  try {
-    const conditioning: AggregationConditioning = {
-      temb: mean(tembs),
-      encoderHiddenStates: mean(embeds.map(({ promptEmbeds }) => promptEmbeds)),
-    };
-    return await work({
-      ...{ sessions, plan, aggregator, conditioning, stepIndex: 0, latentModelInput: latents },
-      ...(onSegment && { onSegment }),
-      ...(signal && { signal }),
-    });
-  } finally {
-    await closeSessions(sessions);
-  }
+        ...(addedCond && { addedCond }),
+      };
+    }),
+  );
+  const opening = {
+    height,
+    width,
+    keepInputs,
+    timesteps: [timesteps],
+    halves: new Array<GuidanceHalf>(batch).fill("conditional"),
+    patience: new Patience({ waitMs: ROOM_WAIT_MS, signal }),
+    ...(signal && { signal }),
+  };
+  const conditioning = conditioningOf(conditionings, batch, 1);
+  return await EnsembleSession.open(experts, conditioning, opening);
+}
+
+function predictionOf(
+  { aggregator, plan }: ForwardEnsemble,
+  { latents }: NoisyBatch,
+  { onSegment, signal }: PassOptions,
+): PredictionRequest {
+  return {
+    latentModelInput: latents,
+    index: STEP,
+    segments: plan,
+    aggregator,
+    ...(onSegment && { onSegment }),
+    ...(signal && { signal }),
+  };
 }

@@ -9,11 +9,12 @@
 import type { Expert } from "../../shared/engine/expert.ts";
 import { type Aggregator, UniformAggregator } from "../sampling/aggregation.ts";
 import { aggregationPlan, type Segment } from "../sampling/aggregation_plan.ts";
+import { OneHotAggregator } from "../sampling/one_hot_aggregator.ts";
 import { AttentionUsage } from "./attention_usage.ts";
 import type { PassOptions } from "./batch_pass.ts";
 import { average, evaluate, type PairedDifference, pairedDifference } from "./held_out.ts";
 import type { NoisyRow, NoisyRows } from "./noisy_rows.ts";
-import { type Choices, greedyOneHot, OneHotAggregator } from "./one_hot.ts";
+import { type Choices, greedyOneHot } from "./one_hot.ts";
 
 export interface Comparison {
   readonly name: string;
@@ -91,7 +92,7 @@ export async function compareBaselines(request: CompareRequest): Promise<Baselin
       blocks.map(({ id }) => id),
       experts.length,
       indexOfLeast(alone.map(average)),
-      (choices) => losses(new OneHotAggregator(choices), everywhere),
+      (choices) => losses(new OneHotAggregator((block) => choices.get(block)!), everywhere),
     )
     : undefined;
   if (best) others.push(["best expert of each block", best.losses]);

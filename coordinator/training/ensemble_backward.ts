@@ -28,14 +28,15 @@ export interface TapeEntry extends Segment {
 export interface BackwardRange extends Segment {
   /** Gradient of the output of `last`, f32 `[B, M, h', w']`. */
   readonly gradOutput: F32Tensor;
-  /** By block from `first` to the one before `last`: the gradient of its output as a skip of blocks behind the range. */
-  readonly gradSkips: ReadonlyMap<BlockId, F32Tensor>;
 }
 
 export interface RangeGradients {
   /** Of the input of `first`. */
   readonly gradHiddenStates: F32Tensor;
-  /** Of skips that came from before the range, by the block that made them. */
+  /**
+   * Of the skips that came from before the range as aggregated features, by the block that made them. Other skips stayed with
+   * the expert, which adds their gradients up itself.
+   */
   readonly gradResiduals: ReadonlyMap<BlockId, F32Tensor>;
 }
 
@@ -67,8 +68,6 @@ export interface EnsembleBackward {
   readonly experts: readonly ExpertBackward[];
   readonly aggregator: DifferentiableAggregator;
   readonly conditioning: AggregationConditioning;
-  /** All blocks in the order they run. */
-  readonly blocks: readonly BlockId[];
   /** Of all segments, in the order they ran. */
   readonly tape: readonly TapeEntry[];
   /** Gradient of the aggregated noise, f32 `[B, 4, H, W]`. */
@@ -85,14 +84,11 @@ export interface EnsembleGradients {
 
 /** @throws {TuttiError} what the first expert that failed threw */
 export async function ensembleBackward(pass: EnsembleBackward): Promise<EnsembleGradients> {
-  const { experts, aggregator, conditioning, blocks, tape, signal } = pass;
+  const { experts, aggregator, conditioning, tape, signal } = pass;
   if (tape.length === 0) throw new ShapeError("A way back needs a tape of at least one segment");
   const gradParameters = new Map<BlockId, ReadonlyMap<string, F32Tensor>>();
-  const ends = new Set(tape.map(({ last }) => last));
   /** Gradients of aggregated features as skips: all experts took the same. */
-  const shared = new Gradients();
-  /** Gradients of an expert's own features as skips, where no aggregation lay between. */
-  const own = experts.map(() => new Gradients());
+  const skips = new Gradients();
   let gradAggregated = pass.gradNoise;
   for (const { first, last, features } of tape.toReversed()) {
     throwIfAborted(signal);
@@ -100,19 +96,16 @@ export async function ensembleBackward(pass: EnsembleBackward): Promise<Ensemble
       last,
       features,
       conditioning,
-      shared.takeWith(last, gradAggregated),
+      skips.takeWith(last, gradAggregated),
     );
     gradParameters.set(last, aggregation.gradParameters);
-    const inside = blocks.slice(blocks.indexOf(first), blocks.indexOf(last));
     const results = await sideBySide(experts, (expert, either, i) => {
       const gradOutput = aggregation.gradFeatures[i]!;
-      return expert.backward({ first, last, gradOutput, gradSkips: own[i]!.take(inside) }, either);
+      return expert.backward({ first, last, gradOutput }, either);
     }, signal);
-    results.forEach(({ gradResiduals }, i) => {
-      for (const [block, gradient] of gradResiduals) {
-        (ends.has(block) ? shared : own[i]!).add(block, gradient);
-      }
-    });
+    for (const { gradResiduals } of results) {
+      for (const [block, gradient] of gradResiduals) skips.add(block, gradient);
+    }
     gradAggregated = sum(results.map(({ gradHiddenStates }) => gradHiddenStates));
   }
   return { gradLatents: gradAggregated, gradParameters };
@@ -133,16 +126,6 @@ export class Gradients {
     const terms = this.#terms.get(block) ?? [];
     this.#terms.delete(block);
     return sum([gradient, ...terms]);
-  }
-
-  /** The sums that wait for these blocks. */
-  take(blocks: readonly BlockId[]): ReadonlyMap<BlockId, F32Tensor> {
-    const taken = new Map<BlockId, F32Tensor>();
-    for (const block of blocks) {
-      const terms = this.#terms.get(block);
-      if (terms && this.#terms.delete(block)) taken.set(block, sum(terms));
-    }
-    return taken;
   }
 }
 

@@ -9,7 +9,7 @@ import { toAligned } from "../../shared/lane/aligned_memory.ts";
 import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
 import { sabwParameters } from "../../shared/models/sabw_training.ts";
 import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import type { SabwExperts } from "../sampling/sabw_folder.ts";
+import type { SabwExperts } from "../sampling/methods/sabw/sabw_folder.ts";
 import { SeededDraws } from "./seeded_draws.ts";
 import { torchDefault } from "./torch_defaults.ts";
 import type { TrainableAggregator } from "./trainable_sabw.ts";

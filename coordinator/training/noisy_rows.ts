@@ -6,7 +6,7 @@
 
 import type { ExpertDescription } from "../../shared/engine/expert.ts";
 import { concatRows, f32, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
-import { lincomb } from "../../shared/tensor/lincomb.ts";
+import { addNoise, velocity } from "../sampling/samplers/noise_schedule.ts";
 import type { InputIds } from "../sampling/text_states.ts";
 import type { NoisyBatch } from "./batch_pass.ts";
 import { type Example, sampleLatents } from "./dataset/examples.ts";
@@ -89,18 +89,15 @@ export class NoisyRows {
     };
   }
 
-  /** `x_t = sqrt(alphaBar) x_0 + sqrt(1 - alphaBar) epsilon`, and what predicts it (`prediction.ts`). */
+  /** x_t, and what predicts it (`noise_schedule.ts`). */
   async #noisy({ example, draw }: NoisyRow): Promise<Pick<NoisyBatch, "latents" | "target">> {
     const { alphasCumprod, scalingFactor, samplesLatents, predictionType } = this.#options;
     const latentNoise = samplesLatents ? draw.latentNoise : f32(draw.latentNoise.shape);
     const clean = sampleLatents(await example.latents(), latentNoise, scalingFactor);
     const alphaBar = alphasCumprod[draw.timestep]!;
-    const [signal, noise] = [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
     return {
-      latents: lincomb([[signal, clean], [noise, draw.noise]]),
-      target: predictionType === "epsilon"
-        ? draw.noise
-        : lincomb([[signal, draw.noise], [-noise, clean]]),
+      latents: addNoise(clean, draw.noise, alphaBar),
+      target: predictionType === "epsilon" ? draw.noise : velocity(clean, draw.noise, alphaBar),
     };
   }
 }

@@ -1,38 +1,10 @@
-/**
- * Controls that need no training: all weight of a block on one expert, at every pixel and timestep. With the same expert everywhere the
- * ensemble is that expert alone.
- *
- * @module
- */
+/** Which expert is best at each block: a control that needs losses, but no training. @module */
 
 import type { BlockId } from "../../shared/models/blocks.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
-import type { Aggregation, AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
 import { average } from "./held_out.ts";
 
 /** Index of the expert by block. */
 export type Choices = ReadonlyMap<BlockId, number>;
-
-export class OneHotAggregator implements Aggregator {
-  readonly name = "one-hot";
-  readonly #choices: Choices;
-
-  constructor(choices: Choices) {
-    this.#choices = choices;
-  }
-
-  aggregate(
-    block: BlockId,
-    features: readonly F32Tensor[],
-    _conditioning?: AggregationConditioning,
-  ): Promise<Aggregation> {
-    return Promise.resolve({ aggregatedFeatures: features[this.#choices.get(block)!]! });
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 export interface ChosenOneHot {
   readonly choices: Choices;

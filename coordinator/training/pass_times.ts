@@ -5,8 +5,7 @@
  * @module
  */
 
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
-import type { ExpertSession } from "../../shared/engine/expert.ts";
+import type { Expert, ExpertSession } from "../../shared/engine/expert.ts";
 import type { TrainableEnsemble } from "./batch_pass.ts";
 
 export const PASS_PARTS = [
@@ -67,14 +66,12 @@ export class PassTimes {
     };
   }
 
-  #expert(expert: DifferentiableExpert): DifferentiableExpert {
+  #expert(expert: Expert): Expert {
     const around = "sessions and time embeddings";
     return {
       description: expert.description,
       encodeText: (...args) => expert.encodeText(...args),
       embedTimesteps: (...args) => this.time(around, () => expert.embedTimesteps(...args)),
-      forwardBlock: (...args) => expert.forwardBlock(...args),
-      backwardBlock: (...args) => expert.backwardBlock(...args),
       openSession: async (...args) =>
         this.#session(await this.time(around, () => expert.openSession(...args))),
       close: () => expert.close(),

@@ -4,7 +4,7 @@ import { firstText } from "../../shared/engine/choose_text.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { encodePrompt } from "../../shared/tokenizer/prompt.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
-import { alphasCumprod } from "../sampling/schedulers/noise_schedule.ts";
+import { alphasCumprod } from "../sampling/samplers/noise_schedule.ts";
 import { areSamplesUsable, type Examples, prepareExamples } from "./dataset/examples.ts";
 import type { DataRecords } from "./dataset/records.ts";
 import { TensorCache } from "./dataset/tensor_cache.ts";

@@ -5,9 +5,8 @@
  * @module
  */
 
-import { isDifferentiable } from "../../shared/engine/backward.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
-import { FormatError, UsageError } from "../../shared/errors.ts";
+import { FormatError } from "../../shared/errors.ts";
 import {
   dtypesOnTheWay,
   formatWireDtypes,
@@ -83,14 +82,6 @@ export async function prepareTraining(
 ): Promise<PreparedTraining> {
   const { seed, out, aggregatedBlocks, sabwSize, isResumed, transport, ...rest } = settings;
   const { experts } = ensemble;
-  const odd = experts.findIndex((expert) => !isDifferentiable(expert));
-  if (odd >= 0) {
-    throw new UsageError(
-      `Expert ${
-        ensemble.members[odd]!.where
-      } serves no gradients: --local opens experts in this process`,
-    );
-  }
   await checkRunFolder(out, isResumed);
   const { description } = experts[0]!;
   const plan = aggregationPlan(description.blocks, aggregatedBlocks);
@@ -137,7 +128,7 @@ export async function prepareTraining(
       ...rest,
       ...{ seed, out, rows: data.rows, examples, sabw },
       ensemble: {
-        experts: experts.filter(isDifferentiable),
+        experts,
         aggregator: isPenalized ? new PenalizedSabw(sabw, settings.penalties, plan.length) : sabw,
         plan,
       },

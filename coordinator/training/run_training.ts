@@ -10,8 +10,8 @@
 
 import { join } from "node:path";
 import { TuttiError } from "../../shared/errors.ts";
-import type { SabwDType } from "../sampling/write_sabw_folder.ts";
-import type { SabwMetadata } from "../sampling/sabw_metadata.ts";
+import type { SabwDType } from "../sampling/methods/sabw/write_sabw_folder.ts";
+import type { SabwMetadata } from "../sampling/methods/sabw/sabw_metadata.ts";
 import { AttentionUsage } from "./attention_usage.ts";
 import type { ForwardEnsemble } from "./batch_pass.ts";
 import {

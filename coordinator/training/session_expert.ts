@@ -24,19 +24,11 @@ export class SessionExpert implements ExpertBackward {
 
   /** @throws {TuttiError} UNIMPLEMENTED if sessions of this kind have no way back, and as `ExpertSession.backward()` */
   async backward(
-    { first, last, gradOutput, gradSkips }: BackwardRange,
+    { first, last, gradOutput }: BackwardRange,
     signal?: AbortSignal,
   ): Promise<RangeGradients> {
     if (!this.#session.backward) {
       throw new TuttiError("UNIMPLEMENTED", "This session has no way back");
-    }
-    // The session gives away no gradient of a skip that stayed inside, so none comes back to it.
-    const [foreign] = gradSkips.keys();
-    if (foreign !== undefined) {
-      throw new TuttiError(
-        "INTERNAL",
-        `A session adds up the gradients of its own skip ${foreign}`,
-      );
     }
     const range = { stepIndex: this.#stepIndex, first, last, gradOutput };
     const { gradHiddenStates, gradResiduals } = await this.#session.backward(range, signal);

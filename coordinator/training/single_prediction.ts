@@ -1,8 +1,11 @@
 /** What one expert alone makes of noisy latents. @module */
 
 import type { Expert } from "../../shared/engine/expert.ts";
-import { copyTensor, type F32Tensor } from "../../shared/tensor/tensor.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { aggregationPlan } from "../sampling/aggregation_plan.ts";
 import { addedCondOf } from "../sampling/conditioning.ts";
+import type { GuidanceHalf } from "../sampling/guidance.ts";
+import { EnsembleSession } from "../sampling/session/ensemble_session.ts";
 import type { NoisyBatch } from "./batch_pass.ts";
 
 /**
@@ -19,18 +22,21 @@ export async function noisePrediction(
   signal?: AbortSignal,
 ): Promise<F32Tensor> {
   const [batch = 0, , height = 0, width = 0] = latents.shape;
-  const { blocks } = expert.description;
   const addedCond = addedCondOf(embeds[index]!, batch, imageSize);
-  const session = await expert.openSession({
-    ...{ batch, height, width, timesteps: timesteps.slice(0, 1) },
-    encoderHiddenStates: embeds[index]!.promptEmbeds,
-    ...(addedCond && { addedCond }),
-  }, signal);
-  try {
-    const range = { stepIndex: 0, first: blocks[0]!.id, last: blocks.at(-1)!.id };
-    const { hiddenStates } = await session.forward({ ...range, hiddenStates: latents }, signal);
-    return copyTensor(hiddenStates);
-  } finally {
-    await session.close();
-  }
+  const own = { encoderHiddenStates: embeds[index]!.promptEmbeds, ...(addedCond && { addedCond }) };
+  const conditioning = { experts: [own] };
+  await using session = await EnsembleSession.open([expert], conditioning, {
+    height,
+    width,
+    timesteps: timesteps.slice(0, 1),
+    halves: new Array<GuidanceHalf>(batch).fill("conditional"),
+    ...(signal && { signal }),
+  });
+  const [noise] = await session.predictNoise({
+    latentModelInput: latents,
+    index: 0,
+    segments: aggregationPlan(expert.description.blocks, "noise"),
+    ...(signal && { signal }),
+  });
+  return noise!;
 }

@@ -21,7 +21,11 @@ import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { checkFinite } from "../../shared/tensor/check.ts";
 import { f32, type F32Tensor, toFloat32 } from "../../shared/tensor/tensor.ts";
 import type { Aggregation, AggregationConditioning, Aggregator } from "../sampling/aggregation.ts";
-import { type AggregatorFiles, readSabwFolder, type SabwExperts } from "../sampling/sabw_folder.ts";
+import {
+  type AggregatorFiles,
+  readSabwFolder,
+  type SabwExperts,
+} from "../sampling/methods/sabw/sabw_folder.ts";
 import type { AggregationGradients, DifferentiableAggregator } from "./ensemble_backward.ts";
 
 /** One block's aggregator. */

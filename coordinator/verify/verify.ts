@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import { isFamily } from "../../shared/models/families.ts";
 import { type CheckResult, type Comparison, judge, type Skipped, skipped } from "./check.ts";
 import { checkAblations, checkAfa } from "./checks/ensemble.ts";
 import { checkAfaGradients } from "./checks/gradients.ts";
@@ -20,6 +21,7 @@ import { checkTokenizer } from "./checks/tokenizer.ts";
 import { checkUNet } from "./checks/unet.ts";
 import { checkVae } from "./checks/vae.ts";
 import { FamilyContext, type OpenExpert } from "./context.ts";
+import { verifyEval } from "./eval/verify_eval.ts";
 import {
   type CheckSpec,
   readFamilyManifest,
@@ -45,9 +47,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
 /** What the manifests call the tolerance of a check; of others, "forward". */
 const TOLERANCES: Readonly<Record<string, string>> = { afa_gradients: "gradient" };
 
-/** Families whose U-Nets can be run. */
-const FAMILIES: ReadonlySet<string> = new Set(["sd15", "sdxl"]);
-
 export interface VerifyOptions {
   readonly lane: ComputeOptions;
   readonly openExpert: OpenExpert;
@@ -71,6 +70,7 @@ export async function* verify(
     if (options.isWanted(result.name)) yield result;
   }
   for (const name of root.folders) yield* verifyFamily(join(folder, name), name, options);
+  yield* verifyEval(join(folder, "eval"), options);
 }
 
 async function* verifyRoot(folder: string, root: RootManifest): AsyncGenerator<CheckResult> {
@@ -108,7 +108,7 @@ async function* verifyFamily(
   const files = (manifest.single_files ?? [])
     .map((spec) => ({ name: `${name}/${spec.file}`, spec }))
     .filter((entry) => isWanted(entry.name));
-  if (!FAMILIES.has(manifest.family)) {
+  if (!isFamily(manifest.family)) {
     for (const entry of [...checks, ...files]) {
       yield skipped(entry.name, `the family ${manifest.family} is not built yet`);
     }

@@ -5,28 +5,15 @@
  * @module
  */
 
-import type { Family } from "../../shared/checkpoint/family.ts";
-import {
-  SD15_TEXT,
-  SD15_UNET,
-  SD15_VAE,
-  SDXL_TEXT,
-  SDXL_TEXT_2,
-  SDXL_UNET,
-  SDXL_VAE,
-} from "../../shared/checkpoint/known_configs.ts";
+import { SDXL_TEXT_2 } from "../../shared/models/config/known_configs.ts";
 import { UsageError } from "../../shared/errors.ts";
 import type { ClipTextConfig } from "../../shared/models/config/clip_config.ts";
 import type { UNetConfig } from "../../shared/models/config/unet_config.ts";
 import type { VaeConfig } from "../../shared/models/config/vae_config.ts";
+import { FAMILIES, type Family, type FamilyConfigs } from "../../shared/models/families.ts";
 
-export interface ModelConfigs {
+export interface ModelConfigs extends FamilyConfigs {
   readonly family: Family;
-  readonly unet: UNetConfig;
-  readonly text: ClipTextConfig;
-  /** SDXL's second text encoder, which has a projection. */
-  readonly text2?: ClipTextConfig;
-  readonly vae: VaeConfig;
 }
 
 export interface ModelSize {
@@ -38,11 +25,6 @@ export interface ModelSize {
 
 /** Widths are multiples of this, so that groups and heads divide them. */
 const WIDTH_STEP = 8;
-
-const PUBLISHED: Readonly<Record<Family, ModelConfigs>> = {
-  sd15: { family: "sd15", unet: SD15_UNET, text: SD15_TEXT, vae: SD15_VAE },
-  sdxl: { family: "sdxl", unet: SDXL_UNET, text: SDXL_TEXT, text2: SDXL_TEXT_2, vae: SDXL_VAE },
-};
 
 /** Whether a single file of this size needs `config.json`s beside it. */
 export function isPublishedSize({ scale = 1, depth }: ModelSize): boolean {
@@ -56,7 +38,7 @@ export function modelConfigs(family: Family, size: ModelSize = {}): ModelConfigs
     throw new UsageError(`scale must be above 0 and at most 1: current value is ${scale}`);
   }
   if (!(depth >= 1)) throw new UsageError(`depth must be at least 1: current value is ${depth}`);
-  const { unet, text, text2, vae } = PUBLISHED[family];
+  const { unet, text, text2, vae } = FAMILIES[family].configs;
   const scaledText = scaleText(text, scale, depth);
   const scaledText2 = text2 && scaleText(text2, scale, depth);
   return {

@@ -13,13 +13,14 @@ import {
   unetConfigJson,
   vaeConfigJson,
 } from "../../shared/models/config/config_json.ts";
+import { FAMILIES } from "../../shared/models/families.ts";
 import {
   type ParameterShapes,
   textParameters,
   unetParameters,
   vaeParameters,
 } from "../../shared/models/parameters.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/schedulers/scheduler_config.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
 import type { ModelConfigs } from "./model_configs.ts";
 
 export interface ModelPart {
@@ -81,9 +82,7 @@ export function diffusersFiles(
 ): Readonly<Record<string, ConfigJson>> {
   const schedule = DEFAULT_SCHEDULER_CONFIG;
   return {
-    "model_index.json": {
-      _class_name: family === "sdxl" ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline",
-    },
+    "model_index.json": { _class_name: FAMILIES[family].pipeline },
     "scheduler/scheduler_config.json": {
       _class_name: "DDIMScheduler",
       num_train_timesteps: schedule.numTrainTimesteps,

@@ -8,8 +8,8 @@
 import { statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
-import type { Family } from "../../shared/checkpoint/family.ts";
 import { FormatError, throwIfAborted, TuttiError, UsageError } from "../../shared/errors.ts";
+import type { Family } from "../../shared/models/families.ts";
 import { parameterCount } from "../../shared/models/parameters.ts";
 import { streamSafetensors } from "../../shared/safetensors/writer.ts";
 import { byteLength, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";

@@ -7,8 +7,8 @@
 
 import type { SabwConfig } from "../../shared/models/config/sabw_config.ts";
 import { f32, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
-import type { SabwExperts } from "../sampling/sabw_folder.ts";
-import { writeSabwFolder } from "../sampling/write_sabw_folder.ts";
+import type { SabwExperts } from "../sampling/methods/sabw/sabw_folder.ts";
+import { writeSabwFolder } from "../sampling/methods/sabw/write_sabw_folder.ts";
 import { RandomValues } from "./random_values.ts";
 
 export interface RandomSabwOptions extends SabwExperts {

@@ -10,9 +10,9 @@ import { basename } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { ClipTextConfig } from "../models/config/clip_config.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
+import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { openDiffusersFolder } from "./diffusers_folder.ts";
-import type { Family } from "./family.ts";
 import { openSingleFile } from "./single_file.ts";
 
 export interface Part<C> {

@@ -7,10 +7,9 @@
 
 import { FormatError } from "../errors.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
 import type { Shape } from "../tensor/tensor.ts";
 import { UNET_PREFIX } from "./keymaps/unet.ts";
-
-export type Family = "sd15" | "sdxl";
 
 const SD15_MARK = `${UNET_PREFIX}output_blocks.11.0.skip_connection.weight`;
 const SD2_WIDTH_KEY = `${UNET_PREFIX}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight`;
@@ -73,7 +72,8 @@ export function familyOfConfig(
 
 /** The error for a model that Tutti does not run. */
 export function notSupported(path: string, what: string): FormatError {
+  const ours = Object.values(FAMILIES).map(({ name }) => name).join(" and ");
   return new FormatError(
-    `Checkpoint "${path}" is not supported: this is ${what}; Tutti runs SD1.5 and SDXL U-Nets`,
+    `Checkpoint "${path}" is not supported: this is ${what}; Tutti runs ${ours} U-Nets`,
   );
 }

@@ -10,23 +10,15 @@ import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig } from "../models/config/vae_config.ts";
+import { FAMILIES } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { SafetensorsFile } from "../safetensors/reader.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
-import { detectFamily, type Family } from "./family.ts";
-import { CLIP_PREFIX, modernClipKey } from "./keymaps/clip.ts";
-import { OPEN_CLIP_PREFIX, openClipTable, SDXL_CLIP_PREFIX } from "./keymaps/open_clip.ts";
+import { detectFamily } from "./family.ts";
+import { modernClipKey } from "./keymaps/clip.ts";
+import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
-import {
-  SD15_TEXT,
-  SD15_UNET,
-  SD15_VAE,
-  SDXL_TEXT,
-  SDXL_TEXT_2,
-  SDXL_UNET,
-  SDXL_VAE,
-} from "./known_configs.ts";
 import { filePredictionType } from "./prediction_type.ts";
 import type { VaePart } from "./vae_family.ts";
 import { weightTable } from "./weight_files.ts";
@@ -40,11 +32,11 @@ export async function openSingleFile(
 ): Promise<Parts> {
   const file = await SafetensorsFile.open(path);
   const family = detectFamily(file.entries, path);
-  const known = KNOWN_CONFIGS[family];
+  const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
-  const textWeights = await weightTable(file, below(TEXT_PREFIX[family], modernClipKey));
+  const textWeights = await weightTable(file, below(textPrefix, modernClipKey));
   const openClip = await weightTable(file, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
@@ -59,24 +51,14 @@ export async function openSingleFile(
         weights: textWeights,
       },
     }),
-    ...(openClip.size > 0 && family === "sdxl" && {
+    ...(openClip.size > 0 && known.text2 && {
       text2: {
-        config: await readConfig(folderOf("text_encoder_2"), parseClipTextConfig, SDXL_TEXT_2),
+        config: await readConfig(folderOf("text_encoder_2"), parseClipTextConfig, known.text2),
         weights: openClipTable(openClip),
       },
     }),
   };
 }
-
-const KNOWN_CONFIGS = {
-  sd15: { unet: SD15_UNET, text: SD15_TEXT, vae: SD15_VAE },
-  sdxl: { unet: SDXL_UNET, text: SDXL_TEXT, vae: SDXL_VAE },
-} as const satisfies Record<Family, unknown>;
-
-const TEXT_PREFIX: Readonly<Record<Family, string>> = {
-  sd15: CLIP_PREFIX,
-  sdxl: SDXL_CLIP_PREFIX,
-};
 
 /** A part's `config.json` in `folder`; without a folder, the family's own. */
 async function readConfig<C>(
@@ -102,7 +84,7 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   const config = await readConfig(
     configFolder,
     parseVaeConfig,
-    KNOWN_CONFIGS[family ?? "sd15"].vae,
+    FAMILIES[family ?? "sd15"].configs.vae,
   );
   return {
     config,

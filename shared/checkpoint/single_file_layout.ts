@@ -8,16 +8,10 @@
 import { FormatError } from "../errors.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { VaeConfig } from "../models/config/vae_config.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
 import type { ParameterShapes } from "../models/parameters.ts";
 import type { Shape } from "../tensor/tensor.ts";
-import type { Family } from "./family.ts";
-import { CLIP_PREFIX } from "./keymaps/clip.ts";
-import {
-  OPEN_CLIP_PREFIX,
-  openClipKey,
-  openClipSources,
-  SDXL_CLIP_PREFIX,
-} from "./keymaps/open_clip.ts";
+import { OPEN_CLIP_PREFIX, openClipKey, openClipSources } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetSingleFileKey } from "./keymaps/unet.ts";
 import { VAE_PREFIXES, vaeSingleFileKey, vaeSingleFileShape } from "./keymaps/vae.ts";
 
@@ -48,8 +42,8 @@ export function textSingleFileLayout(
   family: Family,
   parameters: ParameterShapes,
 ): SingleFileTensor[] {
-  const prefix = family === "sdxl" ? SDXL_CLIP_PREFIX : CLIP_PREFIX;
-  return [...parameters].map(([source, shape]) => plain(source, prefix, source, shape));
+  const { textPrefix } = FAMILIES[family];
+  return [...parameters].map(([source, shape]) => plain(source, textPrefix, source, shape));
 }
 
 /** SDXL's second text encoder. */

@@ -7,9 +7,8 @@
 
 import { FormatError } from "../errors.ts";
 import type { VaeConfig } from "../models/config/vae_config.ts";
+import { FAMILIES, type Family, FAMILY_IDS } from "../models/families.ts";
 import type { Part } from "./checkpoint.ts";
-import type { Family } from "./family.ts";
-import { SD15_VAE, SDXL_VAE } from "./known_configs.ts";
 
 export interface VaePart extends Part<VaeConfig> {
   /** Of the checkpoint that the VAE was found in; a VAE on its own has none. */
@@ -18,12 +17,8 @@ export interface VaePart extends Part<VaeConfig> {
   readonly isConfigAssumed?: boolean;
 }
 
-const NAMES: Readonly<Record<Family, string>> = { sd15: "SD1.5", sdxl: "SDXL" };
-/** Published scaling factors. */
-const FACTORS: Readonly<Record<Family, number>> = {
-  sd15: SD15_VAE.scalingFactor,
-  sdxl: SDXL_VAE.scalingFactor,
-};
+/** As published. */
+const scalingFactorOf = (family: Family): number => FAMILIES[family].configs.vae.scalingFactor;
 
 /**
  * @returns the part for experts of `family`: a VAE that says nothing of itself gets that family's scaling factor
@@ -32,18 +27,14 @@ const FACTORS: Readonly<Record<Family, number>> = {
 export function vaeForFamily(part: VaePart, family: Family, path: string): Part<VaeConfig> {
   const { config, weights, isConfigAssumed } = part;
   if (part.family === undefined && isConfigAssumed) {
-    return { weights, config: { ...config, scalingFactor: FACTORS[family] } };
+    return { weights, config: { ...config, scalingFactor: scalingFactorOf(family) } };
   }
-  const published = (Object.keys(FACTORS) as Family[]).find((f) =>
-    FACTORS[f] === config.scalingFactor
-  );
+  const published = FAMILY_IDS.find((id) => scalingFactorOf(id) === config.scalingFactor);
   const owner = part.family ?? published;
   if (owner !== undefined && owner !== family) {
     throw new FormatError(
-      `VAE "${path}" must be of the experts' family ${NAMES[family]}: this is one of ${
-        NAMES[owner]
-      } ` +
-        `(scaling factor ${config.scalingFactor})`,
+      `VAE "${path}" must be of the experts' family ${FAMILIES[family].name}: ` +
+        `this is one of ${FAMILIES[owner].name} (scaling factor ${config.scalingFactor})`,
     );
   }
   return { weights, config };

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { TuttiError } from "../errors.ts";
 import type { BlockId } from "../models/blocks.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { UNetBlock } from "../models/unet/block_table.ts";
@@ -13,43 +12,10 @@ import { blockVjpGraph } from "../models/unet/block_vjp.ts";
 import { Weights, type WeightTable } from "../models/weights.ts";
 import { checkFinite, checkTensor } from "../tensor/check.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
+import type { BackwardResult, StatelessBackward } from "./block_expert.ts";
 import { blockInputs } from "./block_inputs.ts";
-import type { Expert, ExpertDescription, StatelessForward } from "./expert.ts";
+import type { ExpertDescription } from "./expert.ts";
 import type { GraphRunner } from "./graph_runner.ts";
-
-/** A block's inputs (it is computed again from them) and the gradient of its output, f32 in the output's shape. */
-export interface StatelessBackward extends StatelessForward {
-  readonly gradOutput: F32Tensor;
-}
-
-export interface BackwardResult {
-  /** f32 `[B, C, h, w]` */
-  readonly gradHiddenStates: F32Tensor;
-  /** OUT blocks: of the skip, f32 `[B, C', h, w]`. */
-  readonly gradResidual?: F32Tensor;
-  /** Milliseconds in the graph, and waiting for a lane. */
-  readonly computeMs: number;
-  readonly queueMs: number;
-}
-
-/** An expert that SABW can be trained through. */
-export interface DifferentiableExpert extends Expert {
-  /** @throws {TuttiError} as `forwardBlock()` */
-  backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult>;
-}
-
-export function isDifferentiable(expert: Expert): expert is DifferentiableExpert {
-  return "backwardBlock" in expert;
-}
-
-/** @throws {TuttiError} UNIMPLEMENTED if the expert computes no gradients */
-export function differentiable(expert: Expert): DifferentiableExpert {
-  if (isDifferentiable(expert)) return expert;
-  throw new TuttiError(
-    "UNIMPLEMENTED",
-    `Expert "${expert.description.name}" computes no gradients: it can be sampled, not trained through`,
-  );
-}
 
 /** What the graphs are built from. */
 export interface BackwardSource {

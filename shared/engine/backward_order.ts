@@ -7,7 +7,7 @@
  */
 
 import { TuttiError } from "../errors.ts";
-import type { BlockId, BlockSpec } from "../models/blocks.ts";
+import { type BlockId, type BlockSpec, requireBlockIndex } from "../models/blocks.ts";
 import type { SessionBackward } from "./expert.ts";
 
 export class BackwardOrder {
@@ -73,7 +73,10 @@ export class BackwardOrder {
   locate(
     { first, last, stepIndex }: Omit<SessionBackward, "gradOutput">,
   ): { readonly first: number; readonly last: number } {
-    const [from, to] = [this.#indexOf("first", first), this.#indexOf("last", last)];
+    const [from, to] = [
+      requireBlockIndex(this.#blocks, "first", first),
+      requireBlockIndex(this.#blocks, "last", last),
+    ];
     const current = `current request is ${first}..${last} of step ${stepIndex}`;
     if (this.#stepIndex === undefined) {
       throw refusal(first, `The way back begins when all blocks of a step have run: ${current}`);
@@ -97,16 +100,6 @@ export class BackwardOrder {
       );
     }
     return { first: from, last: to };
-  }
-
-  #indexOf(name: string, id: BlockId): number {
-    const index = this.#blocks.findIndex((block) => block.id === id);
-    if (index >= 0) return index;
-    const [first, last] = [this.#blocks[0]!.id, this.#blocks.at(-1)!.id];
-    throw new TuttiError(
-      "NOT_FOUND",
-      `${name} must be one of ${first}..${last}: current value is "${id}"`,
-    );
   }
 }
 

@@ -5,7 +5,8 @@ import { sizeAtScale } from "../models/blocks.ts";
 import type { UNetBlock } from "../models/unet/block_table.ts";
 import { checkTensor } from "../tensor/check.ts";
 import { i64, type Shape, type Tensor } from "../tensor/tensor.ts";
-import type { ExpertDescription, StatelessForward } from "./expert.ts";
+import type { StatelessForward } from "./block_expert.ts";
+import type { ExpertDescription } from "./expert.ts";
 
 export interface BlockInputs {
   readonly inputs: Readonly<Record<string, Tensor>>;

@@ -11,6 +11,7 @@
 
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
+import type { Family } from "../models/families.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import type { WireDtypes } from "../wire/convert_plane.ts";
 import type { ArenaMemory } from "./session_arena.ts";
@@ -23,7 +24,7 @@ export interface ExpertDescription {
   readonly modelHash: string;
   /** What was merged into those weights; part of `modelHash`. */
   readonly loras: readonly LoraDescription[];
-  readonly family: "sd15" | "sdxl";
+  readonly family: Family;
   readonly predictionType: "epsilon" | "v_prediction";
   /** Channels of the latents. */
   readonly latentChannels: number;
@@ -241,25 +242,6 @@ export interface ExpertSession {
   close(): Promise<void>;
 }
 
-/** One block without a session: everything it needs comes with the call. */
-export interface StatelessForward {
-  readonly block: BlockId;
-  /** f32 `[B, C, h, w]` */
-  readonly hiddenStates: F32Tensor;
-  /** f32 `[B, Dt]` */
-  readonly temb: F32Tensor;
-  /** f32 `[B, L, D]` */
-  readonly encoderHiddenStates: F32Tensor;
-  /** OUT blocks: the skip, f32 `[B, C', h, w]`. */
-  readonly residual?: F32Tensor;
-  /** Blocks that up-sample: height and width to reach. Twice the input's without it. */
-  readonly targetSize?: readonly [number, number];
-  /** As in `SessionConfig`. @default one job for all calls that name none */
-  readonly job?: string;
-  /** Where an expert of this process is to write the result; at an address that 64 divides. @default new memory */
-  readonly output?: F32Tensor;
-}
-
 export interface Expert {
   readonly description: ExpertDescription;
   /**
@@ -281,7 +263,6 @@ export interface Expert {
     signal?: AbortSignal,
     addedCond?: AddedCond,
   ): Promise<F32Tensor>;
-  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult>;
   openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession>;
   close(): Promise<void>;
 }

@@ -20,12 +20,13 @@ import { timeEmbeddingGraph } from "../models/unet/time_embedding.ts";
 import { Weights, type WeightTable } from "../models/weights.ts";
 import { checkFinite, checkTensor } from "../tensor/check.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
-import {
-  type BackwardResult,
-  blockBackward,
-  type DifferentiableExpert,
-  type StatelessBackward,
-} from "./backward.ts";
+import { blockBackward } from "./backward.ts";
+import type {
+  BackwardResult,
+  BlockExpert,
+  StatelessBackward,
+  StatelessForward,
+} from "./block_expert.ts";
 import { blockInputs } from "./block_inputs.ts";
 import { BlockScheduler } from "./block_scheduler.ts";
 import { chooseText } from "./choose_text.ts";
@@ -35,7 +36,6 @@ import type {
   ExpertSession,
   ForwardResult,
   SessionConfig,
-  StatelessForward,
   TextDescription,
   TextEncoding,
   TextOptions,
@@ -161,7 +161,7 @@ interface ExpertParts {
   readonly residency: TextResidency;
 }
 
-export class LocalExpert implements DifferentiableExpert {
+export class LocalExpert implements BlockExpert {
   readonly description: ExpertDescription;
   readonly #unet: { readonly config: UNetConfig; readonly weights: WeightTable };
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;

@@ -6,20 +6,18 @@
  */
 
 import { ShapeError, throwIfAborted, TuttiError } from "../errors.ts";
-import type { BlockId } from "../models/blocks.ts";
+import { type BlockId, blockIndex, requireBlockIndex } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
-import { differentiable } from "./backward.ts";
 import { noInputsKept } from "./backward_order.ts";
+import type { BlockExpert, StatelessForward } from "./block_expert.ts";
 import type {
-  Expert,
   ExpertSession,
   ForwardRange,
   ForwardResult,
   SessionBackward,
   SessionConfig,
   SessionGradients,
-  StatelessForward,
 } from "./expert.ts";
 import { OneRange } from "./one_range.ts";
 import { arenaLayout, sameMemory, SessionArena } from "./session_arena.ts";
@@ -27,7 +25,7 @@ import { embedSteps } from "./step_tembs.ts";
 import { WayBack } from "./way_back.ts";
 
 export class LocalSession implements ExpertSession {
-  readonly #expert: Expert;
+  readonly #expert: BlockExpert;
   readonly #config: SessionConfig;
   /** f32 `[B, Dt]` of a step. */
   readonly #tembOf: (stepIndex: number) => F32Tensor;
@@ -42,7 +40,7 @@ export class LocalSession implements ExpertSession {
   #closed = false;
 
   private constructor(
-    expert: Expert,
+    expert: BlockExpert,
     config: SessionConfig,
     tembOf: (stepIndex: number) => F32Tensor,
   ) {
@@ -64,8 +62,8 @@ export class LocalSession implements ExpertSession {
     return this.#arena.input(first);
   }
 
-  /** @throws {ShapeError} if the config does not fit the expert, UNIMPLEMENTED if gradients are wanted that it has not */
-  static async open(expert: Expert, config: SessionConfig): Promise<LocalSession> {
+  /** @throws {ShapeError} if the config does not fit the expert */
+  static async open(expert: BlockExpert, config: SessionConfig): Promise<LocalSession> {
     const { batch, height, width, encoderHiddenStates } = config;
     for (const [name, value] of Object.entries({ batch, height, width })) {
       if (!Number.isSafeInteger(value) || value < 1) {
@@ -170,13 +168,12 @@ export class LocalSession implements ExpertSession {
   }
 
   #openWayBack(): WayBack {
-    const expert = differentiable(this.#expert);
     return new WayBack({
-      blocks: expert.description.blocks,
+      blocks: this.#expert.description.blocks,
       arena: this.#arena,
       differentiate: (index, gradOutput, signal) => {
         const request = this.#request(index, this.#tembOf(this.#stepIndex));
-        return expert.backwardBlock({ ...request, job: this.#job, gradOutput }, signal);
+        return this.#expert.backwardBlock({ ...request, job: this.#job, gradOutput }, signal);
       },
     });
   }
@@ -200,23 +197,8 @@ export class LocalSession implements ExpertSession {
         `step_index must lie in 0..${timesteps.length - 1}: current value is ${stepIndex}`,
       );
     }
-    const [from, to] = [first, last].map((id) => blocks.findIndex((block) => block.id === id)) as [
-      number,
-      number,
-    ];
-    const names: readonly (readonly [string, string, number])[] = [["first", first, from], [
-      "last",
-      last,
-      to,
-    ]];
-    for (const [name, id, index] of names) {
-      if (index < 0) {
-        throw new TuttiError(
-          "NOT_FOUND",
-          `${name} must be one of ${blocks[0]!.id}..${blocks.at(-1)!.id}: current value is "${id}"`,
-        );
-      }
-    }
+    const from = requireBlockIndex(blocks, "first", first);
+    const to = requireBlockIndex(blocks, "last", last);
     const inOrder = from === 0 || (from === this.#position && stepIndex === this.#stepIndex);
     if (!inOrder || to < from) {
       const wanted = this.#position === 0
@@ -240,8 +222,7 @@ export class LocalSession implements ExpertSession {
 
   /** The input of the block after `producer` is its (aggregated) output: skips never travel twice. */
   #residual(producer: BlockId): F32Tensor {
-    const { blocks } = this.#expert.description;
-    return this.#arena.input(blocks.findIndex(({ id }) => id === producer) + 1);
+    return this.#arena.input(blockIndex(this.#expert.description.blocks, producer) + 1);
   }
 }
 

@@ -11,7 +11,7 @@ import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import { checkTensor } from "../tensor/check.ts";
 import { lincomb } from "../tensor/lincomb.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
-import type { BackwardResult } from "./backward.ts";
+import type { BackwardResult } from "./block_expert.ts";
 import { BackwardOrder } from "./backward_order.ts";
 import type { SessionBackward, SessionGradients } from "./expert.ts";
 import type { SessionArena } from "./session_arena.ts";

@@ -6,8 +6,13 @@
  * @module
  */
 
+import { TuttiError } from "../errors.ts";
+
 /** `IN00`, `M00`, `OUT11`, ... */
 export type BlockId = string;
+
+/** What every block's id looks like, whatever model it is of. */
+export const BLOCK_ID = /^(?:IN|M|OUT)\d\d$/;
 
 export interface BlockSpec {
   readonly id: BlockId;
@@ -25,6 +30,26 @@ export interface BlockSpec {
   readonly skipChannels: number;
   /** Whether the graph takes a target height and width (its up-sampling goes to the next skip's size). */
   readonly upsamples: boolean;
+}
+
+/** Place of a block in the order in which they run; -1 if there is no such block. */
+export function blockIndex(blocks: readonly BlockSpec[], id: BlockId): number {
+  return blocks.findIndex((block) => block.id === id);
+}
+
+/**
+ * As `blockIndex()`, of a block that must be there.
+ *
+ * @param name of the argument that names the block
+ * @throws {TuttiError} NOT_FOUND if there is no such block
+ */
+export function requireBlockIndex(blocks: readonly BlockSpec[], name: string, id: BlockId): number {
+  const index = blockIndex(blocks, id);
+  if (index >= 0) return index;
+  throw new TuttiError(
+    "NOT_FOUND",
+    `${name} must be one of ${blocks[0]!.id}..${blocks.at(-1)!.id}: current value is "${id}"`,
+  );
 }
 
 /** Height or width of a feature map after halving a latent `scale` times: 3x3 convolutions, stride 2, padding 1. */

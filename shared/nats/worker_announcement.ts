@@ -8,6 +8,8 @@
 
 import type { ExpertDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
+import { BLOCK_ID } from "../models/blocks.ts";
+import { FAMILY_IDS } from "../models/families.ts";
 import { show } from "../show.ts";
 import { parseAddress } from "../wire/address.ts";
 import {
@@ -58,13 +60,11 @@ export interface WorkerAnnouncement {
 /** What may be a key of the bucket, and an id of ours. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const BOOT = /^[A-Za-z0-9_-]{1,64}$/;
-const BLOCK = /^[A-Z]{1,3}[0-9]{2}$/;
 const HASH = /^[0-9a-f]{64}$/;
 /** Names are printed: no line feeds, no escape sequences, no screens full. */
 const NAME = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,200}$/u;
 const MAX_BLOCKS = 256;
 const MAX_PLANES = 8;
-const FAMILIES = ["sd15", "sdxl"] as const;
 
 /** @throws {TuttiError} RESOURCE_EXHAUSTED if it is longer than readers take */
 export function encodeAnnouncement(announcement: WorkerAnnouncement): Uint8Array {
@@ -147,9 +147,9 @@ function fromFields(key: string, fields: Fields): WorkerAnnouncement {
     address: addressFrom(fields),
     name: matching("name", NAME, "printable text of at most 200 characters"),
     modelHash: matching("modelHash", HASH, "64 hexadecimal digits"),
-    family: fields.oneOf("family", FAMILIES),
+    family: fields.oneOf("family", FAMILY_IDS),
     blocks: fields.list("blocks", MAX_BLOCKS).map((block) =>
-      typeof block === "string" && BLOCK.test(block)
+      typeof block === "string" && BLOCK_ID.test(block)
         ? block
         : fields.fail("blocks", "a list of block ids", block)
     ),

@@ -30,7 +30,8 @@ const MAX_WEIGHT = 1000;
 const TOKEN =
   /\\(?<literal>[\\()[\]]?)|:\s*(?<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\)|[()[\]:]|[^\\()[\]:]+/gu;
 
-const BREAK = /\s*(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u;
+// A stretch of spaces is tried from its beginning only: from each of them on it would take quadratic time.
+const BREAK = /(?:(?<!\s)\s+)?(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u;
 
 /**
  * Splits a prompt into parts of equal weight. Nothing is a syntax error: a bracket that closes nothing is

@@ -6,6 +6,7 @@
  */
 
 import { Option } from "commander";
+import { headingOf } from "../terminal/help_groups.ts";
 import type { TlsPaths } from "./tls_files.ts";
 import type { TokenFlags } from "./token_file.ts";
 
@@ -28,7 +29,7 @@ export function securityOptions({ cert, ca, token, insecure }: SecurityTexts): O
     new Option("--tls-ca <file>", ca).env("TUTTI_TLS_CA"),
     new Option("--token-file <file>", `${token}; without it, TUTTI_TOKEN is read`),
     new Option("--insecure", insecure).default(false),
-  ];
+  ].map((option) => option.helpGroup(headingOf("Security")));
 }
 
 /** Variables that a process must not hand down to one that has credentials of its own, or none. */

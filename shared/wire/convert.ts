@@ -6,13 +6,8 @@
  * @module
  */
 
-import type {
-  AddedCond,
-  ForwardResult,
-  StatelessForward,
-  TextEncoding,
-  TextOptions,
-} from "../engine/expert.ts";
+import type { StatelessForward } from "../engine/block_expert.ts";
+import type { AddedCond, ForwardResult, TextEncoding, TextOptions } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
 import { Fields, type Message } from "./fields.ts";

@@ -1,6 +1,6 @@
 /** The call of a block's gradients as messages and back. @module */
 
-import type { BackwardResult, StatelessBackward } from "../engine/backward.ts";
+import type { BackwardResult, StatelessBackward } from "../engine/block_expert.ts";
 import { forwardBlockFromMessage, forwardBlockToMessage, tensorField } from "./convert.ts";
 import { Fields, type Message } from "./fields.ts";
 import { tensorToMessage } from "./tensor_message.ts";

@@ -9,6 +9,7 @@ import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { ExpertDescription, NumericsFingerprint, TextDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import { FAMILY_IDS } from "../models/families.ts";
 import { Fields, type Message } from "./fields.ts";
 import type { WorkerLimits } from "./limits.ts";
 import type { ProtocolRange } from "./version.ts";
@@ -35,7 +36,6 @@ const MAX_BLOCKS = 256;
 const MAX_LOCATIONS = 64;
 const MAX_TEXT_ENCODERS = 2;
 const MAX_LORAS = 64;
-const FAMILIES = ["sd15", "sdxl"] as const;
 const PREDICTION_TYPES = ["epsilon", "v_prediction"] as const;
 
 export function descriptionToMessage(worker: WorkerDescription): Message {
@@ -66,7 +66,7 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       name: fields.name("name"),
       modelHash: hashFromFields(fields, "modelHash"),
       loras: fields.list("loras", MAX_LORAS).map(loraFromMessage),
-      family: fields.oneOf("family", FAMILIES),
+      family: fields.oneOf("family", FAMILY_IDS),
       predictionType: fields.oneOf("predictionType", PREDICTION_TYPES),
       latentChannels: fields.whole("latentChannels", 1),
       sampleSize: fields.whole("sampleSize", 1),

@@ -40,9 +40,13 @@ export const MAX_RANK = 8;
  */
 export const FLOW_WINDOW_BYTES = 16 * MIB;
 
-/** Silence after which a connection is probed, and time that the probe may take, in ms: notices a peer that vanished without closing. */
+/**
+ * Silence after which a connection is probed, and time that the probe may take, in ms: notices a peer that vanished without
+ * closing. The thread of a process on a busy machine may be at something else for many seconds, and a worker that hangs up on
+ * its coordinator ends the call ("RST_STREAM with code 0"). A frozen worker is noticed sooner, by the coordinator's heartbeat.
+ */
 export const KEEPALIVE_MS = 20_000;
-export const KEEPALIVE_TIMEOUT_MS = 10_000;
+export const KEEPALIVE_TIMEOUT_MS = 40_000;
 
 /** What one worker accepts. Published in Describe. */
 export interface WorkerLimits {

@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { SD15_UNET } from "../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET } from "../../shared/models/config/known_configs.ts";
 import { readWeightTable } from "../../shared/checkpoint/weight_files.ts";
 import { Lane } from "../../shared/lane/lane.ts";
 import { sizeAtScale } from "../../shared/models/blocks.ts";

@@ -8,11 +8,10 @@
 
 import { readLines } from "../../coordinator/cluster/process_output.ts";
 import { connectExpert } from "../../coordinator/cluster/remote_expert.ts";
-import { UniformAggregator } from "../../coordinator/sampling/aggregation.ts";
-import { aggregationPlan } from "../../coordinator/sampling/aggregation_plan.ts";
+import { createMethod } from "../../coordinator/sampling/methods/methods.ts";
 import { sample, type SampleRequest } from "../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { createSampler } from "../../coordinator/sampling/samplers/samplers.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../coordinator/sampling/samplers/scheduler_config.ts";
 import { firstText } from "../../shared/engine/choose_text.ts";
 import type { Expert, ExpertDescription } from "../../shared/engine/expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
@@ -128,7 +127,7 @@ class Coordinator {
       ...request,
       ...sampleOptions(choice),
       onSegment: ({ stepIndex, aggregatedFeatures }) => {
-        if (stepIndex === 0) f32Bytes += aggregatedFeatures.data.byteLength;
+        if (stepIndex === 0) f32Bytes += aggregatedFeatures!.data.byteLength;
       },
     });
     resources.defer(async () => void await remote.return());
@@ -140,7 +139,7 @@ class Coordinator {
     const traffic = {
       sentBytes: f32Bytes,
       receivedBytes: f32Bytes,
-      roundTrips: request.plan.length,
+      roundTrips: experts[0]!.description.blocks.length,
     };
     const [localMs, remoteMs]: [number[], number[]] = [[], []];
     let evidence: TransportEvidence | undefined;
@@ -171,9 +170,12 @@ class Coordinator {
     const { latentSize, steps } = this.#options;
     return {
       experts,
-      aggregator: new UniformAggregator(),
-      plan: aggregationPlan(description.blocks),
-      scheduler: new DdimScheduler(steps + 1, DEFAULT_SCHEDULER_CONFIG),
+      method: createMethod("average", {
+        experts: experts.map((_, i) => `expert-${i}`),
+        blocks: description.blocks,
+        guidanceScale: GUIDANCE_SCALE,
+      }),
+      sampler: createSampler("ddim", { steps: steps + 1, config: DEFAULT_SCHEDULER_CONFIG }),
       guidanceScale: GUIDANCE_SCALE,
       initialLatents: new TorchCpuGenerator(0)
         .randn([1, description.latentChannels, latentSize, latentSize]),

@@ -129,7 +129,7 @@ testTutti(
 
 testTutti("every command that calls workers takes credentials for them", async (home) => {
   const names = ["sample", "coordinator", "train", "screen", "compare", "ps", "top"];
-  const helps = await Promise.all(names.map((name) => home.expect(0, [name, "--help"])));
+  const helps = await Promise.all(names.map((name) => home.expect(0, [name, "--help", "all"])));
   for (const { stdout } of helps) {
     // Its first line names the command.
     assert.match(stdout, /--workers </);

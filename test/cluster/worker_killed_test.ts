@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { PARK_MS } from "../../coordinator/cluster/replicas/replica_settings.ts";
 import { listWorkerSessions } from "../../coordinator/cluster/worker_status.ts";
+import { BLOCK_ID } from "../../shared/models/blocks.ts";
 import { jsonLines, LONG_LIVED_MS, testTutti } from "../support/run_tutti.ts";
 import { eventually } from "../support/serve_expert.ts";
 import { PROMPT } from "../support/zoo.ts";
@@ -18,11 +20,6 @@ interface ErrorLine {
 }
 
 const LONG = ["sample", PROMPT, "--steps", "1000"];
-/**
- * A run that has lost a worker must not take longer to say so: on a busy machine still less than it would wait for a
- * worker to come back.
- */
-const MAX_MS = 40_000;
 
 testTutti(
   "a worker killed in the middle of a run ends it with 3, naming worker, block and step",
@@ -37,17 +34,18 @@ testTutti(
       const [session] = await listWorkerSessions(address);
       return session !== undefined && session.stepIndex > 0;
     });
+    // It says so sooner than it would wait for a worker to come back.
     const start = performance.now();
     Deno.kill(pid, "SIGKILL");
     const { code, stdout } = await run.result;
-    assert.ok(performance.now() - start < MAX_MS);
+    assert.ok(performance.now() - start < PARK_MS);
     assert.equal(code, 3, stdout);
 
     const [error, ...others] = jsonLines<ErrorLine>(stdout);
     assert.deepEqual([error!.event, error!.code, others], ["error", "UNAVAILABLE", []]);
     const { worker, block, stepIndex } = error!.details;
     assert.equal(worker, address);
-    assert.match(block!, /^(IN|OUT)\d\d$|^M00$/);
+    assert.match(block!, BLOCK_ID);
     assert.ok(Number(stepIndex) > 0);
     assert.ok(
       error!.message.startsWith(
@@ -74,7 +72,7 @@ testTutti("a run whose own worker is killed stops the others", async (home) => {
   const start = performance.now();
   Deno.kill(square.pid, "SIGKILL");
   const { code, stderr } = await run.result;
-  assert.ok(performance.now() - start < MAX_MS);
+  assert.ok(performance.now() - start < PARK_MS);
   assert.equal(code, 3, stderr);
   assert.match(stderr, /error: Worker 127\.0\.0\.1:\d+ was lost while /);
   assert.deepEqual(await home.processes(), []);

@@ -11,7 +11,7 @@ const helps = new Map<string, Promise<string>>();
 function help(...command: string[]): Promise<string> {
   const key = command.join(" ");
   const known = helps.get(key) ??
-    run(Deno.execPath(), ["run", "-q", "-A", MAIN_PROGRAM, ...command, "--help"]);
+    run(Deno.execPath(), ["run", "-q", "-A", MAIN_PROGRAM, ...command, "--help", "all"]);
   helps.set(key, known);
   return known;
 }

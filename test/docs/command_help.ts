@@ -20,10 +20,19 @@ export function helpOf(words: readonly string[]): Promise<Help> {
 }
 
 async function readHelp(words: readonly string[]): Promise<Help> {
-  const args = ["run", "-q", "-A", MAIN_PROGRAM, ...words, "--help"];
+  const args = [
+    "run",
+    "-q",
+    "-A",
+    MAIN_PROGRAM,
+    ...words,
+    "--help",
+    ...(words.length > 0 ? ["all"] : []),
+  ];
   const text = await run(Deno.execPath(), args);
   const [, commands = ""] = /^Commands:\n((?: .*\n)*)/m.exec(text) ?? [];
-  const [, options = ""] = /^Options:\n((?: .*\n?)*)/m.exec(text) ?? [];
+  // Options stand in groups; examples, which have flags too, come last.
+  const [options = ""] = text.split(/^Examples:$/m);
   return {
     flags: new Set([...options.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!)),
     subcommands: new Set([...commands.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name!)),

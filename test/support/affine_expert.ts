@@ -1,19 +1,24 @@
 /**
  * An expert that is small, exact and fast: the real block table, checks and sessions around blocks that
- * are affine maps of their inputs. For tests of what carries an expert, not of what an expert computes.
+ * are affine maps of their inputs, with their exact derivatives. For tests of what carries an expert, not of what an expert
+ * computes.
  *
  * @module
  */
 
+import type {
+  BackwardResult,
+  BlockExpert,
+  StatelessBackward,
+  StatelessForward,
+} from "../../shared/engine/block_expert.ts";
 import { blockInputs } from "../../shared/engine/block_inputs.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import type {
-  Expert,
   ExpertDescription,
   ExpertSession,
   ForwardResult,
   SessionConfig,
-  StatelessForward,
   TextEncoding,
   TextOptions,
 } from "../../shared/engine/expert.ts";
@@ -21,9 +26,10 @@ import { LocalSession } from "../../shared/engine/local_session.ts";
 import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
 import { ConfigFields } from "../../shared/models/config/fields.ts";
 import { parseUNetConfig } from "../../shared/models/config/unet_config.ts";
-import { blockSpec, unetBlockTable } from "../../shared/models/unet/block_table.ts";
+import { blockSpec, type UNetBlock, unetBlockTable } from "../../shared/models/unet/block_table.ts";
 import { checkFinite, checkTensor } from "../../shared/tensor/check.ts";
 import { f32, type F32Tensor, type Tensor } from "../../shared/tensor/tensor.ts";
+import { channelMeans, gradientOfMeans, rowMean } from "./affine_maps.ts";
 
 /** Channels of a small U-Net of SD1.5's topology. */
 const CONFIG = parseUNetConfig(
@@ -54,7 +60,7 @@ const CONFIG = parseUNetConfig(
 export const AFFINE_BLOCKS = unetBlockTable(CONFIG);
 
 /** What a skip counts beside the input. */
-export const SKIP_WEIGHT = 0.25;
+const SKIP_WEIGHT = 0.25;
 
 export interface AffineExpertOptions {
   readonly description?: Partial<ExpertDescription>;
@@ -64,10 +70,12 @@ export interface AffineExpertOptions {
   readonly beforeBlock?: (block: string, signal?: AbortSignal) => Promise<void>;
 }
 
-export class AffineExpert implements Expert {
+export class AffineExpert implements BlockExpert {
   readonly description: ExpertDescription;
   /** Sessions that were opened and not closed. */
   openSessions = 0;
+  /** Blocks differentiated so far, in order. */
+  readonly differentiated: string[] = [];
   readonly #options: AffineExpertOptions;
 
   constructor(options: AffineExpertOptions = {}) {
@@ -135,13 +143,12 @@ export class AffineExpert implements Expert {
   }
 
   async forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const index = AFFINE_BLOCKS.findIndex((block) => block.id === request.block);
-    const block = AFFINE_BLOCKS[index];
-    if (!block) throw new TuttiError("NOT_FOUND", `There is no block "${request.block}"`);
+    const block = affineBlock(request.block);
     const { outputShape } = blockInputs(block, this.description, request);
     await this.#options.beforeBlock?.(block.id, signal);
     throwIfAborted(signal);
 
+    const index = AFFINE_BLOCKS.indexOf(block);
     const gain = this.#options.gains?.[block.id] ?? 1;
     const hiddenStates = request.output ?? f32(outputShape);
     const [, channels = 0, height = 0, width = 0] = outputShape;
@@ -163,6 +170,27 @@ export class AffineExpert implements Expert {
       block: block.id,
     });
     return { hiddenStates, computeMs: 1.5, queueMs: 0.5 };
+  }
+
+  // Async, so that a refusal is a rejection.
+  // deno-lint-ignore require-await
+  async backwardBlock(request: StatelessBackward): Promise<BackwardResult> {
+    const block = affineBlock(request.block);
+    const { outputShape } = blockInputs(block, this.description, request);
+    const { gradOutput, hiddenStates, residual } = request;
+    checkTensor("grad_output", gradOutput, "float32", outputShape);
+    const gain = this.#options.gains?.[block.id] ?? 1;
+    const gradHiddenStates = gradientOfMeans(gradOutput, hiddenStates, gain);
+    checkFinite(`grad_hidden_states of ${this.description.name} ${block.id}`, gradHiddenStates);
+    this.differentiated.push(block.id);
+    return {
+      gradHiddenStates,
+      ...(block.skipFrom && residual && {
+        gradResidual: gradientOfMeans(gradOutput, residual, SKIP_WEIGHT),
+      }),
+      computeMs: 2.5,
+      queueMs: 0.5,
+    };
   }
 
   async openSession(config: SessionConfig): Promise<ExpertSession> {
@@ -188,20 +216,8 @@ export class AffineExpert implements Expert {
   }
 }
 
-/** Mean over channels of `[B, C, h, w]`, one number per row and pixel. */
-function channelMeans({ shape, data }: F32Tensor): Float64Array {
-  const [rows = 0, channels = 0, height = 0, width = 0] = shape;
-  const pixels = height * width;
-  const means = new Float64Array(rows * pixels);
-  for (let i = 0; i < data.length; i++) {
-    means[Math.floor(i / (channels * pixels)) * pixels + i % pixels]! += data[i]! / channels;
-  }
-  return means;
-}
-
-/** Mean over everything but the first axis. */
-function rowMean({ shape, data }: F32Tensor, row: number): number {
-  const width = data.length / (shape[0] ?? 1);
-  return data.subarray(row * width, (row + 1) * width).reduce((sum, value) => sum + value, 0) /
-    width;
+function affineBlock(id: string): UNetBlock {
+  const block = AFFINE_BLOCKS.find((block) => block.id === id);
+  if (block) return block;
+  throw new TuttiError("NOT_FOUND", `There is no block "${id}"`);
 }

@@ -14,16 +14,21 @@ import type { TempFolder } from "./temp_folder.ts";
 /** Between two looks at the files. */
 export const INTERVAL_MS = 20;
 
+const NAMES = ["cert", "key", "ca"] as const;
+
 export class RenewedWorker implements AsyncDisposable {
   /** What the user reads. */
   readonly told: string[] = [];
   readonly paths: { tlsCert: string; tlsKey: string; tlsCa: string };
+  readonly #folder: TempFolder;
   readonly #stack = new AsyncDisposableStack();
   readonly #planePort = freePort();
   #worker!: RunningWorker;
+  #versions = 0;
 
   private constructor(folder: TempFolder) {
-    const [tlsCert, tlsKey, tlsCa] = ["cert", "key", "ca"].map((name) => folder.join(name));
+    this.#folder = folder;
+    const [tlsCert, tlsKey, tlsCa] = NAMES.map((name) => folder.join("used", name));
     this.paths = { tlsCert: tlsCert!, tlsKey: tlsKey!, tlsCa: tlsCa! };
   }
 
@@ -61,11 +66,15 @@ export class RenewedWorker implements AsyncDisposable {
     return Promise.all(ports.map((port) => serialAt(port, pair)));
   }
 
+  /** All files at once, as Kubernetes does with a secret that is mounted: no look finds half of them. */
   async write({ cert, key }: KeyPair, ca: string): Promise<void> {
-    const { tlsCert, tlsKey, tlsCa } = this.paths;
-    for (const [path, text] of [[tlsCert, cert], [tlsKey, key], [tlsCa, ca]] as const) {
-      await Deno.writeTextFile(path, text, { mode: 0o600 });
+    const [version, next] = [`version-${++this.#versions}`, this.#folder.join("next")];
+    await Deno.mkdir(this.#folder.join(version));
+    for (const [index, text] of [cert, key, ca].entries()) {
+      await Deno.writeTextFile(this.#folder.join(version, NAMES[index]!), text, { mode: 0o600 });
     }
+    await Deno.symlink(version, next);
+    await Deno.rename(next, this.#folder.join("used"));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

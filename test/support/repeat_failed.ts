@@ -1,11 +1,12 @@
 /**
- * Tests wait for real processes and real timeouts, which a neighbour's load can break. So what failed beside other tests is
- * run once more with the machine to itself: what fails again is wrong, and what passes is reported as unstable.
+ * What failed among all tests, once more and with the machine to itself: what fails again is wrong, and each test that passes
+ * is told as unstable. That is for unattended runs only, in which one test that goes by the machine's speed shall not hide what
+ * the others say.
  *
  * @module
  */
 
-import { failuresIn, type TestCounts } from "./test_summary.ts";
+import { failedTests, type TestCounts } from "./test_summary.ts";
 
 export interface Conclusion {
   readonly counts: TestCounts;
@@ -39,8 +40,17 @@ export async function repeatFailed(
     say(`\nOnce more, alone: ${files.join(" ")}`);
     const again = await runAgain(files);
     final.push(again);
-    if (hasFailed(again)) continue;
-    say(`\nUNSTABLE: failed beside other tests, passed alone:\n${failuresIn(output)}\n`);
+    for (const name of passedSince(output, again)) say(`UNSTABLE ${name}`);
   }
   return final;
+}
+
+/** Tests that failed in the first run and not in the second; the files, if the first one broke down before it could name a test. */
+function passedSince(output: string, again: BatchRun): readonly string[] {
+  const failed = failedTests(output);
+  if (failed.length === 0) return hasFailed(again) ? [] : [`run of ${again.files.join(" ")}`];
+  const still = failedTests(again.output);
+  // A run that broke down says nothing about the tests that it did not come to.
+  if (hasFailed(again) && still.length === 0) return [];
+  return failed.filter((name) => !still.includes(name));
 }

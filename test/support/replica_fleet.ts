@@ -13,8 +13,7 @@ import {
 import type { ReplicaEvent } from "../../coordinator/cluster/replicas/replica_events.ts";
 import type { ReplicaPoolOptions } from "../../coordinator/cluster/replicas/replica_pool.ts";
 import type { ReplicaSettings } from "../../coordinator/cluster/replicas/replica_settings.ts";
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
-import type { ExpertSession } from "../../shared/engine/expert.ts";
+import type { Expert, ExpertSession } from "../../shared/engine/expert.ts";
 import { throwIfAborted, WorkerError } from "../../shared/errors.ts";
 import { delay } from "../../coordinator/cluster/delay.ts";
 
@@ -23,7 +22,7 @@ export interface FleetCall {
   readonly address: string;
   /** Name of the method. */
   readonly method: string;
-  /** Of ranges: first block; of stateless calls: the block. */
+  /** Of ranges: first block. */
   readonly block?: string;
   readonly stepIndex?: number;
 }
@@ -49,12 +48,12 @@ export class ReplicaFleet {
   readonly down = new Set<string>();
   /** Addresses whose calls hang, status included. */
   readonly frozen = new Set<string>();
-  readonly #experts: Readonly<Record<string, DifferentiableExpert>>;
+  readonly #experts: Readonly<Record<string, Expert>>;
   fault: Fault = () => {};
   /** Time after which a question for a worker's status ends by itself, ms. */
   statusDeadlineMs = Infinity;
 
-  constructor(experts: Readonly<Record<string, DifferentiableExpert>>) {
+  constructor(experts: Readonly<Record<string, Expert>>) {
     this.#experts = experts;
   }
 
@@ -111,14 +110,6 @@ export class ReplicaFleet {
         embedTimesteps: async (timesteps, signal, addedCond) => {
           await guard("embedTimesteps")(signal);
           return await expert.embedTimesteps(timesteps, signal, addedCond);
-        },
-        forwardBlock: async (request, signal) => {
-          await guard("forwardBlock", request.block)(signal);
-          return await expert.forwardBlock(request, signal);
-        },
-        backwardBlock: async (request, signal) => {
-          await guard("backwardBlock", request.block)(signal);
-          return await expert.backwardBlock(request, signal);
         },
         openSession: async (config, signal) => {
           await guard("openSession")(signal);

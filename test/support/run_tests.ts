@@ -1,6 +1,10 @@
 /**
- * `deno task test [PATH or option of deno test]...`: runs the tests, by default all of them, as many files at a time as there
- * are cores. The last line of output is `N passed, N failed, N skipped`; the exit code is 0 only if none failed.
+ * `deno task test [--beside N] [PATH or option of deno test]...`: runs the tests, by default all of them, as many files at a time
+ * as there are cores. The last line of output is `N passed, N failed, N skipped`; the exit code is 0 only if none failed.
+ *
+ * `--beside N` keeps N threads busy meanwhile: tests that rely on a quick or an idle machine show there.
+ * `--repeat-failed`, which is for `.ci/run`, runs what failed among all tests once more, and counts that. Each test that
+ * passes then is told in a line that begins with `UNSTABLE`.
  *
  * @module
  */
@@ -10,6 +14,7 @@ import { resolve } from "node:path";
 import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
 import { type BatchRun, type Conclusion, hasFailed, repeatFailed } from "./repeat_failed.ts";
+import { parseTestFlags } from "./test_flags.ts";
 import { batches, findTestFiles } from "./test_batches.ts";
 import {
   conclude,
@@ -95,7 +100,10 @@ async function runBatch(
   return { ...conclusion, files, output: output.toString() };
 }
 
-async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion> {
+async function runAll(
+  env: Readonly<Record<string, string>>,
+  { isRepeated }: { readonly isRepeated: boolean },
+): Promise<Conclusion> {
   const all = batches(await findTestFiles(ROOT));
   const waiting = [...all];
   const runs: BatchRun[] = [];
@@ -109,7 +117,7 @@ async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion
   };
   const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency);
   await Promise.all(Array.from({ length: atOnce }, runNext));
-  const final = await repeatFailed(runs, (files) => runBatch(files, env), say);
+  const final = isRepeated ? await repeatFailed(runs, (files) => runBatch(files, env), say) : runs;
   // Once more at the end, where people look.
   for (const { files, output } of final.filter(hasFailed)) {
     say(`\nFailed in: deno task test ${files.join(" ")}\n${failuresIn(output)}\n`);
@@ -121,9 +129,18 @@ async function runAll(env: Readonly<Record<string, string>>): Promise<Conclusion
   };
 }
 
+/** Threads that end with this process, however it ends. */
+function startBusyThreads(count: number): void {
+  for (let i = 0; i < count; i++) {
+    new Worker("data:application/javascript,for(;;);", { type: "module" });
+  }
+}
+
+const { isRepeated, beside, args } = parseTestFlags(Deno.args);
 const env = await prepare();
-const { counts, exitCode } = Deno.args.length === 0
-  ? await runAll(env)
-  : await runDenoTest(Deno.args, env, write);
+startBusyThreads(beside);
+const { counts, exitCode } = args.length === 0
+  ? await runAll(env, { isRepeated })
+  : await runDenoTest(args, env, write);
 say(formatCounts(counts));
 Deno.exit(exitCode);

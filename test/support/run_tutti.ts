@@ -71,22 +71,31 @@ export function testTutti(
 /** Until the end of a process that was killed is heard of, at most, ms. */
 const END_HEARD_MS = 10_000;
 
+export interface HomeOptions {
+  /** The `main.ts` whose commands run. @default this tree's */
+  readonly mainProgram?: string;
+  /** More of the commands' environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** The folder in which commands run. */
 export class TuttiHome {
   readonly path: string;
   readonly #denoDir: string;
+  readonly #options: HomeOptions;
   /** Ends of the commands that run. */
   readonly #ends = new Set<Promise<void>>();
 
-  private constructor(path: string, denoDir: string) {
+  private constructor(path: string, denoDir: string, options: HomeOptions) {
     this.path = path;
     this.#denoDir = denoDir;
+    this.#options = options;
   }
 
-  static async create(): Promise<TuttiHome> {
+  static async create(options: HomeOptions = {}): Promise<TuttiHome> {
     const path = await mkdtemp(join(tmpdir(), "tutti-test-"));
     await mkdir(join(path, "cwd"));
-    return new TuttiHome(path, await findDenoDir());
+    return new TuttiHome(path, await findDenoDir(), options);
   }
 
   /** A path in the working directory of commands. */
@@ -109,11 +118,13 @@ export class TuttiHome {
       TUTTI_DEVICE: "cpu",
       // The user's cluster is none of the tests' business.
       TUTTI_NATS: "",
+      ...this.#options.env,
     };
   }
 
   start(args: readonly string[], options: RunOptions = {}): TuttiProcess {
-    return this.startProgram(Deno.execPath(), ["run", "-q", "-A", MAIN_PROGRAM, ...args], options);
+    const { mainProgram = MAIN_PROGRAM } = this.#options;
+    return this.startProgram(Deno.execPath(), ["run", "-q", "-A", mainProgram, ...args], options);
   }
 
   /** Another program in the same environment. */

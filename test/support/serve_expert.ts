@@ -5,30 +5,36 @@
  */
 
 import { connectExpert, type RemoteExpert } from "../../coordinator/cluster/remote_expert.ts";
-import type { Expert } from "../../shared/engine/expert.ts";
+import type { BlockExpert } from "../../shared/engine/block_expert.ts";
 import {
   type RunningWorker,
   startWorkerServer,
   type WorkerServerOptions,
 } from "../../worker/rpc/server.ts";
+import { BlockClient } from "./block_client.ts";
 
 export interface ServedExpert extends AsyncDisposable {
   readonly worker: RunningWorker;
   readonly remote: RemoteExpert;
+  /** Single calls, on a connection of their own. */
+  readonly blocks: BlockClient;
 }
 
 /** Serves `expert` and connects to it; disposing closes both ends (not the expert). */
 export async function serveExpert(
-  expert: Expert,
+  expert: BlockExpert,
   options: Partial<WorkerServerOptions> = {},
 ): Promise<ServedExpert> {
   const worker = await startWorkerServer({ expert, listen: "127.0.0.1:0", ...options });
   await worker.ready;
   const remote = await connectExpert(worker.address);
+  const blocks = new BlockClient(worker.address, remote.description.modelHash);
   return {
     worker,
     remote,
+    blocks,
     async [Symbol.asyncDispose]() {
+      blocks.close();
       await remote.close();
       await worker.stop();
     },

@@ -5,10 +5,15 @@
  * @module
  */
 
-import type { DifferentiableExpert } from "../../shared/engine/backward.ts";
-import type { StatelessForward } from "../../shared/engine/expert.ts";
-import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
-import { type BlockId, type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
+import type { BlockExpert, StatelessForward } from "../../shared/engine/block_expert.ts";
+import { throwIfAborted } from "../../shared/errors.ts";
+import {
+  type BlockId,
+  blockIndex,
+  type BlockSpec,
+  requireBlockIndex,
+  sizeAtScale,
+} from "../../shared/models/blocks.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import {
   type BackwardRange,
@@ -19,7 +24,7 @@ import {
 } from "../../coordinator/training/ensemble_backward.ts";
 
 export interface TapedExpertOptions {
-  readonly expert: DifferentiableExpert;
+  readonly expert: BlockExpert;
   /** f32 `[B, Dt]` */
   readonly temb: F32Tensor;
   /** f32 `[B, L, D]` */
@@ -32,18 +37,24 @@ export class TapedExpert implements ExpertBackward {
   readonly #blocks: readonly BlockSpec[];
   /** By index of the block: its input, once somebody asked. */
   readonly #inputs = new Map<number, Promise<F32Tensor>>();
+  /** Blocks whose output was aggregated: the gradients of those skips are all experts' together. */
+  readonly #aggregated: ReadonlySet<BlockId>;
+  /** Gradients of the other skips, until the walk comes to the block that made them. */
+  readonly #ownSkips = new Gradients();
 
   constructor(options: TapedExpertOptions) {
     this.#options = options;
     this.#blocks = options.expert.description.blocks;
+    this.#aggregated = new Set(options.tape.map(({ last }) => last));
   }
 
   /** @throws {TuttiError} NOT_FOUND if the expert has no such block */
   async backward(range: BackwardRange, signal?: AbortSignal): Promise<RangeGradients> {
-    const [first, last] = [this.#indexOf(range.first), this.#indexOf(range.last)];
-    const waiting = new Gradients();
-    for (const [block, gradient] of range.gradSkips) waiting.add(block, gradient);
-    const before = new Map<BlockId, F32Tensor>();
+    const [first, last] = [
+      requireBlockIndex(this.#blocks, "first", range.first),
+      requireBlockIndex(this.#blocks, "last", range.last),
+    ];
+    const gradResiduals = new Map<BlockId, F32Tensor>();
     let gradOutput = range.gradOutput;
     for (let index = last; index >= first; index--) {
       throwIfAborted(signal);
@@ -52,14 +63,14 @@ export class TapedExpert implements ExpertBackward {
       const result = await this.#options.expert.backwardBlock({ ...request, gradOutput }, signal);
       const { skipFrom } = block;
       if (skipFrom !== undefined && result.gradResidual) {
-        if (this.#indexOf(skipFrom) < first) before.set(skipFrom, result.gradResidual);
-        else waiting.add(skipFrom, result.gradResidual);
+        if (this.#aggregated.has(skipFrom)) gradResiduals.set(skipFrom, result.gradResidual);
+        else this.#ownSkips.add(skipFrom, result.gradResidual);
       }
       gradOutput = index === first
         ? result.gradHiddenStates
-        : waiting.takeWith(this.#blocks[index - 1]!.id, result.gradHiddenStates);
+        : this.#ownSkips.takeWith(this.#blocks[index - 1]!.id, result.gradHiddenStates);
     }
-    return { gradHiddenStates: gradOutput, gradResiduals: before };
+    return { gradHiddenStates: gradOutput, gradResiduals };
   }
 
   /** The block's call in the forward pass. */
@@ -77,7 +88,8 @@ export class TapedExpert implements ExpertBackward {
       temb,
       encoderHiddenStates,
       // The input of a block is the (aggregated) output of the one before.
-      ...(block.skipFrom && { residual: await this.#input(this.#indexOf(block.skipFrom) + 1) }),
+      ...(block.skipFrom &&
+        { residual: await this.#input(blockIndex(this.#blocks, block.skipFrom) + 1) }),
       ...(block.upsamples && { targetSize }),
     };
   }
@@ -94,11 +106,5 @@ export class TapedExpert implements ExpertBackward {
     if (entry) return entry.hiddenStates;
     const result = await this.#options.expert.forwardBlock(await this.#request(index - 1));
     return result.hiddenStates;
-  }
-
-  #indexOf(id: BlockId): number {
-    const index = this.#blocks.findIndex((block) => block.id === id);
-    if (index >= 0) return index;
-    throw new TuttiError("NOT_FOUND", `Expert has no block "${id}"`, { details: { block: id } });
   }
 }

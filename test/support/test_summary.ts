@@ -46,6 +46,19 @@ export function failuresIn(output: string): string {
   return lines.slice(errors < 0 ? -LAST_LINES : errors).join("\n");
 }
 
+/** Names of tests that `deno test` lists as failed, each with its file: `reads a file (./test/read_test.ts)`. */
+export function failedTests(output: string): string[] {
+  const lines = output.replaceAll(COLOUR, "").split("\n").map((line) => line.trim());
+  const list = lines.lastIndexOf("FAILURES");
+  if (list < 0) return [];
+  return lines.slice(list + 1).flatMap((line) => {
+    const test = /^(.+) => (\S+?\.ts):\d+:\d+$/.exec(line);
+    if (test) return [`${test[1]} (${test[2]})`];
+    const file = /^(\S+\.ts) \((uncaught error)\)$/.exec(line);
+    return file ? [`${file[2]} (${file[1]})`] : [];
+  });
+}
+
 /** The line by which every run of the tests ends. */
 export function formatCounts({ passed, failed, skipped }: TestCounts): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { conclude, failuresIn, formatCounts, parseSummary } from "./test_summary.ts";
+import { conclude, failedTests, failuresIn, formatCounts, parseSummary } from "./test_summary.ts";
 
 Deno.test("parseSummary() reads the summaries of deno test", () => {
   const cases: readonly (readonly [string, number, number, number])[] = [
@@ -66,6 +66,25 @@ Deno.test("failuresIn() finds the errors, or else takes the last lines", () => {
   assert.deepEqual(failuresIn(lines.join("\n")).split("\n"), lines.slice(-40));
 });
 
+Deno.test("failedTests() reads the list of failures, steps and uncaught errors included", () => {
+  const list = [
+    "boom => ./test/other_test.ts:1:6 is what it printed",
+    "\x1b[0m\x1b[1m\x1b[37m\x1b[41m FAILURES \x1b[0m",
+    "",
+    "boom \x1b[0m\x1b[38;5;245m=> ./test/a_test.ts:1:6\x1b[0m",
+    "outer ... inner \x1b[0m\x1b[38;5;245m=> ./test/b_test.ts:12:43\x1b[0m",
+    "./test/c_test.ts (uncaught error)",
+    "",
+    "FAILED | 0 passed | 3 failed (1 step) (1s)",
+  ];
+  assert.deepEqual(failedTests(list.join("\n")), [
+    "boom (./test/a_test.ts)",
+    "outer ... inner (./test/b_test.ts)",
+    "uncaught error (./test/c_test.ts)",
+  ]);
+  assert.deepEqual(failedTests("ok | 1 passed | 0 failed (1s)"), []);
+});
+
 Deno.test("formatCounts() writes the line that ends every run", () => {
   assert.equal(formatCounts({ passed: 5, failed: 0, skipped: 1 }), "5 passed, 0 failed, 1 skipped");
 });
@@ -104,6 +123,7 @@ Deno.test("run_tests ends with the counts of the real deno test and its exit cod
       "1 passed, 0 failed, 0 skipped",
       0,
     ]);
+    assert.deepEqual(await run(good, "--beside", "2"), ["2 passed, 0 failed, 1 skipped", 0]);
     assert.deepEqual(await run(good, bad), ["2 passed, 1 failed, 1 skipped", 1]);
     assert.deepEqual(await run(broken), ["0 passed, 1 failed, 0 skipped", 1]);
   } finally {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Expert } from "../../shared/engine/expert.ts";
+import type { BlockExpert } from "../../shared/engine/block_expert.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { connectExpert } from "../../coordinator/cluster/remote_expert.ts";
@@ -18,7 +18,7 @@ async function get(address: string | undefined, path: string) {
 }
 
 Deno.test("worker: /live always says yes, /ready only while it serves and else why not", async () => {
-  const loading = Promise.withResolvers<Expert>();
+  const loading = Promise.withResolvers<BlockExpert>();
   await using worker = await startWorkerServer({ expert: loading.promise, listen, http: listen });
   const { httpAddress: http } = worker;
   assert.equal((await get(http, "/live")).code, 200);

@@ -5,11 +5,8 @@
  * @module
  */
 
-import type {
-  ExpertDescription,
-  StatelessForward,
-  TextDescription,
-} from "../../shared/engine/expert.ts";
+import type { StatelessForward } from "../../shared/engine/block_expert.ts";
+import type { ExpertDescription, TextDescription } from "../../shared/engine/expert.ts";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import { byteLength, formatType, type Tensor } from "../../shared/tensor/tensor.ts";

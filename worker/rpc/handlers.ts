@@ -6,7 +6,6 @@
  */
 
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
-import { differentiable } from "../../shared/engine/backward.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import {
   backwardBlockFromMessage,
@@ -73,7 +72,7 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
   };
 
   const backwardBlock: AnswerUnary = async (request, signal) => {
-    const expert = differentiable(host.expert);
+    const { expert } = host;
     checkModelHash(expert.description, backwardModelHash(request));
     const backward = backwardBlockFromMessage(request);
     // What goes back has the shapes of inputs that came: where the request fitted in a message, the answer does.

@@ -8,7 +8,7 @@
 import { ReflectionService } from "@grpc/reflection";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
-import type { Expert } from "../../shared/engine/expert.ts";
+import type { BlockExpert } from "../../shared/engine/block_expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import {
   type PageProtection,
@@ -58,7 +58,7 @@ const SPARE_STREAMS = 32;
 
 export interface WorkerServerOptions {
   /** The expert to serve, or its coming: until then calls get UNAVAILABLE and health says NOT_SERVING. Stays the caller's to close. */
-  readonly expert: Expert | Promise<Expert>;
+  readonly expert: BlockExpert | Promise<BlockExpert>;
   /** HOST:PORT; port 0 takes a free one. @default "127.0.0.1:7070" */
   readonly listen?: string;
   /** Allows an address that other machines reach, without credentials. @default false */

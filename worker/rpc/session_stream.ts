@@ -12,6 +12,7 @@ import { arenaLayout } from "../../shared/engine/session_arena.ts";
 import { noInputsKept } from "../../shared/engine/backward_order.ts";
 import { isCommon } from "../../shared/engine/step_tembs.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import { blockIndex } from "../../shared/models/blocks.ts";
 import { inServerSpan, pastSpans } from "../../shared/telemetry/tracing.ts";
 import { type PlaneUse, wireDtypeOf } from "../../shared/wire/convert_plane.ts";
 import {
@@ -375,8 +376,7 @@ class SessionStream {
   /** Of a range that has run. */
   #blockCount({ first, last }: { readonly first: string; readonly last: string }): number {
     const { blocks } = this.#host.expert.description;
-    const indexOf = (id: string) => blocks.findIndex((block) => block.id === id);
-    return indexOf(last) - indexOf(first) + 1;
+    return blockIndex(blocks, last) - blockIndex(blocks, first) + 1;
   }
 
   /** Keeps the session's entry in the list while it works at a command. */

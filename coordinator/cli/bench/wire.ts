@@ -3,16 +3,13 @@
 import { type Command, Option } from "commander";
 import { WIRE_DTYPES, type WireDtype } from "../../../shared/wire/codec/wire_dtype.ts";
 import type { PlaneChoice } from "../../../shared/wire/plane/plane_kind.ts";
-import { latentSize } from "../../bench/random_inputs.ts";
 import { benchWire, wireFigures } from "../../bench/wire_bench.ts";
 import { type Ensemble, openEnsemble } from "../../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../../ensemble/ensemble_plan.ts";
-import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
-import { initialLatents } from "../../sampling/initial_latents.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
-import { MAX_STEPS } from "../../jobs/job_spec.ts";
+import { newJob } from "../../jobs/job_spec.ts";
+import { prepareJob } from "../../jobs/prepare_job.ts";
+import { MAX_STEPS } from "../../settings/limits.ts";
 import { finiteNumber, imageSize, oneOf, seed, wholeNumber } from "../flags.ts";
-import { promptRows } from "../../sampling/prompt_rows.ts";
 import { callsWorkers } from "../security_flags.ts";
 import { planeOption } from "../transport_flags.ts";
 import { defineBench } from "./bench_entry.ts";
@@ -113,28 +110,18 @@ function planeOf({ members }: Ensemble, plane: PlaneChoice): PlaneChoice {
 }
 
 function requestOf(ensemble: Ensemble, flags: WireFlags) {
-  const { description } = ensemble.experts[0]!;
-  const { factor } = ensemble.vae;
-  const own = description.sampleSize * factor;
-  const size = flags.size ?? { width: own, height: own };
-  const ids = promptRows(ensemble, flags.prompt, {
-    ...{ negative: "", guidance: flags.guidance, promptSyntax: "a1111" },
-  }, () => {});
-  const [, secondTokenizer] = ensemble.tokenizers;
-  const { height, width } = latentSize(size);
-  const request = {
-    plan: aggregationPlan(description.blocks),
-    scheduler: new DdimScheduler(flags.steps, {
-      ...ensemble.schedulerConfig,
-      predictionType: description.predictionType,
-    }),
-    guidanceScale: flags.guidance,
-    initialLatents: initialLatents([flags.seed], [description.latentChannels, height, width]),
-    promptIds: [ids.prompt],
-    negativePromptIds: [ids.negative],
-    imageSize: size,
-    isNegativeGiven: false,
-    ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
-  };
+  const spec = newJob(
+    { prompt: flags.prompt, seeds: [flags.seed], ensemble: ensemble.name },
+    {
+      steps: flags.steps,
+      guidance: flags.guidance,
+      waves: 1,
+      aggregate: "all",
+      ...(flags.size && { size: flags.size }),
+    },
+  );
+  const { request: { wireDtypes: _, ...request }, size } = prepareJob(ensemble, spec, {
+    warn: () => {},
+  });
   return { request, size };
 }

@@ -10,7 +10,7 @@ import type { Slot } from "../../../shared/engine/session_arena.ts";
 import { sameMemory } from "../../../shared/engine/session_arena.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { alignedTensor } from "../../../shared/lane/aligned_memory.ts";
-import type { BlockId, BlockSpec } from "../../../shared/models/blocks.ts";
+import { type BlockId, blockIndex, type BlockSpec } from "../../../shared/models/blocks.ts";
 import { copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 
 /** Memory of one session in which it keeps the input of one block. */
@@ -90,7 +90,7 @@ export class KeptInputs {
 
   #place(block: BlockId): Place | undefined {
     const known = this.#own.get(block);
-    const slot = this.#slots[this.#blocks.findIndex(({ id }) => id === block)];
+    const slot = this.#slots[blockIndex(this.#blocks, block)];
     if (known || !slot) return known;
     const place = { tensor: alignedTensor("float32", slot.shape), generation: 0 };
     this.#own.set(block, place);

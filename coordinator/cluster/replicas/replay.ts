@@ -6,7 +6,7 @@
  */
 
 import type { ExpertSession } from "../../../shared/engine/expert.ts";
-import type { BlockSpec } from "../../../shared/models/blocks.ts";
+import { blockIndex, type BlockSpec } from "../../../shared/models/blocks.ts";
 import type { KeptInputs, KeptRange } from "./kept_inputs.ts";
 
 export interface Replayed {
@@ -55,7 +55,7 @@ export function restoringRanges(
 ): RestoringRange[] | undefined {
   const last = ranges.at(-1)?.last;
   if (last === undefined) return [];
-  const indexOf = (id: string) => blocks.findIndex((block) => block.id === id);
+  const indexOf = (id: string) => blockIndex(blocks, id);
   const end = indexOf(last) + 1;
   // The output of the block before is the input of the range that is to run now.
   const skips = blocks.slice(end).flatMap(({ skipFrom }) =>

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import type { Expert } from "../../../shared/engine/expert.ts";
 import { TuttiError, WorkerError } from "../../../shared/errors.ts";
 import { AwaitedSessions } from "./awaited_sessions.ts";
 import { Heartbeat, inTime } from "./heartbeat.ts";
@@ -20,7 +20,7 @@ export interface ReplicaOptions {
   readonly connect: ConnectReplica;
   readonly settings: ReplicaSettings;
   /** @throws {TuttiError} if this is not the expert that is meant */
-  readonly check: (expert: DifferentiableExpert) => void;
+  readonly check: (expert: Expert) => void;
   /** Whether other replicas could take over. */
   readonly hasSpare: () => boolean;
   /** Told each time it answers while work is under way on it. */

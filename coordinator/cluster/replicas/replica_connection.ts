@@ -1,6 +1,6 @@
 /** What replicas are made of: an expert at an address, and how busy its worker is. @module */
 
-import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
+import type { Expert } from "../../../shared/engine/expert.ts";
 import {
   awaitedFromMessage,
   type SessionProgress,
@@ -25,7 +25,7 @@ export interface ReplicaLoad extends
 }
 
 export interface ReplicaConnection {
-  readonly expert: DifferentiableExpert;
+  readonly expert: Expert;
   /**
    * Answered by a thread that never computes.
    *

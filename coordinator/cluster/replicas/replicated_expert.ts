@@ -6,36 +6,20 @@
  */
 
 import type {
-  BackwardResult,
-  DifferentiableExpert,
-  StatelessBackward,
-} from "../../../shared/engine/backward.ts";
-import type {
   AddedCond,
+  Expert,
   ExpertDescription,
   ExpertSession,
-  ForwardResult,
   SessionConfig,
-  StatelessForward,
   TextEncoding,
   TextOptions,
 } from "../../../shared/engine/expert.ts";
 import type { F32Tensor, Tensor } from "../../../shared/tensor/tensor.ts";
-import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS, SMALL_WORK_DEADLINE_MS } from "../deadlines.ts";
+import { SMALL_WORK_DEADLINE_MS } from "../deadlines.ts";
 import { attempt } from "./attempt.ts";
-import type { Place } from "./replica_events.ts";
 import { ReplicaPool, type ReplicaPoolOptions } from "./replica_pool.ts";
 import { ReplicaSearch } from "./replica_search.ts";
 import { ReplicatedSession } from "./replicated_session.ts";
-
-/** A call that needs no session. */
-interface Call<T> {
-  /** Work that takes equally long every time. */
-  readonly work?: string;
-  readonly longestMs: number;
-  readonly place?: Place;
-  readonly run: (expert: DifferentiableExpert, signal: AbortSignal) => Promise<T>;
-}
 
 /**
  * @throws {TuttiError} of the first replica that was tried, if none answers
@@ -54,7 +38,7 @@ export async function openReplicatedExpert(
   }
 }
 
-export class ReplicatedExpert implements DifferentiableExpert {
+export class ReplicatedExpert implements Expert {
   readonly description: ExpertDescription;
   readonly #pool: ReplicaPool;
   readonly #sessions = new Set<ReplicatedSession>();
@@ -70,10 +54,7 @@ export class ReplicatedExpert implements DifferentiableExpert {
     options?: TextOptions,
     signal?: AbortSignal,
   ): Promise<TextEncoding> {
-    return this.#call({
-      longestMs: SMALL_WORK_DEADLINE_MS,
-      run: (expert, signal) => expert.encodeText(inputIds, options, signal),
-    }, signal);
+    return this.#call((expert, signal) => expert.encodeText(inputIds, options, signal), signal);
   }
 
   embedTimesteps(
@@ -81,30 +62,10 @@ export class ReplicatedExpert implements DifferentiableExpert {
     signal?: AbortSignal,
     addedCond?: AddedCond,
   ): Promise<F32Tensor> {
-    return this.#call({
-      longestMs: SMALL_WORK_DEADLINE_MS,
-      run: (expert, signal) => expert.embedTimesteps(timesteps, signal, addedCond),
-    }, signal);
-  }
-
-  forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult> {
-    const { block, hiddenStates: { shape } } = request;
-    return this.#call({
-      work: `forward ${block} ${shape.join("x")}`,
-      longestMs: BLOCK_DEADLINE_MS,
-      place: { block },
-      run: (expert, signal) => expert.forwardBlock(request, signal),
-    }, signal);
-  }
-
-  backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {
-    const { block, hiddenStates: { shape } } = request;
-    return this.#call({
-      work: `backward ${block} ${shape.join("x")}`,
-      longestMs: BACKWARD_DEADLINE_MS,
-      place: { block },
-      run: (expert, signal) => expert.backwardBlock(request, signal),
-    }, signal);
+    return this.#call(
+      (expert, signal) => expert.embedTimesteps(timesteps, signal, addedCond),
+      signal,
+    );
   }
 
   async openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession> {
@@ -120,17 +81,19 @@ export class ReplicatedExpert implements DifferentiableExpert {
     await this.#pool.close();
   }
 
+  /** A call that needs no session. */
   async #call<T>(
-    { work, longestMs, place, run }: Call<T>,
+    run: (expert: Expert, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    const search = new ReplicaSearch(this.#pool, { ...(place && { place }), signal });
+    const search = new ReplicaSearch(this.#pool, { signal });
     for (;;) {
       using use = await search.next();
       const outcome = await attempt({
-        ...{ pool: this.#pool, use, longestMs, signal },
-        ...(work !== undefined && { work }),
-        patience: search.patience,
+        pool: this.#pool,
+        use,
+        longestMs: SMALL_WORK_DEADLINE_MS,
+        signal,
         run: (signal) => run(use.link.connection.expert, signal),
       });
       if ("answer" in outcome) return outcome.answer;

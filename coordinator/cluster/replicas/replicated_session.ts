@@ -16,6 +16,7 @@ import type {
 import { OneRange } from "../../../shared/engine/one_range.ts";
 import { type ArenaLayout, arenaLayout, type Slot } from "../../../shared/engine/session_arena.ts";
 import { throwIfAborted, TuttiError } from "../../../shared/errors.ts";
+import { blockIndex } from "../../../shared/models/blocks.ts";
 import { elementCount } from "../../../shared/tensor/tensor.ts";
 import { backwardContext, forwardContext } from "../call_errors.ts";
 import { BACKWARD_DEADLINE_MS, BLOCK_DEADLINE_MS } from "../deadlines.ts";
@@ -253,7 +254,7 @@ export class ReplicatedSession implements ExpertSession, JobSession {
     const { blocks } = this.#pool.description;
     const { inputs, results } = this.#layout;
     const bytesOf = (slots: readonly Slot[], id: string) => {
-      const slot = slots[blocks.findIndex((block) => block.id === id)];
+      const slot = slots[blockIndex(blocks, id)];
       return slot ? elementCount(slot.shape) * Float32Array.BYTES_PER_ELEMENT : 0;
     };
     return bytesOf(inputs, first) + bytesOf(results, last);

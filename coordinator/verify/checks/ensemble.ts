@@ -1,13 +1,13 @@
 /** AFA and its ablations: one forward pass of all experts under an aggregator. @module */
 
 import { FormatError } from "../../../shared/errors.ts";
-import type { ExpertSession } from "../../../shared/engine/expert.ts";
-import { mean } from "../../../shared/tensor/lincomb.ts";
-import { copyTensor, type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
+import { copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
-import { ensembleForward } from "../../sampling/ensemble_forward.ts";
-import { SabwAggregator } from "../../sampling/sabw_aggregator.ts";
+import { conditioningOf } from "../../sampling/conditioning.ts";
+import type { GuidanceHalf } from "../../sampling/guidance.ts";
+import { EnsembleSession } from "../../sampling/session/ensemble_session.ts";
+import { SabwAggregator } from "../../sampling/methods/sabw/sabw_aggregator.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
@@ -79,29 +79,28 @@ async function forwardOnce(
   const [batch = 0, , height = 0, width = 0] = x.shape;
   const texts = await Promise.all(experts.map((_, i) => golden.f32(`ctx.${context.letter(i)}`)));
   const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
+  const conditionings = texts.map((encoderHiddenStates, i) => ({
+    encoderHiddenStates,
+    temb: tembs[i]!,
+  }));
+  const conditioning = conditioningOf(conditionings, batch, timesteps.length);
+  const halves = new Array<GuidanceHalf>(batch).fill("conditional");
+  await using session = await EnsembleSession.open(experts, conditioning, {
+    height,
+    width,
+    timesteps,
+    halves,
+  });
   const computed = new Map<string, F32Tensor>();
-  const sessions: ExpertSession[] = [];
-  try {
-    for (const [i, expert] of experts.entries()) {
-      const encoderHiddenStates = texts[i]!;
-      sessions.push(
-        await expert.openSession({ batch, height, width, encoderHiddenStates, timesteps }),
-      );
-    }
-    const eps = await ensembleForward({
-      sessions,
-      plan: aggregationPlan(experts[0]!.description.blocks, aggregated),
-      aggregator,
-      conditioning: { temb: repeatRows(mean(tembs), batch), encoderHiddenStates: mean(texts) },
-      stepIndex: 0,
-      latentModelInput: x,
-      onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
-        computed.set(`block.${last}`, copyTensor(aggregatedFeatures));
-        if (attentionMap) computed.set(`map.${last}`, attentionMap);
-      },
-    });
-    return computed.set("eps", copyTensor(eps));
-  } finally {
-    await Promise.all(sessions.map((session) => session.close()));
-  }
+  const [eps] = await session.predictNoise({
+    latentModelInput: x,
+    index: 0,
+    segments: aggregationPlan(experts[0]!.description.blocks, aggregated),
+    aggregator,
+    onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
+      computed.set(`block.${last}`, copyTensor(aggregatedFeatures!));
+      if (attentionMap) computed.set(`map.${last}`, attentionMap);
+    },
+  });
+  return computed.set("eps", eps!);
 }

@@ -1,17 +1,20 @@
 /** Gradients of the AFA loss: by the latents, and by every weight of SABW through all frozen experts. @module */
 
-import { type DifferentiableExpert, isDifferentiable } from "../../../shared/engine/backward.ts";
+import type { Expert } from "../../../shared/engine/expert.ts";
 import { FormatError } from "../../../shared/errors.ts";
+import { blockIndex } from "../../../shared/models/blocks.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
-import { mean } from "../../../shared/tensor/lincomb.ts";
-import { f32, type F32Tensor, repeatRows } from "../../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
+import { conditioningOf } from "../../sampling/conditioning.ts";
+import type { GuidanceHalf } from "../../sampling/guidance.ts";
+import { EnsembleSession } from "../../sampling/session/ensemble_session.ts";
 import { ensembleBackward, type EnsembleGradients } from "../../training/ensemble_backward.ts";
 import { noiseLoss } from "../../training/noise_loss.ts";
 import { SessionExpert } from "../../training/session_expert.ts";
-import { tapedForward } from "../../training/taped_forward.ts";
+import { ForwardTape } from "../../training/forward_tape.ts";
 import { TrainableSabw } from "../../training/trainable_sabw.ts";
-import { compare, type Comparison, type Skipped } from "../check.ts";
+import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
 
@@ -21,11 +24,8 @@ const FLOOR = 1e-4;
 export async function checkAfaGradients(
   context: FamilyContext,
   spec: CheckSpec,
-): Promise<Comparison[] | Skipped> {
+): Promise<Comparison[]> {
   const experts = await context.experts();
-  if (!experts.every(isDifferentiable)) {
-    return { skipped: "these experts compute no gradients" };
-  }
   if (spec.parameters === undefined) {
     throw new FormatError(`Check "afa_gradients" must name a file of "parameters"`);
   }
@@ -43,7 +43,7 @@ export async function checkAfaGradients(
   const { blocks } = experts[0]!.description;
   const parameters = new Map<string, F32Tensor>(
     [...gradients.gradParameters].flatMap(([block, byKey]) => {
-      const j = blocks.findIndex(({ id }) => id === block);
+      const j = blockIndex(blocks, block);
       return [...byKey].map(([key, gradient]) => [`aggregator_${j}.${key}`, gradient] as const);
     }),
   );
@@ -53,14 +53,11 @@ export async function checkAfaGradients(
 async function lossAndGradients(
   context: FamilyContext,
   golden: Golden,
-  experts: readonly DifferentiableExpert[],
+  experts: readonly Expert[],
 ): Promise<{ readonly loss: number; readonly gradients: EnsembleGradients }> {
   const [x, timesteps] = await Promise.all([golden.f32("x"), golden.numbers("timestep")]);
   const [batch = 0, , height = 0, width = 0] = x.shape;
   const texts = await Promise.all(experts.map((_, i) => golden.f32(`ctx.${context.letter(i)}`)));
-  const tembs = await Promise.all(
-    experts.map(async (expert) => repeatRows(await expert.embedTimesteps(timesteps), batch)),
-  );
   const { description } = experts[0]!;
   const { sabw } = context.manifest;
   if (sabw === undefined) {
@@ -69,30 +66,31 @@ async function lossAndGradients(
   const shared = { ...description, numExperts: experts.length };
   const aggregator = await TrainableSabw.open(context.path(sabw), shared, context.lane);
   try {
-    const conditioning = { temb: mean(tembs), encoderHiddenStates: mean(texts) };
-    const sessions = await Promise.all(experts.map((expert, i) => {
-      const encoderHiddenStates = texts[i]!;
-      const config = { batch, height, width, encoderHiddenStates, timesteps, keepInputs: true };
-      return expert.openSession(config);
+    const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
+    const conditionings = texts.map((encoderHiddenStates, i) => ({
+      encoderHiddenStates,
+      temb: tembs[i]!,
     }));
-    const { noise, tape } = await tapedForward({
-      sessions,
-      plan: aggregationPlan(description.blocks),
-      aggregator,
-      conditioning,
-      stepIndex: 0,
+    const conditioning = conditioningOf(conditionings, batch, timesteps.length);
+    const halves = new Array<GuidanceHalf>(batch).fill("conditional");
+    const opening = { height, width, timesteps, halves, keepInputs: true };
+    await using session = await EnsembleSession.open(experts, conditioning, opening);
+    const tape = new ForwardTape(x);
+    const [noise] = await session.predictNoise({
       latentModelInput: x,
-    });
-    const { loss, gradNoise } = noiseLoss(noise, await golden.f32("target"));
-    const gradients = await ensembleBackward({
-      experts: sessions.map((session) => new SessionExpert(session, 0)),
+      index: 0,
+      segments: aggregationPlan(description.blocks),
       aggregator,
-      conditioning,
-      blocks: description.blocks.map(({ id }) => id),
-      tape,
+      onSegment: tape.add,
+    });
+    const { loss, gradNoise } = noiseLoss(noise!, await golden.f32("target"));
+    const gradients = await ensembleBackward({
+      experts: session.sessions.map((each) => new SessionExpert(each, 0)),
+      aggregator,
+      conditioning: session.conditioningAt(0),
+      tape: tape.entries,
       gradNoise,
     });
-    await Promise.all(sessions.map((session) => session.close()));
     return { loss, gradients };
   } finally {
     await aggregator.close();

@@ -1,12 +1,12 @@
 /** A whole run: text encoders, guidance, scheduler, AFA, VAE. @module */
 
-import { readSchedulerConfig } from "../../sampling/schedulers/scheduler_config.ts";
+import { readSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
 import { FormatError } from "../../../shared/errors.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { sliceRows } from "../../../shared/tensor/tensor.ts";
-import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { sample } from "../../sampling/sample.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
+import { createSampler } from "../../sampling/samplers/samplers.ts";
+import { featureMethod } from "../../sampling/methods/feature_method.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
@@ -37,11 +37,14 @@ export async function checkSample(context: FamilyContext, spec: CheckSpec): Prom
   ]);
   const batch = initialLatents.shape[0]!;
   const experts = await context.experts();
-  const scheduler = new DdimScheduler(
+  const sampler = createSampler("ddim", {
     steps,
-    await readSchedulerConfig(context.path(manifest.scheduler)),
+    config: await readSchedulerConfig(context.path(manifest.scheduler)),
+  });
+  const { relativeL2, maxAbs } = difference(
+    sampler.evaluations.map(({ timestep }) => timestep),
+    await golden.numbers("timesteps"),
   );
-  const { relativeL2, maxAbs } = difference(scheduler.timesteps, await golden.numbers("timesteps"));
   const comparisons: Comparison[] = [{ tensor: "timesteps", relativeL2, maxAbs }];
 
   const aggregator = await openSabw(context);
@@ -49,9 +52,13 @@ export async function checkSample(context: FamilyContext, spec: CheckSpec): Prom
     let latents = initialLatents;
     const run = sample({
       experts,
-      aggregator,
-      plan: aggregationPlan(experts[0]!.description.blocks),
-      scheduler,
+      method: featureMethod({
+        name: "afa",
+        aggregator,
+        experts: experts.length,
+        blocks: experts[0]!.description.blocks,
+      }),
+      sampler,
       guidanceScale,
       initialLatents,
       promptIds: Array.from(

@@ -2,14 +2,10 @@
 
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
-import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
-import { DdimScheduler } from "../../sampling/schedulers/ddim.ts";
-import type { Scheduler } from "../../sampling/schedulers/scheduler.ts";
-import {
-  parseSchedulerConfig,
-  type SchedulerConfig,
-} from "../../sampling/schedulers/scheduler_config.ts";
+import { initialState, type Sampler } from "../../sampling/samplers/sampler.ts";
+import { createSampler, type SamplerOptions } from "../../sampling/samplers/samplers.ts";
+import { parseSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
 import { compare, type Comparison } from "../check.ts";
 
 interface SchedulerRun {
@@ -22,10 +18,15 @@ interface SchedulerRun {
 }
 
 /** The schedulers that are built, by the goldens' names. */
-const SCHEDULERS: Readonly<Record<string, (steps: number, config: SchedulerConfig) => Scheduler>> =
-  {
-    ddim: (steps, config) => new DdimScheduler(steps, config),
-  };
+const BUILT: Readonly<
+  Record<string, Pick<SamplerOptions, "schedule"> & { readonly name: string }>
+> = {
+  ddim: { name: "ddim" },
+  pndm: { name: "pndm" },
+  euler: { name: "euler" },
+  euler_leading: { name: "euler" },
+  euler_karras: { name: "euler", schedule: "karras" },
+};
 
 /** Comparisons by scheduler; `undefined` for one that is not built yet. */
 export async function checkSchedulers(
@@ -36,33 +37,34 @@ export async function checkSchedulers(
   };
   const results = new Map<string, Comparison[] | undefined>();
   for (const run of runs) {
-    const build = SCHEDULERS[run.scheduler];
-    if (!build) results.set(run.scheduler, undefined);
+    const built = BUILT[run.scheduler];
+    if (!built) results.set(run.scheduler, undefined);
     else {
       const config = parseSchedulerConfig(
         new ConfigFields(run.config, `${path}, ${run.scheduler}`),
       );
-      const comparisons = compareRun(run, build(run.steps, config));
+      const sampler = createSampler(built.name, { ...built, steps: run.steps, config });
+      const comparisons = compareRun(run, sampler);
       results.set(run.scheduler, [...results.get(run.scheduler) ?? [], ...comparisons]);
     }
   }
   return results;
 }
 
-function compareRun(run: SchedulerRun, scheduler: Scheduler): Comparison[] {
+function compareRun(run: SchedulerRun, sampler: Sampler): Comparison[] {
   const shape = [run.noise.length];
   const timesteps = {
     tensor: `${run.steps} steps, timesteps`,
-    ...difference(scheduler.timesteps, run.timesteps),
+    ...difference(sampler.evaluations.map(({ timestep }) => timestep), run.timesteps),
   };
-  let latents = lincomb([[scheduler.initNoiseSigma, f32(shape, run.noise)]]);
-  const steps = scheduler.timesteps.map((timestep, stepIndex) => {
-    const noise = syntheticNoise(scheduler.scaleModelInput(latents, stepIndex), timestep);
-    latents = scheduler.step(noise, stepIndex, latents).latents;
+  let state = initialState(sampler, f32(shape, run.noise));
+  const steps = sampler.evaluations.map(({ timestep }, index) => {
+    const noise = syntheticNoise(sampler.scaleModelInput(state.latents, index), timestep);
+    ({ state } = sampler.step({ guided: noise, conditional: noise }, index, state, []));
     return compare(
-      `${run.steps} steps, x[${stepIndex + 1}]`,
-      latents,
-      f32(shape, run.x_after_each_step[stepIndex]!),
+      `${run.steps} steps, x[${index + 1}]`,
+      state.latents,
+      f32(shape, run.x_after_each_step[index]!),
     );
   });
   return [timesteps, ...steps];

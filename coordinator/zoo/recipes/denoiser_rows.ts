@@ -3,8 +3,8 @@
 import { timestepEmbedding } from "../../../shared/models/unet/time_embedding.ts";
 import type { UNetConfig } from "../../../shared/models/config/unet_config.ts";
 import { f32, i64 } from "../../../shared/tensor/tensor.ts";
-import { alphasCumprod } from "../../sampling/schedulers/noise_schedule.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../sampling/schedulers/scheduler_config.ts";
+import { addNoise, alphasCumprod } from "../../sampling/samplers/noise_schedule.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../sampling/samplers/scheduler_config.ts";
 import { type Purpose, SeededDraws, seededNoise } from "../../training/seeded_draws.ts";
 import type { SceneLatents } from "./scene_latents.ts";
 import type { LossInputs } from "./trainable_model.ts";
@@ -69,12 +69,10 @@ export class DenoiserRows {
       const timestep = new SeededDraws(seed, [...purpose, "timestep"])
         .below(this.#alphasCumprod.length);
       const alphaBar = this.#alphasCumprod[timestep]!;
-      const [signal, noise] = [Math.sqrt(alphaBar), Math.sqrt(1 - alphaBar)];
-      const epsilon = seededNoise(seed, [...purpose, "noise"], shape).data;
-      for (let k = 0; k < size; k++) {
-        noisy.data[b * size + k] = signal * latents.data[scene * size + k]! + noise * epsilon[k]!;
-      }
-      target.data.set(epsilon, b * size);
+      const epsilon = seededNoise(seed, [...purpose, "noise"], shape);
+      const clean = f32(shape, latents.data.subarray(scene * size, (scene + 1) * size));
+      noisy.data.set(addNoise(clean, epsilon, alphaBar).data, b * size);
+      target.data.set(epsilon.data, b * size);
       return timestep;
     });
     const ids = rows.map(({ scene, isTextDropped }) => isTextDropped ? emptyIds : inputIds[scene]!);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { exists } from "../../../shared/checkpoint/exists.ts";
 import { loadEnsembleFile } from "../../cluster/ensemble_file.ts";
 import { openEnsemble } from "../../ensemble/ensemble.ts";
-import { SabwAggregator } from "../../sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../sampling/methods/sabw/sabw_aggregator.ts";
 import { ADAMW_DEFAULTS } from "../../training/adamw.ts";
 import { compareBaselines } from "../../training/compare_baselines.ts";
 import { readRecords } from "../../training/dataset/records.ts";

@@ -10,8 +10,6 @@ import { renameFirst, type RenameRule } from "./rename.ts";
 
 /** Prefix of a single file's second text encoder. */
 export const OPEN_CLIP_PREFIX = "conditioner.embedders.1.model.";
-/** Prefix of an SDXL single file's first text encoder, which has transformers names. */
-export const SDXL_CLIP_PREFIX = "conditioner.embedders.0.transformer.";
 
 const LAYER = String.raw`^transformer\.resblocks\.(\d+)\.`;
 const RULES: readonly RenameRule[] = [

@@ -6,12 +6,10 @@
  */
 
 import { FormatError } from "../../errors.ts";
+import { FAMILIES, type Family } from "../../models/families.ts";
 import { show } from "../../show.ts";
-import type { Family } from "../family.ts";
 import type { LoraFile, LoraLayer } from "./lora_file.ts";
 import type { LoraLayerName } from "./lora_keys.ts";
-
-const FAMILY_NAMES: Readonly<Record<Family, string>> = { sd15: "SD1.5", sdxl: "SDXL" };
 
 /** Beginnings and parts of keys that only other families' LoRAs have, the most telling first. */
 const FOREIGN_KEYS: readonly (readonly [RegExp, string])[] = [
@@ -25,16 +23,17 @@ const SD2 = "Stable Diffusion 2";
 const SD2_TEXT_WIDTH = 1024;
 /** Width of the text states that cross attention reads. */
 const CROSS_ATTENTION_WIDTHS: ReadonlyMap<number, string> = new Map([
-  [768, FAMILY_NAMES.sd15],
+  ...Object.values(FAMILIES).map(({ name, configs }) =>
+    [configs.unet.crossAttentionDim, name] as const
+  ),
   [SD2_TEXT_WIDTH, SD2],
-  [2048, FAMILY_NAMES.sdxl],
 ]);
 
 /** What trainers write as `ss_base_model_version` (kohya) and `modelspec.architecture`. */
 const METADATA_KEYS = ["ss_base_model_version", "modelspec.architecture"] as const;
 const METADATA_FAMILIES: readonly (readonly [RegExp, string])[] = [
-  [/^(sdxl|stable-diffusion-xl)/, FAMILY_NAMES.sdxl],
-  [/^(sd_v1|stable-diffusion-v1)/, FAMILY_NAMES.sd15],
+  [/^(sdxl|stable-diffusion-xl)/, FAMILIES.sdxl.name],
+  [/^(sd_v1|stable-diffusion-v1)/, FAMILIES.sd15.name],
   [/^(sd_v2|stable-diffusion-v2)/, SD2],
   [/^(sd3|stable-diffusion-3)/, "Stable Diffusion 3"],
   [/^flux/, "FLUX"],
@@ -55,7 +54,7 @@ export function checkLoraFamily(
     readonly crossAttentionDim: number;
   },
 ): void {
-  const own = FAMILY_NAMES[family];
+  const own = FAMILIES[family].name;
   for (const [found, sign] of familySigns(metadata, layers, crossAttentionDim)) {
     if (found === own) continue;
     throw new FormatError(
@@ -83,10 +82,10 @@ function* familySigns(
     }
     const isSdxl = part === "text2" || /^add_embedding_/.test(name) ||
       (part === "unet" && /_transformer_blocks_[1-9]/.test(name));
-    if (isSdxl) yield [FAMILY_NAMES.sdxl, `layer ${show(path)}`];
+    if (isSdxl) yield [FAMILIES.sdxl.name, `layer ${show(path)}`];
     // With two encoders kohya's names count them from 1.
     if (/^lora_te_.*_q_proj$/.test(path)) {
-      const found = width === SD2_TEXT_WIDTH ? SD2 : FAMILY_NAMES.sd15;
+      const found = width === SD2_TEXT_WIDTH ? SD2 : FAMILIES.sd15.name;
       yield [found, `layer ${show(path)}`];
     }
   }

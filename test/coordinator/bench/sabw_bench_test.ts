@@ -3,7 +3,7 @@ import { benchSabw } from "../../../coordinator/bench/sabw_bench.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { SABW_FOLDER } from "../sampling/golden_ensemble.ts";
-import { writeSabw, ZERO_CONV_OUT } from "../sampling/sabw_folder.ts";
+import { writeSabw, ZERO_CONV_OUT } from "../sampling/methods/sabw_folder.ts";
 
 const SIZE = { width: 64, height: 64, batch: 2, threads: 1 };
 

@@ -4,22 +4,28 @@ import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { Hold } from "../../support/hold.ts";
 
-async function openSession(options: ConstructorParameters<typeof AffineExpert>[0] = {}) {
+async function openExpert(options: ConstructorParameters<typeof AffineExpert>[0] = {}) {
   const expert = new AffineExpert(options);
   const config = await sessionConfig(expert);
   const hiddenStates = latentsFor(expert.description, config);
   const range = { stepIndex: 0, first: "IN00", last: "IN00", hiddenStates };
-  return { session: await expert.openSession(config), range };
+  return { expert, config, range };
+}
+
+/** A session on each expert, in turns. */
+async function inTurns(...opened: Awaited<ReturnType<typeof openExpert>>[]) {
+  const experts = takeTurns(opened.map(({ expert }) => expert));
+  return await Promise.all(experts.map((expert, i) => expert.openSession(opened[i]!.config)));
 }
 
 Deno.test("takeTurns() lets a session compute when those before it are done", async () => {
   const hold = new Hold("IN00");
   const started: string[] = [];
-  const slow = await openSession({ beforeBlock: hold.beforeBlock });
-  const fast = await openSession({
+  const slow = await openExpert({ beforeBlock: hold.beforeBlock });
+  const fast = await openExpert({
     beforeBlock: () => Promise.resolve(void started.push("fast")),
   });
-  const [first, second] = takeTurns([slow.session, fast.session]);
+  const [first, second] = await inTurns(slow, fast);
   const ofFirst = first!.forward(slow.range);
   const ofSecond = second!.forward(fast.range);
   await hold.reached;
@@ -32,12 +38,13 @@ Deno.test("takeTurns() lets a session compute when those before it are done", as
 });
 
 Deno.test("takeTurns() goes on after a session that failed", async () => {
-  const broken = await openSession({ gains: { IN00: NaN } });
-  const sound = await openSession();
-  const [first, second] = takeTurns([broken.session, sound.session]);
+  const broken = await openExpert({ gains: { IN00: NaN } });
+  const sound = await openExpert();
+  const [first, second] = await inTurns(broken, sound);
   const failing = first!.forward(broken.range);
   const next = second!.forward(sound.range);
   await assert.rejects(failing, { code: "DATA_LOSS" });
-  const direct = await (await openSession()).session.forward(sound.range);
+  const alone = await openExpert();
+  const direct = await (await alone.expert.openSession(alone.config)).forward(sound.range);
   assert.deepEqual((await next).hiddenStates, direct.hiddenStates);
 });

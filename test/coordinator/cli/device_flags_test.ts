@@ -5,7 +5,7 @@ import { inTurns } from "../../support/in_turns.ts";
 import { jsonLines, testTutti } from "../../support/run_tutti.ts";
 
 /** No driver of any adapter. */
-const NO_DRIVER = { VK_DRIVER_FILES: "/nonexistent/driver.json" };
+const NO_DRIVER = { VK_DRIVER_FILES: `${import.meta.dirname}/no-driver.json` };
 const WORKER = ["worker", "--model", goldenExpert("a"), "--listen", "127.0.0.1:0"];
 
 testTutti(

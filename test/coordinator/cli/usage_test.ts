@@ -18,7 +18,8 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
     /--steps must be a whole number in 1\.\.1000: current value is "0"/,
   ],
   [["sample", "x", "--steps", "1.5"], /--steps must be .*: current value is "1\.5"/],
-  [["sample", "x", "--seed", "-1"], /--seed must be a whole number in 0\.\.\d+: .* "-1"/],
+  [["sample", "x", "--seed", "-2"], /--seed must be -1 \(random\) or a whole .* 0\.\.\d+: .* "-2"/],
+  [["train", "--data", "d", "--out", "x", "--seed", "-1"], /--seed must be a whole number .* "-1"/],
   [["sample", "x", "--seed", String(2n ** 64n)], /in 0\.\.18446744073709551615: .*551616"/],
   [
     ["sample", "x", "--batch", "0"],
@@ -30,13 +31,40 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["submit", "x", "--size", "64x65"], /--size must be multiples of 8 .* "64x65"; 64x64 is/],
   [["sample", "x", "--guidance", "nan"], /--guidance must be a number: current value is "nan"/],
   [["sample", "x", "--size", "64x"], /--size must be a size as 512 or 768x512: .* "64x"/],
+  [["sample", "x", "--cfg-scale", "nan"], /--cfg-scale must be a number: current value is "nan"/],
+  [
+    ["sample", "x", "--guidance", "5", "--cfg", "6"],
+    /--guidance and --cfg are the same setting with different values: give one of them/,
+  ],
+  [["submit", "x", "--cfg", "5", "--cfg-scale", "6"], /--cfg and --cfg-scale are the same setting/],
+  [["sample", "x", "--width", "64"], /--width and --height need each other; --size gives both/],
+  [
+    ["sample", "x", "--width", "64", "--height", "65"],
+    /--width and --height must be multiples of 8 .* "64x65"; 64x64 is the nearest/,
+  ],
+  [
+    ["sample", "x", "--size", "64", "--width", "64", "--height", "72"],
+    /--size and --width and --height are the same setting with different values/,
+  ],
+  [
+    ["sample", "x", "--init-latents", "a", "--width", "64", "--height", "64"],
+    /--size and --init-latents contradict/,
+  ],
   [["sample", "x", "--ensemble", "a", "--workers", "b"], /--ensemble and --workers .* one of them/],
   [["sample", "x", "--workers", "127.0.0.1:7070"], /--workers needs --vae:/],
   [["sample", "x", "--workers", "127.0.0.1:7070", ...FILES.slice(2)], /--workers needs --vae/],
   [["sample", "x", "--workers", "localhost", ...FILES], /the port is missing: localhost:7070/],
   [["sample", "x", "--init-latents", "a", "--size", "64"], /--size and --init-latents contradict/],
   [["sample", "x", "--init-latents", "a", "--batch", "2"], /--batch and --init-latents contradict/],
-  [["sample", "x", "--sabw", "uniform", "--save-maps", "m"], /--save-maps needs trained aggre/],
+  [
+    ["sample", "x", "--sabw", "uniform", "--save-maps", "m"],
+    /--save-maps needs a method that weighs/,
+  ],
+  [["sample", "x", "--sabw", "uniform", "--method", "afa"], /afa needs trained aggregators/],
+  [["sample", "x", "--aggregate", "IN04", "--method", "switch"], /switch decides itself which/],
+  [["sample", "x", "--method", "magicfusion", "--guidance", "1"], /a guidance scale other than 1/],
+  [["sample", "x", "--method", "magicfusoin"], /--method must be one of .*"magicfusion"/],
+  [["sample", "x", "--sampler", "eular"], /--sampler must be one of .*did you mean "euler"/],
   [["sample", "x", "--resume"], /--resume needs --checkpoint FILE/],
   [["sample", "x", "--resume", "--checkpoint", "c", "--save-maps", "m"], /contradict each other/],
   [["submit", "x"], /--nats is needed: the NATS server that has the queue/],
@@ -127,6 +155,39 @@ testTutti(
         assert.ok(examples?.includes(start), `no example begins with "${start}":\n${stdout}`);
       }
     });
+  },
+);
+
+testTutti(
+  "sample and train have a short help, and a whole one that has every flag",
+  async (home) => {
+    const flagsIn = (help: string) =>
+      [...help.matchAll(/^ {2}(?:-h, )?(--[a-z-]+)/gm)].map((m) => m[1]!);
+    for (
+      const [command, common, rare] of [["sample", "--steps", "--hedge"], [
+        "train",
+        "--lr",
+        "--keep",
+      ]]
+    ) {
+      const { stdout: short } = await home.expect(0, [command!, "--help"]);
+      const { stdout: whole } = await home.expect(0, [command!, "--help", "all"]);
+      const [some, all] = [flagsIn(short), flagsIn(whole)];
+      assert.ok(some.length <= 16, short);
+      assert.ok(some.includes(common!) && !some.includes(rare!), short);
+      assert.ok(all.includes(rare!) && some.every((flag) => all.includes(flag)), whole);
+      assert.equal(new Set(all).size, all.length);
+      const [line] = /^tutti .* --help all shows the other (\d+) options: [A-Z][A-Za-z, \n]+$/m
+        .exec(short)!;
+      assert.ok(line.includes(` ${all.length - some.length} `), `${line} of ${all.length}`);
+      assert.ok(short.endsWith(`${line.trimEnd()}\n`), short);
+      assert.doesNotMatch(whole, /shows the other/);
+      for (const text of [short, whole]) {
+        const headings = text.match(/^[A-Z][a-z]+:$/gm)!;
+        assert.ok(!headings.includes("Options:"), text);
+        assert.ok(headings.indexOf("Basics:") < headings.indexOf("Experts:"), text);
+      }
+    }
   },
 );
 

@@ -17,7 +17,6 @@ import { workerService } from "../../../shared/wire/load_proto.ts";
 import { PROTOCOL } from "../../../shared/wire/version.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
-import { testUnreachable } from "../../support/test_unreachable.ts";
 
 /** What stands at an address, until it is closed. */
 interface Stranger extends AsyncDisposable {
@@ -74,8 +73,16 @@ function descriptionMessage(changes: Message = {}): Message {
   return { ...descriptionToMessage(worker), ...changes };
 }
 
-async function assertRefused(address: string, code: string, message: RegExp) {
-  await assert.rejects(connectExpert(address, { connectTimeoutMs: 1000 }), (error) => {
+/** Longer than any machine takes: what ends only with it hangs here. */
+const NEVER_MS = 3_600_000;
+
+async function assertRefused(
+  address: string,
+  code: string,
+  message: RegExp,
+  connectTimeoutMs = NEVER_MS,
+) {
+  await assert.rejects(connectExpert(address, { connectTimeoutMs }), (error) => {
     assert.ok(error instanceof WorkerError, String(error));
     assert.match(error.message, message);
     assert.equal(error.code, code, error.message);
@@ -85,26 +92,24 @@ async function assertRefused(address: string, code: string, message: RegExp) {
   });
 }
 
-testUnreachable("connectExpert() to a closed port says how to start a worker there", async () => {
+Deno.test("connectExpert() to a closed port says how to start a worker there", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `127.0.0.1:${listener.addr.port}`;
   listener.close();
-  const start = performance.now();
   await assertRefused(
     address,
     "UNAVAILABLE",
     /No worker can be reached at .* \(.*ECONNREFUSED.*\): start one there with "tutti worker/,
   );
-  assert.ok(performance.now() - start < 900, "a refused connection needs no timeout");
   await assert.rejects(readWorkerStatus(address), { name: "WorkerError", code: "UNAVAILABLE" });
   await assert.rejects(checkHealth(address), { name: "WorkerError", code: "UNAVAILABLE" });
 });
 
-testUnreachable("connectExpert() to a name that does not resolve names it", async () => {
+Deno.test("connectExpert() to a name that does not resolve names it", async () => {
   await assertRefused("no-such-host.invalid:7070", "UNAVAILABLE", /No worker can be reached/);
 });
 
-testUnreachable("connectExpert() to an HTTP/1 server fails with the address", async () => {
+Deno.test("connectExpert() to an HTTP/1 server fails with the address", async () => {
   await using stranger = await listening(createHttpServer((_, response) => response.end("hello")));
   await assertRefused(stranger.address, "UNAVAILABLE", /check|correct the address/);
 });
@@ -122,13 +127,11 @@ Deno.test("connectExpert() to a web server that speaks HTTP/2 says that it is no
   }
 });
 
-testUnreachable(
-  "connectExpert() to a port that says nothing gives up after its timeout",
-  async () => {
-    await using stranger = await listening(createTcpServer());
-    await assertRefused(stranger.address, "UNAVAILABLE", /within 1 s|No worker can be reached/);
-  },
-);
+Deno.test("connectExpert() to a port that says nothing gives up after its timeout", async () => {
+  await using stranger = await listening(createTcpServer());
+  const message = /within 1 s|No worker can be reached/;
+  await assertRefused(stranger.address, "UNAVAILABLE", message, 1_000);
+});
 
 Deno.test("connectExpert() to another gRPC server says that it is no worker", async () => {
   const server = new Server();
@@ -183,24 +186,22 @@ Deno.test("connectExpert() refuses a description that makes no sense, naming the
   }
 });
 
-testUnreachable("connectExpert() refuses what is no address, and stops when told to", async () => {
+Deno.test("connectExpert() refuses what is no address, and stops when told to", async () => {
   await assert.rejects(connectExpert("not an address"), UsageError);
   await assert.rejects(connectExpert("127.0.0.1:1", { signal: AbortSignal.abort() }), {
     code: "CANCELLED",
   });
-  await using stranger = await listening(createTcpServer());
-  const signal = AbortSignal.timeout(50);
+  const stop = new AbortController();
+  await using stranger = await listening(createTcpServer(() => stop.abort()));
+  const { signal } = stop;
   await assert.rejects(connectExpert(stranger.address, { signal }), { code: "CANCELLED" });
 });
 
-testUnreachable(
-  "connectExpert() connects after it failed, as soon as there is a worker",
-  async () => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const address = `127.0.0.1:${listener.addr.port}`;
-    listener.close();
-    await assertRefused(address, "UNAVAILABLE", /ECONNREFUSED/);
-    await using served = await serveExpert(new AffineExpert(), { listen: address });
-    assert.equal(served.remote.description.name, "affine");
-  },
-);
+Deno.test("connectExpert() connects after it failed, as soon as there is a worker", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const address = `127.0.0.1:${listener.addr.port}`;
+  listener.close();
+  await assertRefused(address, "UNAVAILABLE", /ECONNREFUSED/);
+  await using served = await serveExpert(new AffineExpert(), { listen: address });
+  assert.equal(served.remote.description.name, "affine");
+});

@@ -120,6 +120,67 @@ Deno.test("loadEnsembleFile() refuses LoRAs of another form, missing files, and 
     );
   }));
 
+Deno.test("loadEnsembleFile() reads settings of pictures from [defaults]", () =>
+  withFolder(async (folder) => {
+    assert.ok(!("defaults" in await load(folder, GOOD)));
+    const table = `[defaults]
+steps = 30
+guidance = 5
+clip_skip = 2
+size = 512
+seed = -1
+negative = "blurry"
+aggregate = ["IN04", "M00"]
+`;
+    const { defaults } = await load(folder, GOOD + table);
+    assert.deepEqual(defaults, {
+      file: join(folder, "ensemble.toml"),
+      values: {
+        negative: "blurry",
+        clipSkip: 2,
+        steps: 30,
+        guidance: 5,
+        size: { width: 512, height: 512 },
+        aggregate: ["IN04", "M00"],
+        seed: "random",
+      },
+    });
+  }));
+
+Deno.test("loadEnsembleFile() refuses wrong [defaults] by file, key and value", () =>
+  withFolder(async (folder) => {
+    const cases = [
+      ["steps = 5000", '"defaults.steps" must be a whole number in 1..1000: current value is 5000'],
+      ['steps = "30"', '"defaults.steps" must be a whole number in 1..1000: current value is "30"'],
+      ["guidance = nan", '"defaults.guidance" must be a finite number: current value is NaN'],
+      [
+        'size = "768x500"',
+        '"defaults.size" must be pixels as 512 or "768x512", multiples of 8 in 8..16384: ' +
+        'current value is "768x500"',
+      ],
+      [
+        'prompt_syntax = "comfy"',
+        '"defaults.prompt_syntax" must be one of a1111, plain: current value is "comfy"',
+      ],
+      [
+        "setps = 30",
+        '"setps" is no known key in defaults (did you mean "steps"?): known keys are ',
+      ],
+      ["clipSkip = 2", '"clipSkip" is no known key in defaults (did you mean "clip_skip"?): known'],
+    ] as const;
+    for (const [line, message] of cases) {
+      await assert.rejects(load(folder, `${GOOD}[defaults]\n${line}\n`), (error: unknown) => {
+        assert.ok(error instanceof FormatError, String(error));
+        const start = `${folder}/ensemble.toml: ${message}`;
+        assert.equal(error.message.slice(0, start.length), start);
+        return true;
+      });
+    }
+    await assert.rejects(load(folder, `defaults = 3\n${GOOD}`), {
+      message: /"defaults" must be a table, headed by \[defaults\]: current value is 3$/,
+    });
+  }));
+
 Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
   const zoo = resolve(import.meta.dirname!, "../../../shared/zoo");
   const { experts, sabw, scheduler } = await loadEnsembleFile(join(zoo, "ensemble.toml"));

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { type BackwardResult, isDifferentiable } from "../../../shared/engine/backward.ts";
+import type { BackwardResult } from "../../../shared/engine/block_expert.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
@@ -31,7 +30,6 @@ Deno.test("gradients of a block through a worker have the bits of this process",
   const expert = await openGoldenExpert();
   try {
     await using served = await serveExpert(expert);
-    assert.ok(isDifferentiable(served.remote));
     const block = {
       block: "IN10",
       hiddenStates: randomTensor([2, 32, 4, 3], 1),
@@ -47,7 +45,7 @@ Deno.test("gradients of a block through a worker have the bits of this process",
       gradOutput: randomTensor([2, 32, 7, 6], 6),
     };
     for (const request of [block, outBlock]) {
-      const remote = await served.remote.backwardBlock(request);
+      const remote = await served.blocks.backwardBlock(request);
       const local = await expert.backwardBlock(request);
       assertSameGradients(remote, local);
       assert.equal(remote.gradResidual !== undefined, request.block === "OUT02");
@@ -59,9 +57,9 @@ Deno.test("gradients of a block through a worker have the bits of this process",
 });
 
 Deno.test("what BackwardBlock cannot take gets one clear error, and the next good call is served", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   await using served = await serveExpert(expert, { limits: { maxBatch: 2 } });
-  const { remote } = served;
+  const { blocks } = served;
   const { residual: _, ...without } = REQUEST;
   const three = randomTensor([3, 8, 4, 3], 1);
   const bad = [
@@ -89,60 +87,28 @@ Deno.test("what BackwardBlock cannot take gets one clear error, and the next goo
     ],
   ] as const;
   for (const [request, code, message] of bad) {
-    await assert.rejects(remote.backwardBlock(request), { code, message });
-    assertSameGradients(await remote.backwardBlock(REQUEST), await expert.backwardBlock(REQUEST));
-  }
-});
-
-Deno.test("an expert without gradients is served all the same, and says that it has none", async () => {
-  await using served = await serveExpert(new AffineExpert());
-  await assert.rejects(served.remote.backwardBlock(REQUEST), {
-    code: "UNIMPLEMENTED",
-    message: /Expert "affine" computes no gradients/,
-  });
-  const { gradOutput: _, ...forward } = REQUEST;
-  await served.remote.forwardBlock(forward);
-});
-
-Deno.test("gradients of another shape than the question's are refused", async () => {
-  const expert = new DifferentiableAffineExpert();
-  const good = await expert.backwardBlock(REQUEST);
-  const { gradResidual: _, ...withoutSkip } = good;
-  for (
-    const [answer, message] of [
-      [{ ...good, gradHiddenStates: f32([1, 8, 4, 3]) }, /grad_hidden_states must be float32/],
-      [
-        { ...good, gradResidual: f32([2, 8, 3, 4]) },
-        /grad_residual must be float32 \[2, 8, 4, 3\]/,
-      ],
-      [withoutSkip, /grad_residual must be set for OUT02/],
-    ] as const
-  ) {
-    const lying = new DifferentiableAffineExpert();
-    lying.backwardBlock = () => Promise.resolve(answer);
-    await using served = await serveExpert(lying);
-    await assert.rejects(served.remote.backwardBlock(REQUEST), {
-      name: "WorkerError",
-      code: "INTERNAL",
-      message,
-    });
+    await assert.rejects(blocks.backwardBlock(request), { code, message });
+    assertSameGradients(await blocks.backwardBlock(REQUEST), await expert.backwardBlock(REQUEST));
   }
 });
 
 Deno.test("a cancelled call of gradients leaves the worker free", async () => {
-  const expert = new DifferentiableAffineExpert();
-  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const expert = new AffineExpert();
+  const reached = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
   const backwardBlock = expert.backwardBlock.bind(expert);
   expert.backwardBlock = async (request) => {
-    await held;
+    reached.resolve();
+    await held.promise;
     return await backwardBlock(request);
   };
   await using served = await serveExpert(expert);
   const stop = new AbortController();
-  const call = served.remote.backwardBlock(REQUEST, stop.signal);
-  setTimeout(() => stop.abort(), 20);
+  const call = served.blocks.backwardBlock(REQUEST, stop.signal);
+  await reached.promise;
+  stop.abort();
   await assert.rejects(call, { code: "CANCELLED" });
-  release();
+  held.resolve();
   await eventually(() => expert.differentiated.length === 1);
-  await served.remote.backwardBlock(REQUEST);
+  await served.blocks.backwardBlock(REQUEST);
 });

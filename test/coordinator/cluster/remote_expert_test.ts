@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { RemoteExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { transportTo } from "../../../coordinator/cluster/tensor_transport.ts";
 import { WorkerClient } from "../../../coordinator/cluster/worker_client.ts";
+import type { BlockExpert } from "../../../shared/engine/block_expert.ts";
 import type { CommonSessionConfig, Expert } from "../../../shared/engine/expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
@@ -9,11 +10,11 @@ import { concatRows, type F32Tensor, i64, sliceRows } from "../../../shared/tens
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, promptIds, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
-import { serveExpert } from "../../support/serve_expert.ts";
+import { type ServedExpert, serveExpert } from "../../support/serve_expert.ts";
 import { keepResults } from "../../support/keep_results.ts";
 
 /** A stand-in whose numbers are easy to follow, and a real U-Net with its text encoder on a lane. */
-const EXPERTS: Readonly<Record<string, () => Promise<Expert>>> = {
+const EXPERTS: Readonly<Record<string, () => Promise<BlockExpert>>> = {
   "an affine expert": () => Promise.resolve(new AffineExpert()),
   "a golden U-Net": () => openGoldenExpert("a"),
 };
@@ -51,19 +52,19 @@ async function walkSession(
 
 /** Outputs of all blocks in the first step, each by a call of its own. */
 async function walkStateless(
-  expert: Expert,
+  { remote, blocks }: ServedExpert,
   config: CommonSessionConfig,
 ): Promise<Map<string, F32Tensor>> {
   const { batch, height, width, encoderHiddenStates } = config;
-  const row = sliceRows(await expert.embedTimesteps(config.timesteps), 0, 1);
+  const row = sliceRows(await remote.embedTimesteps(config.timesteps), 0, 1);
   const temb = concatRows(new Array(batch).fill(row));
   const outputs = new Map<string, F32Tensor>();
   const kept = new Map<string, F32Tensor>();
-  let hiddenStates = latentsFor(expert.description, config);
-  for (const block of expert.description.blocks) {
+  let hiddenStates = latentsFor(remote.description, config);
+  for (const block of remote.description.blocks) {
     const residual = block.skipFrom === undefined ? undefined : kept.get(block.skipFrom)!;
     const [, h, w] = blockOutputShape(block, height, width);
-    ({ hiddenStates } = await expert.forwardBlock({
+    ({ hiddenStates } = await blocks.forwardBlock({
       block: block.id,
       hiddenStates,
       temb,
@@ -127,7 +128,7 @@ for (const [name, open] of Object.entries(EXPERTS)) {
     const config = await sessionConfig(expert, SIZE);
     const local = await walkSession(expert, config);
     assertSameOutputs(await walkSession(served.remote, config), local);
-    assertSameOutputs(await walkStateless(served.remote, config), local);
+    assertSameOutputs(await walkStateless(served, config), local);
     await expert.close();
   });
 }

@@ -134,10 +134,10 @@ Deno.test("RemoteExpert: closing it closes its sessions and leaves the worker", 
   assert.equal(await checkHealth(served.worker.address), "SERVING");
 });
 
-Deno.test("RemoteExpert: single calls raise typed errors, and the next good one works", async () => {
+Deno.test("single calls raise typed errors, and the next good one works", async () => {
   const expert = new AffineExpert();
   await using served = await serveExpert(expert);
-  const { remote } = served;
+  const { remote, blocks } = served;
   const config = await sessionConfig(remote);
   const temb = await remote.embedTimesteps([1, 1]);
   const hiddenStates = latentsFor(remote.description, config);
@@ -165,8 +165,8 @@ Deno.test("RemoteExpert: single calls raise typed errors, and the next good one 
     ],
   ];
   for (const [changes, code, message] of cases) {
-    await assert.rejects(remote.forwardBlock({ ...good, ...changes }), { code, message });
-    assert.deepEqual((await remote.forwardBlock(good)).hiddenStates.shape, [2, 4, 8, 8]);
+    await assert.rejects(blocks.forwardBlock({ ...good, ...changes }), { code, message });
+    assert.deepEqual((await blocks.forwardBlock(good)).hiddenStates.shape, [2, 4, 8, 8]);
   }
   await assert.rejects(remote.embedTimesteps([]), { code: "INVALID_ARGUMENT" });
   await assert.rejects(remote.embedTimesteps(new Array(1001).fill(1)), /at most 1000/);
@@ -179,7 +179,7 @@ Deno.test("RemoteExpert: single calls raise typed errors, and the next good one 
   );
 });
 
-Deno.test("RemoteExpert: a signal cancels a single call on the worker", async () => {
+Deno.test("a signal cancels a single call on the worker", async () => {
   const hold = new Hold("IN00");
   const expert = new AffineExpert({ beforeBlock: hold.beforeBlock });
   await using served = await serveExpert(expert);
@@ -191,13 +191,13 @@ Deno.test("RemoteExpert: a signal cancels a single call on the worker", async ()
     encoderHiddenStates: config.encoderHiddenStates,
   };
   const abort = new AbortController();
-  const call = served.remote.forwardBlock(request, abort.signal);
+  const call = served.blocks.forwardBlock(request, abort.signal);
   await hold.reached;
   abort.abort();
   await assert.rejects(call, { code: "CANCELLED" });
   await eventually(async () => (await readWorkerStatus(served.worker.address)).busyLanes === 0);
   hold.release();
-  await served.remote.forwardBlock(request);
+  await served.blocks.forwardBlock(request);
 });
 
 Deno.test("RemoteExpert: overflow in a real U-Net is DATA_LOSS naming block and worker, and the next step works", async () => {

@@ -20,9 +20,8 @@ import type { Message } from "../../../shared/wire/fields.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
 import { sessionBytes } from "../../../worker/session_bytes.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
-import { eventually, serveExpert } from "../../support/serve_expert.ts";
+import { serveExpert } from "../../support/serve_expert.ts";
 
 /** Of the noise of a session of 9 x 9 latent pixels. */
 const GRAD_NOISE = randomTensor([2, 4, 9, 9], 6);
@@ -43,7 +42,7 @@ async function openAndRun<S extends ExpertSession>(
 
 for (const plane of ["shm", "unix"] as const) {
   Deno.test(`what a way back cannot take costs one error and not the ${plane} plane`, async () => {
-    const expert = new DifferentiableAffineExpert();
+    const expert = new AffineExpert();
     await using served = await serveExpert(expert);
     const remote = await connectExpert(served.worker.address, { transport: { plane } });
     const config = await sessionConfig(expert, 9);
@@ -83,7 +82,7 @@ for (const plane of ["shm", "unix"] as const) {
   });
 
   Deno.test(`gradientBuffer() over ${plane}: the session's own memory, or none`, async () => {
-    const expert = new DifferentiableAffineExpert();
+    const expert = new AffineExpert();
     await using served = await serveExpert(expert);
     const remote = await connectExpert(served.worker.address, { transport: { plane } });
     const session = await openAndRun(remote, await sessionConfig(expert, 9));
@@ -121,7 +120,7 @@ async function goBack(session: ExpertSession): Promise<SessionGradients[]> {
 
 for (const plane of ["unix", "grpc"] as const) {
   Deno.test(`gradients over ${plane} have a wire dtype of their own, but for those of noise and latents`, async () => {
-    const expert = new DifferentiableAffineExpert();
+    const expert = new AffineExpert();
     await using served = await serveExpert(expert);
     const config = await sessionConfig(expert, 9);
     const local = await goBack(await openAndRun(expert, config));
@@ -160,7 +159,7 @@ for (const plane of ["unix", "grpc"] as const) {
 }
 
 Deno.test("gradients are asked for after a whole step, of a session that keeps inputs", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   await using served = await serveExpert(expert);
   const config = await sessionConfig(expert, 9);
   const hiddenStates = latentsFor(expert.description, config);
@@ -183,7 +182,7 @@ Deno.test("gradients are asked for after a whole step, of a session that keeps i
 });
 
 Deno.test("admission counts what a session keeps for the way back", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   const config = await sessionConfig(expert, 9);
   const size = { batch: 2, height: 9, width: 9, tokens: 7, timesteps: 3 };
   const [plain, kept] = [false, true].map((keepInputs) =>
@@ -205,20 +204,8 @@ Deno.test("admission counts what a session keeps for the way back", async () => 
   await (await served.remote.openSession(config)).close();
 });
 
-Deno.test("no training session is opened on an expert without gradients, and plain ones are", async () => {
-  const expert = new AffineExpert();
-  await using served = await serveExpert(expert);
-  const config = await sessionConfig(expert);
-  await assert.rejects(served.remote.openSession({ ...config, keepInputs: true }), {
-    code: "UNIMPLEMENTED",
-    message: /Expert "affine" computes no gradients/,
-  });
-  await (await served.remote.openSession(config)).close();
-  await eventually(() => expert.openSessions === 0);
-});
-
 Deno.test("skips' gradients that are missing or too many are refused", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   const openSession = expert.openSession.bind(expert);
   let lie = (gradients: SessionGradients) => gradients;
   expert.openSession = async (config) => {
@@ -248,7 +235,7 @@ Deno.test("skips' gradients that are missing or too many are refused", async () 
 });
 
 Deno.test("a socket that fails on the way back is given up; the range comes again over gRPC", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   const openSession = expert.openSession.bind(expert);
   let refusals = 1;
   expert.openSession = async (config) => {
@@ -310,7 +297,7 @@ Deno.test("a worker that does not know what is asked of the way back is found ou
     else listening.resolve(port);
   });
   const address = `127.0.0.1:${await listening.promise}`;
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   await using served = await serveExpert(expert);
   const old = new RemoteExpert(new WorkerClient(address), {
     ...served.remote,

@@ -2,11 +2,7 @@ import assert from "node:assert/strict";
 import { headers } from "nats";
 import { WorkerWatch } from "../../../coordinator/discovery/worker_watch.ts";
 import { Nats } from "../../../shared/nats/connect.ts";
-import {
-  encodeAnnouncement,
-  REFRESH_MS,
-  WORKERS_BUCKET,
-} from "../../../shared/nats/worker_announcement.ts";
+import { encodeAnnouncement, WORKERS_BUCKET } from "../../../shared/nats/worker_announcement.ts";
 import { Registration } from "../../../worker/registration.ts";
 import { announcement } from "../../shared/nats/announcements.ts";
 import { NatsServer, testWithNats } from "../../support/nats_server.ts";
@@ -117,13 +113,20 @@ testWithNats(
     await using server = await NatsServer.start({ maxPayload: 600 });
     const { lines, onNotice } = collectLines();
     await using registration = await Registration.open(await natsAt(server.url), { onNotice });
-    registration.start(registeredWorker("w1", "10.0.0.5:7070"));
+    const worker = registeredWorker("w1", "10.0.0.5:7070");
+    let attempts = 0;
+    const status = () => {
+      attempts++;
+      return worker.status();
+    };
+    registration.start({ ...worker, status });
     await eventually(() => lines.length > 0);
     assert.match(
       lines[0]!,
       /^warning: NATS at .* the message is larger than the NATS server takes/,
     );
-    await new Promise((resolve) => setTimeout(resolve, 2 * REFRESH_MS));
+    const before = attempts;
+    await eventually(() => attempts >= before + 2);
     assert.equal(lines.length, 1);
   },
 );

@@ -8,7 +8,7 @@ import type { Finding } from "../../../coordinator/doctor/finding.ts";
 import { testTutti } from "../../support/run_tutti.ts";
 
 const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url));
-const NO_DRIVER = { VK_DRIVER_FILES: "/nonexistent/driver.json" };
+const NO_DRIVER = { VK_DRIVER_FILES: `${import.meta.dirname}/no-driver.json` };
 
 interface Report {
   readonly ok: boolean;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describeBlocks } from "../../../coordinator/inspect/describe_blocks.ts";
-import { SD15_UNET, SDXL_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET, SDXL_UNET } from "../../../shared/models/config/known_configs.ts";
 import { diffusersTable, readKeyTable } from "../../shared/models/key_tables.ts";
 
 Deno.test("describeBlocks() of SD1.5: the rows of the published architecture", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { jobSpecFromJson, jobSpecToJson } from "../../../coordinator/jobs/job_spec.ts";
+import { jobSpecFromJson, jobSpecToJson, newJob } from "../../../coordinator/jobs/job_spec.ts";
 import { JOB } from "./small_job.ts";
 
 const LARGEST = 2n ** 64n - 1n;
@@ -17,6 +17,24 @@ Deno.test("jobSpecFromJson() reads what jobSpecToJson() wrote", () => {
     const json = JSON.parse(JSON.stringify(jobSpecToJson(spec)));
     assert.deepEqual(jobSpecFromJson(json, "Job"), spec);
   }
+});
+
+/** What the first version wrote, with a field for all that was not given to it, and with what was. */
+const FIRST_RECORDS = [
+  '{"version":1,"prompt":"a","negative":"","promptSyntax":"a1111","clipSkip":1,"steps":50,' +
+  '"guidance":7.5,"seeds":["7"],"ensemble":"shapes","wireDtype":"auto"}',
+  '{"version":1,"prompt":"a","negative":"b","promptSyntax":"plain","clipSkip":2,"steps":4,' +
+  '"guidance":1,"seeds":["7","8"],"ensemble":"shapes","size":{"width":64,"height":128},"waves":2,' +
+  '"wireDtype":"f16,OUT08=int8","aggregate":["IN04","M00"]}',
+].map((text) => JSON.parse(text));
+
+Deno.test("records of the first version are read, and what they say is written as they had it", () => {
+  for (const record of FIRST_RECORDS) {
+    const written = JSON.stringify(jobSpecToJson(jobSpecFromJson(record, "Job")));
+    assert.deepEqual(JSON.parse(written), record);
+  }
+  const subject = { prompt: "a", seeds: [7n], ensemble: "shapes" };
+  assert.deepEqual(jobSpecToJson(newJob(subject)), FIRST_RECORDS[0]);
 });
 
 Deno.test("jobSpecFromJson() names the field, its value and what was expected", () => {

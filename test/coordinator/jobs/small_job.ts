@@ -1,16 +1,8 @@
 /** A job that takes little time. @module */
 
-import type { JobSpec } from "../../../coordinator/jobs/job_spec.ts";
+import { type JobSpec, newJob } from "../../../coordinator/jobs/job_spec.ts";
 import { PROMPT } from "../../support/zoo.ts";
 
-export const JOB: JobSpec = {
-  prompt: PROMPT,
-  negative: "",
-  promptSyntax: "a1111",
-  clipSkip: 1,
+export const JOB: JobSpec = newJob({ prompt: PROMPT, seeds: [7n], ensemble: "shapes" }, {
   steps: 4,
-  guidance: 7.5,
-  seeds: [7n],
-  wireDtype: "auto",
-  ensemble: "shapes",
-};
+});

@@ -7,6 +7,8 @@ import {
   type StepCheckpoint,
 } from "../../../coordinator/jobs/step_checkpoint.ts";
 import { encodeSafetensors } from "../../../shared/safetensors/writer.ts";
+import { jobSpecToJson } from "../../../coordinator/jobs/job_spec.ts";
+import type { Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { JOB } from "./small_job.ts";
@@ -14,7 +16,10 @@ import { JOB } from "./small_job.ts";
 const CHECKPOINT: StepCheckpoint = {
   spec: JOB,
   stepIndex: 1,
-  latents: randomTensor([1, 4, 8, 8], 3),
+  state: {
+    latents: randomTensor([1, 4, 8, 8], 3),
+    memory: { epsilon_1: randomTensor([1, 4, 8, 8], 4) },
+  },
   conditions: { "experts[0].modelHash": "ab", vaeHash: "cd" },
 };
 
@@ -27,23 +32,41 @@ Deno.test("decodeCheckpoint() refuses what is cut, changed, or something else", 
   for (let length = 0; length < bytes.length; length += 37) {
     assert.throws(() => decodeCheckpoint(bytes.slice(0, length), "c"), { name: "FormatError" });
   }
-  const other = (record: unknown, latents = CHECKPOINT.latents) =>
-    encodeSafetensors({ latents }, { "tutti.checkpoint": JSON.stringify(record) });
+  const { latents, memory: { epsilon_1 } } = CHECKPOINT.state;
+  const own = { latents, "memory.epsilon_1": epsilon_1! };
+  const other = (record: unknown, tensors: Record<string, Tensor> = own) =>
+    encodeSafetensors(tensors, { "tutti.checkpoint": JSON.stringify(record) });
   const record = JSON.parse(
     /\{\\"version.*?\}\}/.exec(new TextDecoder().decode(bytes))![0].replaceAll('\\"', '"'),
   );
   assert.deepEqual(decodeCheckpoint(other(record), "c"), CHECKPOINT, "unchanged it is read");
   const cases: readonly (readonly [Uint8Array<ArrayBuffer>, RegExp])[] = [
-    [encodeSafetensors({ latents: CHECKPOINT.latents }), /must have metadata "tutti.checkpoint"/],
-    [other({ ...record, version: 2 }), /must have version 1.*current version is 2/],
+    [encodeSafetensors({ latents }), /must have metadata "tutti.checkpoint"/],
+    [other({ ...record, version: 3 }), /must have version 1 or 2.*current version is 3/],
+    [other(record, { ...own, "memory.epsilon_1": randomTensor([1, 4, 8, 4], 1) }), /of that shape/],
+    [other(record, { ...own, epsilon: latents }), /"memory\.NAME"/],
     [other({ ...record, stepIndex: 4 }), /"stepIndex" below 4.*stepIndex 4/],
     [other({ ...record, conditions: { a: 1 } }), /"conditions"/],
     [other({ ...record, spec: { ...record.spec, steps: 0 } }), /"spec": "steps" must be /],
-    [other(record, randomTensor([4, 8, 8], 1)), /latents \[4,8,8\]/],
+    [other(record, { latents: randomTensor([4, 8, 8], 1) }), /latents \[4,8,8\]/],
   ];
   for (const [wrong, message] of cases) {
     assert.throws(() => decodeCheckpoint(wrong, "c"), { name: "FormatError", message });
   }
+});
+
+Deno.test("a checkpoint of version 1 is read as one of DDIM, which remembers nothing but latents", () => {
+  const { latents } = CHECKPOINT.state;
+  const { spec: _, ...record } = JSON.parse(
+    /\{\\"version.*?\}\}/.exec(new TextDecoder().decode(encodeCheckpoint(CHECKPOINT)))![0]
+      .replaceAll('\\"', '"'),
+  );
+  const spec = jobSpecToJson(JOB);
+  const bytes = encodeSafetensors({ latents }, {
+    "tutti.checkpoint": JSON.stringify({ ...record, spec, version: 1 }),
+  });
+  const state = { latents, memory: {} };
+  assert.deepEqual(decodeCheckpoint(bytes, "c"), { ...CHECKPOINT, state });
 });
 
 Deno.test("checkSameRun() names the first setting or condition that differs", () => {

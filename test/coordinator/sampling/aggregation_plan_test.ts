@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
-import { SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET } from "../../../shared/models/config/known_configs.ts";
 import { unetBlockTable } from "../../../shared/models/unet/block_table.ts";
 
 const BLOCKS = unetBlockTable(SD15_UNET);

@@ -27,7 +27,7 @@ Deno.test("every expert sees its own text states; SABW sees the means of text st
   });
   const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
   timesteps.forEach((_, stepIndex) => {
-    const { temb, encoderHiddenStates } = conditioning.at(stepIndex);
+    const { temb, encoderHiddenStates } = conditioning.at!(stepIndex);
     const states = texts.map(({ lastHiddenState }) => lastHiddenState);
     assertClose("mean of text states", encoderHiddenStates, mean(states), 1e-6);
     assert.deepEqual(temb.shape, [2, 64]);
@@ -49,7 +49,6 @@ Deno.test("equal rows are encoded once, and are equal to the bit", async () => {
       return a.encodeText(ids);
     },
     embedTimesteps: (timesteps) => a.embedTimesteps(timesteps),
-    forwardBlock: (request) => a.forwardBlock(request),
     openSession: (config) => a.openSession(config),
     close: () => a.close(),
   };

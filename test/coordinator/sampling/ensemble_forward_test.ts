@@ -15,7 +15,7 @@ import { assertClose, assertFar, Golden } from "../../support/goldens.ts";
 import { Hold } from "../../support/hold.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { afaInputs, forwardOnce, openGoldenEnsemble } from "./golden_ensemble.ts";
-import { FIRST_EXPERT_ONLY, writeSabw, ZERO_CONV_OUT } from "./sabw_folder.ts";
+import { FIRST_EXPERT_ONLY, writeSabw, ZERO_CONV_OUT } from "./methods/sabw_folder.ts";
 import { keepResults } from "../../support/keep_results.ts";
 
 Deno.test("AFA: every aggregated block, attention map and the noise agree with the reference", async () => {
@@ -133,10 +133,12 @@ async function passOf(experts: readonly Expert[]) {
   return {
     sessions,
     plan: aggregationPlan(experts[0]!.description.blocks),
-    aggregator: new UniformAggregator(),
-    conditioning: {
-      temb: f32([config.batch, experts[0]!.description.timeEmbedDim]),
-      encoderHiddenStates: config.encoderHiddenStates,
+    aggregation: {
+      aggregator: new UniformAggregator(),
+      conditioning: {
+        temb: f32([config.batch, experts[0]!.description.timeEmbedDim]),
+        encoderHiddenStates: config.encoderHiddenStates,
+      },
     },
     stepIndex: 0,
     latentModelInput: latentsFor(experts[0]!.description, config),
@@ -210,6 +212,24 @@ Deno.test("a signal that fires between two blocks, or during one, ends the pass 
   await hold.reached;
   controllers[1]!.abort();
   await assert.rejects(running, { code: "CANCELLED" });
+});
+
+Deno.test("without an aggregator whole experts run, each to its own noise; blocks between need one", async () => {
+  const experts = [new AffineExpert(), new AffineExpert({ gains: { IN00: 3 } })];
+  const { aggregation: _, ...pass } = await passOf(experts);
+  const plan = aggregationPlan(experts[0]!.description.blocks, "noise");
+  const reports: SegmentReport[] = [];
+  const noises = await ensembleForward({ ...pass, plan, onSegment: (each) => reports.push(each) });
+  assert.deepEqual(reports.map(({ features }) => features.length), [2]);
+  assert.equal(reports[0]!.aggregatedFeatures, undefined);
+  for (const [i, expert] of experts.entries()) {
+    const alone = await ensembleForward({ ...await passOf([expert]), plan });
+    assert.ok(bitEqual(noises[i]!.data, alone[0]!.data), `expert ${i}`);
+  }
+  await assert.rejects(ensembleForward(pass), {
+    name: "ShapeError",
+    message: "Blocks of 2 experts need an aggregator after IN00",
+  });
 });
 
 Deno.test("UniformAggregator is the mean over the experts", async () => {

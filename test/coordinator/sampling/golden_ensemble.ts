@@ -10,8 +10,9 @@ import {
   aggregationPlan,
 } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
+import type { LocalExpert } from "../../../shared/engine/local_expert.ts";
 import { mean } from "../../../shared/tensor/lincomb.ts";
 import { concatRows, copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
@@ -21,8 +22,8 @@ export const SABW_FOLDER = goldenPath("sd15", "sabw");
 const CPU = { device: "cpu", threads: 1 } as const;
 
 export interface GoldenEnsemble extends AsyncDisposable {
-  readonly a: Expert;
-  readonly b: Expert;
+  readonly a: LocalExpert;
+  readonly b: LocalExpert;
   readonly experts: readonly Expert[];
   /** SABW for `numExperts` experts; closed with the ensemble. */
   openSabw(folder?: string, numExperts?: number): Promise<SabwAggregator>;
@@ -80,22 +81,24 @@ export async function forwardOnce(
     ),
   );
   const computed = new Map<string, F32Tensor>();
-  const eps = await ensembleForward({
+  const [eps] = await ensembleForward({
     sessions,
     plan: aggregationPlan(experts[0]!.description.blocks, aggregated),
-    aggregator,
-    conditioning: {
-      temb: concatRows(new Array<F32Tensor>(batch).fill(mean(tembs))),
-      encoderHiddenStates: mean(texts.slice(0, experts.length)),
+    aggregation: {
+      aggregator,
+      conditioning: {
+        temb: concatRows(new Array<F32Tensor>(batch).fill(mean(tembs))),
+        encoderHiddenStates: mean(texts.slice(0, experts.length)),
+      },
     },
     stepIndex: 0,
     latentModelInput: x,
     onSegment: ({ last, aggregatedFeatures, attentionMap }) => {
-      computed.set(`block.${last}`, copyTensor(aggregatedFeatures));
+      computed.set(`block.${last}`, copyTensor(aggregatedFeatures!));
       if (attentionMap) computed.set(`map.${last}`, attentionMap);
     },
   });
-  computed.set("eps", copyTensor(eps));
+  computed.set("eps", copyTensor(eps!));
   await Promise.all(sessions.map((session) => session.close()));
   return computed;
 }

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import {
   classifierFreeGuidance,
   duplicateForGuidance,
+  guidanceRows,
+  splitGuidance,
   usesGuidance,
 } from "../../../coordinator/sampling/guidance.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 
 Deno.test("guidance: uncond + g (text - uncond), the first half of the batch being the unconditional", () => {
-  const noise = f32([4, 1], [1, 2, 3, 6]);
+  const noise = splitGuidance(f32([4, 1], [1, 2, 3, 6]), 7.5);
   assert.deepEqual(classifierFreeGuidance(noise, 7.5), f32([2, 1], [16, 32]));
   assert.deepEqual(classifierFreeGuidance(noise, 0), f32([2, 1], [1, 2]));
   assert.deepEqual(classifierFreeGuidance(noise, -1), f32([2, 1], [-1, -2]));
@@ -17,7 +19,17 @@ Deno.test("guidance of 1 needs no unconditional half: nothing is doubled, nothin
   const noise = f32([2, 1], [3, 6]);
   assert.equal(usesGuidance(1), false);
   assert.equal(duplicateForGuidance(noise, 1), noise);
-  assert.equal(classifierFreeGuidance(noise, 1), noise);
+  assert.equal(classifierFreeGuidance(splitGuidance(noise, 1), 1), noise);
+});
+
+Deno.test("guidanceRows() says which half a row of the batch belongs to", () => {
+  assert.deepEqual(guidanceRows(2, 5), [
+    "unconditional",
+    "unconditional",
+    "conditional",
+    "conditional",
+  ]);
+  assert.deepEqual(guidanceRows(2, 1), ["conditional", "conditional"]);
 });
 
 Deno.test("duplicateForGuidance() gives both halves the same latents", () => {

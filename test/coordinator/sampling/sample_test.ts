@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
-import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
+import { ImageNoise } from "../../../coordinator/sampling/image_noise.ts";
+import {
+  sample,
+  type SampledStep,
+  type SampleRequest,
+} from "../../../coordinator/sampling/sample.ts";
+import { initialState, type Sampler } from "../../../coordinator/sampling/samplers/sampler.ts";
+import { createSampler, SAMPLERS } from "../../../coordinator/sampling/samplers/samplers.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
 import { Vae } from "../../../coordinator/sampling/vae.ts";
 import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import type { Expert, SessionConfig } from "../../../shared/engine/expert.ts";
@@ -15,7 +20,7 @@ import { randomTensor } from "../../support/expert_inputs.ts";
 import { assertClose, assertFar, Golden, goldenPath } from "../../support/goldens.ts";
 import { Hold } from "../../support/hold.ts";
 import { openGoldenEnsemble } from "./golden_ensemble.ts";
-import { run, smallRequest } from "./small_run.ts";
+import { ddim, methodOf, run, smallRequest } from "./small_run.ts";
 
 const PROMPT = [298, 5, 17, 3, ...new Array(12).fill(299)];
 const NEGATIVE = [298, ...new Array(15).fill(299)];
@@ -35,8 +40,8 @@ Deno.test("a whole run, 4 DDIM steps with guidance 7.5: latents of each step and
   const initialLatents = golden.f32("init");
   const steps = [];
   const run = sample(request(ensemble.experts, {
-    aggregator: await ensemble.openSabw(),
-    scheduler: new DdimScheduler(4, DEFAULT_SCHEDULER_CONFIG),
+    method: methodOf(ensemble.experts, await ensemble.openSabw()),
+    sampler: ddim(4),
     guidanceScale: 7.5,
     initialLatents,
     promptIds: [golden.numbers("input_ids")],
@@ -68,22 +73,23 @@ Deno.test("one expert samples as the plain U-Net does, bit for bit", async () =>
     shape: [1, 16],
     data: BigInt64Array.from(PROMPT, BigInt),
   });
-  const { scheduler } = sampled;
+  const { sampler } = sampled;
   const session = await a.openSession({
     batch: 1,
     height: 8,
     width: 8,
     encoderHiddenStates: encoding.lastHiddenState,
-    timesteps: scheduler.timesteps,
+    timesteps: sampler.evaluations.map(({ timestep }) => timestep),
   });
-  let latents = sampled.initialLatents;
-  for (const stepIndex of scheduler.timesteps.keys()) {
-    const range = { stepIndex, first: "IN00", last: "OUT11", hiddenStates: latents };
+  let state = initialState(sampler, sampled.initialLatents);
+  for (const stepIndex of sampler.evaluations.keys()) {
+    const range = { stepIndex, first: "IN00", last: "OUT11", hiddenStates: state.latents };
     const { hiddenStates } = await session.forward(range);
-    latents = scheduler.step(hiddenStates, stepIndex, latents).latents;
+    const prediction = { guided: hiddenStates, conditional: hiddenStates };
+    ({ state } = sampler.step(prediction, stepIndex, state, []));
   }
   await session.close();
-  assert.ok(bitEqual((await run(sampled)).data, latents.data));
+  assert.ok(bitEqual((await run(sampled)).data, state.latents.data));
 });
 
 Deno.test("every knob turns the image", async () => {
@@ -97,16 +103,11 @@ Deno.test("every knob turns the image", async () => {
     "the guidance": request(experts, { guidanceScale: 2 }),
     "no guidance": request(experts, { guidanceScale: 1 }),
     "the noise": request(experts, { initialLatents: randomTensor([1, 4, 8, 8], 2) }),
-    "the steps": request(experts, { scheduler: new DdimScheduler(3, DEFAULT_SCHEDULER_CONFIG) }),
-    "the prediction": request(experts, {
-      scheduler: new DdimScheduler(2, {
-        ...DEFAULT_SCHEDULER_CONFIG,
-        predictionType: "v_prediction",
-      }),
-    }),
-    "SABW": request(experts, { aggregator: sabw }),
+    "the steps": request(experts, { sampler: ddim(3) }),
+    "the prediction": request(experts, { sampler: ddim(2, { predictionType: "v_prediction" }) }),
+    "SABW": request(experts, { method: methodOf(experts, sabw) }),
     "the blocks that are aggregated": request(experts, {
-      plan: aggregationPlan(a.description.blocks, "noise"),
+      method: methodOf(experts, undefined, "noise"),
     }),
     "the experts": request([a]),
     "their weights": request([a, b, b]),
@@ -144,7 +145,6 @@ function watched(expert: Expert): { readonly expert: Expert; readonly opened: Se
       description: expert.description,
       encodeText: (ids, signal) => expert.encodeText(ids, signal),
       embedTimesteps: (timesteps, signal) => expert.embedTimesteps(timesteps, signal),
-      forwardBlock: (block, signal) => expert.forwardBlock(block, signal),
       openSession: (config, signal) => {
         opened.push(config);
         return expert.openSession(config, signal);
@@ -186,35 +186,32 @@ Deno.test("each step comes with its estimate of the clean latents", async () => 
   assertFar("estimates of different steps", steps[0]!.denoised, steps[1]!.denoised, 1e-3);
 });
 
-Deno.test("sample() starts from the noise times the scheduler's first sigma", async () => {
+Deno.test("sample() starts from the noise times the sampler's first sigma", async () => {
   const experts = [new AffineExpert()];
-  const scheduler = new DdimScheduler(1, DEFAULT_SCHEDULER_CONFIG);
-  const scaled = { ...methodsOf(scheduler), initNoiseSigma: 3 };
-  const plain = affineRequest(experts, { scheduler });
+  const sampler = ddim(1);
+  const scaled = { ...methodsOf(sampler), initNoiseSigma: 3 };
+  const plain = affineRequest(experts, { sampler });
   const tripled = { ...plain, initialLatents: lincomb([[3, plain.initialLatents]]) };
-  assert.ok(bitEqual((await run({ ...plain, scheduler: scaled })).data, (await run(tripled)).data));
+  assert.ok(bitEqual((await run({ ...plain, sampler: scaled })).data, (await run(tripled)).data));
 });
 
-/** A scheduler as a plain object, so that one field can be replaced. */
-function methodsOf(scheduler: DdimScheduler) {
+/** A sampler as a plain object, so that one field can be replaced. */
+function methodsOf(sampler: Sampler) {
   return {
-    name: scheduler.name,
-    timesteps: scheduler.timesteps,
-    scaleModelInput: scheduler.scaleModelInput.bind(scheduler),
-    step: scheduler.step.bind(scheduler),
+    name: sampler.name,
+    evaluations: sampler.evaluations,
+    scaleModelInput: sampler.scaleModelInput.bind(sampler),
+    addNoise: sampler.addNoise.bind(sampler),
+    step: sampler.step.bind(sampler),
   };
 }
 
-Deno.test("a run that goes on after any of its steps gives the same bits", async () => {
-  await using ensemble = await openGoldenEnsemble();
-  const { experts } = ensemble;
-  const aggregator = await ensemble.openSabw();
-  const whole: Partial<SampleRequest> = {
-    ...{ aggregator, scheduler: new DdimScheduler(4, DEFAULT_SCHEDULER_CONFIG), waves: 2 },
-  };
-  const steps = await Array.fromAsync(sample(request(experts, whole)));
+/** Goes on after each step of a run, and holds the rest against it. */
+async function assertResumes(start: (from?: SampledStep) => ReturnType<typeof sample>) {
+  const steps = await Array.fromAsync(start());
+  assert.deepEqual(steps.map(({ stepIndex }) => stepIndex), [0, 1, 2, 3]);
   for (const from of steps) {
-    const rest = await Array.fromAsync(sample(request(experts, { ...whole, from })));
+    const rest = await Array.fromAsync(start(from));
     assert.deepEqual(
       rest.map(({ stepIndex, timestep }) => [stepIndex, timestep]),
       steps.slice(from.stepIndex + 1).map(({ stepIndex, timestep }) => [stepIndex, timestep]),
@@ -225,18 +222,40 @@ Deno.test("a run that goes on after any of its steps gives the same bits", async
   }
   const [first, second] = steps;
   assert.ok(!bitEqual(first!.latents.data, second!.latents.data), "steps differ");
+}
+
+Deno.test("a run that goes on after any of its steps gives the same bits", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { experts } = ensemble;
+  const method = methodOf(experts, await ensemble.openSabw());
+  await assertResumes((from) =>
+    sample(request(experts, { method, sampler: ddim(4), waves: 2, ...(from && { from }) }))
+  );
 });
+
+for (const { name } of SAMPLERS) {
+  Deno.test(`a run of ${name} that goes on after any of its steps gives the same bits`, async () => {
+    const experts = [new AffineExpert(), new AffineExpert({ gains: { IN05: 0.5 } })];
+    const sampler = createSampler(name, { steps: 4, config: DEFAULT_SCHEDULER_CONFIG });
+    await assertResumes((from) => {
+      const noise = new ImageNoise([7n], [4, 8, 8]);
+      const initialLatents = noise.next();
+      const changes = { sampler, noise, initialLatents, ...(from && { from }) };
+      return sample(affineRequest(experts, changes));
+    });
+  });
+}
 
 Deno.test("sample() refuses to go on after a step that is not of the run", async () => {
   const experts = [new AffineExpert()];
   for (const stepIndex of [-1, 2, 0.5]) {
-    const from = { stepIndex, latents: randomTensor([1, 4, 8, 8], 1) };
+    const from = { stepIndex, state: { latents: randomTensor([1, 4, 8, 8], 1), memory: {} } };
     await assert.rejects(run(affineRequest(experts, { from })), {
       name: "ShapeError",
       message: `A run of 2 steps goes on after one of 0..1: current value is ${stepIndex}`,
     });
   }
-  const from = { stepIndex: 0, latents: randomTensor([1, 4, 8, 4], 1) };
+  const from = { stepIndex: 0, state: { latents: randomTensor([1, 4, 8, 4], 1), memory: {} } };
   await assert.rejects(run(affineRequest(experts, { from })), {
     name: "ShapeError",
     message: /^latents must be .*\[1, 4, 8, 8\]/,

@@ -9,7 +9,7 @@ import { AffineExpert } from "../../support/affine_expert.ts";
 import { assertClose } from "../../support/goldens.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
 import { openGoldenEnsemble } from "./golden_ensemble.ts";
-import { run, smallRequest } from "./small_run.ts";
+import { methodOf, run, smallRequest } from "./small_run.ts";
 
 const IMAGES = 2;
 const goldenIds = (
@@ -29,16 +29,16 @@ function request(
 
 Deno.test("waves change the time and not the image: 1, 2 and 4 waves, in this process and through workers", async () => {
   await using ensemble = await openGoldenEnsemble();
-  const aggregator = await ensemble.openSabw();
+  const method = methodOf(ensemble.experts, await ensemble.openSabw());
   await using workerA = await serveExpert(ensemble.a);
   await using workerB = await serveExpert(ensemble.b);
   const remote = [workerA.remote, workerB.remote];
-  const whole = await run(request(ensemble.experts, goldenIds, { aggregator }));
+  const whole = await run(request(ensemble.experts, goldenIds, { method }));
   for (const waves of [1, 2, 4]) {
-    const local = await run(request(ensemble.experts, goldenIds, { aggregator, waves }));
+    const local = await run(request(ensemble.experts, goldenIds, { method, waves }));
     // These sizes give equal bits; kernels may sum the rows of a larger batch in another order.
     assertClose(`${waves} waves`, local, whole, 1e-6);
-    const travelled = await run(request(remote, goldenIds, { aggregator, waves }));
+    const travelled = await run(request(remote, goldenIds, { method, waves }));
     assert.ok(bitEqual(travelled.data, local.data), `${waves} waves through workers`);
   }
 });
@@ -61,7 +61,11 @@ Deno.test("SABW looks at the text and time of a wave's own rows", async () => {
     const onSegment = (report: SegmentReport) => {
       if (report.last === "OUT11" && report.stepIndex === 1) maps.push(report);
     };
-    await run(request(ensemble.experts, goldenIds, { aggregator: sabw, waves, onSegment }));
+    await run(request(ensemble.experts, goldenIds, {
+      method: methodOf(ensemble.experts, sabw),
+      waves,
+      onSegment,
+    }));
     maps.sort((a, b) => a.firstRow - b.firstRow);
     return concatRows(maps.map(({ attentionMap }) => attentionMap!));
   };
@@ -79,7 +83,7 @@ Deno.test("each wave has a session of its rows on every expert, all of one job, 
   };
   const rows = new Set<string>();
   const onSegment = ({ stepIndex, last, firstRow, aggregatedFeatures }: SegmentReport) => {
-    rows.add(`${stepIndex} ${last} ${firstRow}+${aggregatedFeatures.shape[0]}`);
+    rows.add(`${stepIndex} ${last} ${firstRow}+${aggregatedFeatures!.shape[0]}`);
   };
   await run(request([expert, expert], affineIds, { waves: 3, onSegment }));
   assert.deepEqual(opened.map(({ batch }) => batch), [1, 1, 1, 1, 2, 2]);

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
-import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
-import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { encodePrompts } from "../../../coordinator/sampling/prompt_embeds.ts";
+import { ddim, methodOf } from "./small_run.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
-import { DdimScheduler } from "../../../coordinator/sampling/schedulers/ddim.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
 import { modelConfigs } from "../../../coordinator/zoo/model_configs.ts";
 import { modelParts } from "../../../coordinator/zoo/model_parts.ts";
 import { writeConfigs, writeRandomCheckpoint } from "../../../coordinator/zoo/random_checkpoint.ts";
@@ -49,9 +46,8 @@ async function lastLatents(
 ): Promise<F32Tensor> {
   const run = sample({
     experts,
-    aggregator: new UniformAggregator(),
-    plan: aggregationPlan(experts[0]!.description.blocks),
-    scheduler: new DdimScheduler(2, DEFAULT_SCHEDULER_CONFIG),
+    method: methodOf(experts),
+    sampler: ddim(2),
     guidanceScale: 5,
     initialLatents: randomTensor([1, 4, 8, 8], 3),
     promptIds: [CAT],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { initialSabw, PAPER_SABW_SIZE } from "../../../coordinator/training/initial_sabw.ts";
-import { SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET } from "../../../shared/models/config/known_configs.ts";
 import { blockSpec, unetBlockTable } from "../../../shared/models/unet/block_table.ts";
 
 const EXPERTS = {

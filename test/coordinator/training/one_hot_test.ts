@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import { UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
 import { aggregationPlan } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { evaluate, heldOutRows } from "../../../coordinator/training/held_out.ts";
-import {
-  type Choices,
-  greedyOneHot,
-  OneHotAggregator,
-} from "../../../coordinator/training/one_hot.ts";
+import { OneHotAggregator } from "../../../coordinator/sampling/one_hot_aggregator.ts";
+import { type Choices, greedyOneHot } from "../../../coordinator/training/one_hot.ts";
 import { openSmallTraining } from "./small_training.ts";
 
 Deno.test("one expert chosen at every block is that expert alone, to the bit; a mixed choice is neither", async () => {
@@ -16,7 +13,8 @@ Deno.test("one expert chosen at every block is that expert alone, to the bit; a 
   const { blocks } = experts[0]!.description;
   const plan = aggregationPlan(blocks);
   const chosen = (choice: (index: number) => number) => {
-    const aggregator = new OneHotAggregator(new Map(blocks.map(({ id }, i) => [id, choice(i)])));
+    const choices = new Map(blocks.map(({ id }, i) => [id, choice(i)]));
+    const aggregator = new OneHotAggregator((block) => choices.get(block)!);
     return evaluate({ experts, aggregator, plan }, rows, heldOut, 2);
   };
   const uniform = new UniformAggregator();

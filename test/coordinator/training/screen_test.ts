@@ -73,7 +73,6 @@ function wrongOn(half: "left" | "right", expert: Expert): Expert {
     description: expert.description,
     encodeText: (...args) => expert.encodeText(...args),
     embedTimesteps: (...args) => expert.embedTimesteps(...args),
-    forwardBlock: (...args) => expert.forwardBlock(...args),
     close: () => expert.close(),
     openSession: async (...args) => {
       const session = await expert.openSession(...args);

@@ -13,14 +13,15 @@ import {
 } from "../../../coordinator/training/ensemble_backward.ts";
 import { SessionExpert } from "../../../coordinator/training/session_expert.ts";
 import { TapedExpert } from "../../support/taped_expert.ts";
-import { tapedForward } from "../../../coordinator/training/taped_forward.ts";
-import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
-import type { ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
+import { ensembleForward } from "../../../coordinator/sampling/ensemble_forward.ts";
+import { ForwardTape } from "../../../coordinator/training/forward_tape.ts";
+import type { BlockExpert } from "../../../shared/engine/block_expert.ts";
+import type { Expert, ExpertSession, SessionConfig } from "../../../shared/engine/expert.ts";
 import { embedRows, rowTimesteps } from "../../../shared/engine/step_tembs.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { PLANE_KINDS } from "../../../shared/wire/plane/plane_kind.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
@@ -60,12 +61,15 @@ function recorded(expert: ExpertBackward, walk: Walk): ExpertBackward {
   };
 }
 
-/** A step forward and the whole way back through one expert, as `by` differentiates. */
+/**
+ * A step forward and the whole way back through one expert, differentiated by its session, or else by calls of the blocks of
+ * `called`.
+ */
 async function walk(
-  expert: DifferentiableExpert,
+  expert: Expert,
   config: SessionConfig,
   aggregated: AggregatedBlocks,
-  by: "calls" | "sessions",
+  called?: BlockExpert,
 ): Promise<Walk> {
   const { encoderHiddenStates, timesteps, batch } = config;
   const { blocks } = expert.description;
@@ -73,28 +77,30 @@ async function walk(
   const conditioning = { temb, encoderHiddenStates };
   const session: ExpertSession = await expert.openSession({
     ...config,
-    keepInputs: by === "sessions",
+    keepInputs: called === undefined,
   });
   const result: Walk = new Map();
   try {
-    const { noise, tape } = await tapedForward({
+    const latentModelInput = latentsFor(expert.description, config);
+    const forwardTape = new ForwardTape(latentModelInput);
+    const [noise] = await ensembleForward({
       sessions: [session],
       plan: aggregationPlan(blocks, aggregated),
-      aggregator: new UniformAggregator(),
-      conditioning,
+      aggregation: { aggregator: new UniformAggregator(), conditioning },
       stepIndex: STEP,
-      latentModelInput: latentsFor(expert.description, config),
+      latentModelInput,
+      onSegment: forwardTape.add,
     });
-    const backward = by === "sessions"
-      ? new SessionExpert(session, STEP)
-      : new TapedExpert({ expert, ...conditioning, tape });
+    const tape = forwardTape.entries;
+    const backward = called
+      ? new TapedExpert({ expert: called, ...conditioning, tape })
+      : new SessionExpert(session, STEP);
     const { gradLatents } = await ensembleBackward({
       experts: [recorded(backward, result)],
       aggregator: UNIFORM,
       conditioning,
-      blocks: blocks.map(({ id }) => id),
       tape,
-      gradNoise: randomTensor(noise.shape, 5),
+      gradNoise: randomTensor(noise!.shape, 5),
     });
     result.set("latents", gradLatents);
   } finally {
@@ -103,32 +109,30 @@ async function walk(
   return result;
 }
 
-function assertSameBits(actual: Walk, expected: Walk, what: string, names = [...expected.keys()]) {
-  for (const name of names) {
-    const [a, b] = [actual.get(name), expected.get(name)!];
+function assertSameBits(actual: Walk, expected: Walk, what: string) {
+  assert.deepEqual([...actual.keys()], [...expected.keys()], what);
+  for (const [name, b] of expected) {
+    const a = actual.get(name);
     assert.deepEqual(a?.shape, b.shape, `${name} ${what}`);
     assert.ok(bitEqual(a!.data, b.data), `${name} ${what}`);
   }
 }
 
 async function assertSessionsAgree(
-  expert: DifferentiableExpert,
+  expert: BlockExpert,
   plans: readonly AggregatedBlocks[],
   changes: Partial<SessionConfig> = {},
 ): Promise<void> {
   await using served = await serveExpert(expert);
   const config = { ...await sessionConfig(expert, SIZE), ...changes };
   for (const plan of plans) {
-    const calls = await walk(expert, config, plan, "calls");
-    const local = await walk(expert, config, plan, "sessions");
-    // By calls, every skip's gradient comes out; a session keeps those of skips that never left it.
-    assertSameBits(local, calls, `in this process, ${plan}`, [...local.keys()]);
-    if (plan === "all") assert.deepEqual([...local.keys()], [...calls.keys()]);
+    const calls = await walk(expert, config, plan, expert);
+    const local = await walk(expert, config, plan);
+    assertSameBits(local, calls, `in this process, ${plan}`);
     for (const plane of PLANE_KINDS) {
       const remote = await connectExpert(served.worker.address, { transport: { plane } });
       try {
-        const travelled = await walk(remote, config, plan, "sessions");
-        assert.deepEqual([...travelled.keys()], [...local.keys()]);
+        const travelled = await walk(remote, config, plan);
         assertSameBits(travelled, local, `over ${plane}, ${plan}`);
       } finally {
         await remote.close();
@@ -138,7 +142,7 @@ async function assertSessionsAgree(
 }
 
 Deno.test("sessions give the gradients of single calls, bit for bit, over every plane", async () => {
-  await assertSessionsAgree(new DifferentiableAffineExpert(), PLANS);
+  await assertSessionsAgree(new AffineExpert(), PLANS);
 });
 
 Deno.test("sessions of a real U-Net differentiate at the inputs of their own step", async () => {
@@ -156,8 +160,8 @@ Deno.test("rows at timesteps of their own have the gradients of single calls, to
     const rows = { timesteps: [[901, 640], [20, 501]] };
     await assertSessionsAgree(expert, ["all"], rows);
     const config = { ...await sessionConfig(expert, SIZE), ...rows };
-    const apart = await walk(expert, config, "all", "sessions");
-    const alike = await walk(expert, { ...config, timesteps: [1, 20] }, "all", "sessions");
+    const apart = await walk(expert, config, "all");
+    const alike = await walk(expert, { ...config, timesteps: [1, 20] }, "all");
     const first = (tensor: F32Tensor) => sliceRows(tensor, 0, 1).data;
     const second = (tensor: F32Tensor) => sliceRows(tensor, 1, 2).data;
     const [one, other] = [apart.get("latents")!, alike.get("latents")!];
@@ -169,8 +173,8 @@ Deno.test("rows at timesteps of their own have the gradients of single calls, to
 });
 
 Deno.test("with aggregation after every block, OUT blocks give two tensors and others one", async () => {
-  const expert = new DifferentiableAffineExpert();
-  const walked = await walk(expert, await sessionConfig(expert, SIZE), "all", "sessions");
+  const expert = new AffineExpert();
+  const walked = await walk(expert, await sessionConfig(expert, SIZE), "all");
   const skips = [...walked.keys()].filter((name) => name.startsWith("skip"));
   assert.equal(walked.size, 25 + 12 + 1);
   assert.deepEqual(skips.slice(0, 2), [
@@ -179,18 +183,11 @@ Deno.test("with aggregation after every block, OUT blocks give two tensors and o
   ]);
 });
 
-Deno.test("gradients of a session's own skips are not taken from elsewhere", async () => {
-  const expert = new DifferentiableAffineExpert();
+Deno.test("a session without a way back says so", async () => {
+  const expert = new AffineExpert();
   const session = await expert.openSession({ ...await sessionConfig(expert), keepInputs: true });
-  const range = { first: "OUT11", last: "OUT11", gradOutput: f32([1]) };
-  const backward = new SessionExpert(session, 0);
-  await assert.rejects(backward.backward({ ...range, gradSkips: new Map([["IN03", f32([1])]]) }), {
-    code: "INTERNAL",
-    message: "A session adds up the gradients of its own skip IN03",
-  });
   const { backward: _, ...without } = session;
-  await assert.rejects(new SessionExpert(without, 0).backward({ ...range, gradSkips: new Map() }), {
-    code: "UNIMPLEMENTED",
-  });
+  const range = { first: "OUT11", last: "OUT11", gradOutput: f32([1]) };
+  await assert.rejects(new SessionExpert(without, 0).backward(range), { code: "UNIMPLEMENTED" });
   await session.close();
 });

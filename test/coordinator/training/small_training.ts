@@ -8,8 +8,8 @@ import {
   type AggregatedBlocks,
   aggregationPlan,
 } from "../../../coordinator/sampling/aggregation_plan.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/schedulers/scheduler_config.ts";
-import { alphasCumprod } from "../../../coordinator/sampling/schedulers/noise_schedule.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../coordinator/sampling/samplers/scheduler_config.ts";
+import { alphasCumprod } from "../../../coordinator/sampling/samplers/noise_schedule.ts";
 import { ADAMW_DEFAULTS } from "../../../coordinator/training/adamw.ts";
 import type { Example } from "../../../coordinator/training/dataset/examples.ts";
 import { TensorCache } from "../../../coordinator/training/dataset/tensor_cache.ts";
@@ -18,8 +18,8 @@ import { initialSabw } from "../../../coordinator/training/initial_sabw.ts";
 import { NoisyRows, type NoisyRowsOptions } from "../../../coordinator/training/noisy_rows.ts";
 import type { TrainRequest } from "../../../coordinator/training/train.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";
-import type { DifferentiableExpert } from "../../../shared/engine/backward.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
+import type { LocalExpert } from "../../../shared/engine/local_expert.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
@@ -30,7 +30,7 @@ const SIZE = { hiddenSize: 8, numLayers: 1, numHeads: 2 };
 const LATENT_SHAPE = [4, 8, 8];
 
 export interface SmallTraining extends AsyncDisposable {
-  readonly experts: readonly DifferentiableExpert[];
+  readonly experts: readonly LocalExpert[];
   readonly shared: Parameters<typeof initialSabw>[0];
   readonly temp: TempFolder;
   readonly rows: NoisyRows;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import { writeTrainedSabw } from "../../../coordinator/training/checkpoint.ts";
 import { initialSabw } from "../../../coordinator/training/initial_sabw.ts";
 import { TrainableSabw } from "../../../coordinator/training/trainable_sabw.ts";

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { modelConfigs } from "../../../coordinator/zoo/model_configs.ts";
 import { modelParts } from "../../../coordinator/zoo/model_parts.ts";
-import { SD15_UNET, SDXL_TEXT_2, SDXL_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET, SDXL_TEXT_2, SDXL_UNET } from "../../../shared/models/config/known_configs.ts";
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import { parseUNetConfig } from "../../../shared/models/config/unet_config.ts";
+import { FAMILY_IDS } from "../../../shared/models/families.ts";
 import { parameterCount } from "../../../shared/models/parameters.ts";
 
 const totals = (parts: ReturnType<typeof modelParts>) =>
@@ -27,7 +28,7 @@ Deno.test("modelParts() have the parameter counts of the published models", () =
 });
 
 Deno.test("modelConfigs() of other sizes are configs that the parsers take, and smaller", () => {
-  for (const family of ["sd15", "sdxl"] as const) {
+  for (const family of FAMILY_IDS) {
     let last = Infinity;
     for (const scale of [1, 0.75, 0.5, 0.3, 0.1, 0.01]) {
       const configs = modelConfigs(family, { scale });

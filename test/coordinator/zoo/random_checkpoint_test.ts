@@ -11,6 +11,7 @@ import {
 import { openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
 import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
+import { type Family, FAMILY_IDS } from "../../../shared/models/families.ts";
 import type { WeightTable } from "../../../shared/models/weights.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
@@ -23,7 +24,7 @@ import { bytesByKey } from "../../shared/checkpoint/rewrite.ts";
 const SIZE = { scale: 0.03, depth: 2 };
 
 function options(
-  family: "sd15" | "sdxl",
+  family: Family,
   path: string,
   rest: Partial<RandomCheckpointOptions> = {},
 ): RandomCheckpointOptions {
@@ -32,7 +33,7 @@ function options(
 }
 
 /** One model in both layouts. */
-async function writeBoth(family: "sd15" | "sdxl", temp: TempFolder) {
+async function writeBoth(family: Family, temp: TempFolder) {
   const [file, folder, configFrom] = ["m.safetensors", "m", "m.config"].map((n) => temp.join(n));
   await writeRandomCheckpoint(options(family, file!));
   await writeRandomCheckpoint(options(family, folder!, { layout: "diffusers" }));
@@ -46,7 +47,7 @@ async function assertSameBytes(actual: WeightTable, expected: WeightTable): Prom
   for (const [key, bytes] of b) assert.ok(bitEqual(a.get(key)!, bytes), key);
 }
 
-for (const family of ["sd15", "sdxl"] as const) {
+for (const family of FAMILY_IDS) {
   Deno.test(`random ${family}: both layouts open as one model with the same values`, async () => {
     await using temp = await tempFolder();
     const { file, folder, configFrom } = await writeBoth(family, temp);

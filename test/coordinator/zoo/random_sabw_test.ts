@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { SabwAggregator } from "../../../coordinator/sampling/sabw_aggregator.ts";
+import { SabwAggregator } from "../../../coordinator/sampling/methods/sabw/sabw_aggregator.ts";
 import { type RandomSabwOptions, writeRandomSabw } from "../../../coordinator/zoo/random_sabw.ts";
-import { SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET } from "../../../shared/models/config/known_configs.ts";
 import { parameterCount, sabwParameters } from "../../../shared/models/parameters.ts";
 import { blockSpec, unetBlockTable } from "../../../shared/models/unet/block_table.ts";
 import { difference } from "../../../shared/tensor/compare.ts";

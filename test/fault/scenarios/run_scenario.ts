@@ -6,7 +6,7 @@
 
 import { type Ensemble, openEnsemble } from "../../../coordinator/ensemble/ensemble.ts";
 import { ensemblePlan } from "../../../coordinator/ensemble/ensemble_plan.ts";
-import type { JobSpec } from "../../../coordinator/jobs/job_spec.ts";
+import { type JobSpec, newJob } from "../../../coordinator/jobs/job_spec.ts";
 import { runJob } from "../../../coordinator/jobs/run_job.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
 import { Mt19937 } from "../../../shared/tensor/mt19937.ts";
@@ -193,10 +193,8 @@ async function openOn(
 }
 
 function specOf(seed: number, steps: number): JobSpec {
-  return {
-    ...{ prompt: PROMPT, negative: "", promptSyntax: "a1111", clipSkip: 1, steps, guidance: 5 },
-    ...{ seeds: [BigInt(seed)], wireDtype: "f32", ensemble: "shapes" },
-  };
+  const subject = { prompt: PROMPT, seeds: [BigInt(seed)], ensemble: "shapes" };
+  return newJob(subject, { steps, guidance: 5, wireDtype: "f32" });
 }
 
 function recordOf(

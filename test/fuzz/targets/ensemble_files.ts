@@ -20,6 +20,12 @@ lora = ["ink.safetensors:0.8"]
 [[experts]]
 name = "anime"
 address = "gpu-2:7070"
+
+[defaults]
+steps = 30
+size = "768x512"
+aggregate = ["IN04", "M00"]
+seed = -1
 `;
 
 export async function ensembleFiles(): Promise<FuzzTarget> {
@@ -51,7 +57,7 @@ export async function ensembleFiles(): Promise<FuzzTarget> {
 }
 
 const KEYS = ["name", "sabw", "vae", "tokenizer", "scheduler", "model", "lora", "address"]
-  .concat(["experts", "x"]);
+  .concat(["experts", "x", "defaults", "guidance", "clip_skip", "wire_dtype"]);
 const VALUES = ['""', '"uniform"', '"vae"', '"../vae"', '"/"', '"a:1"', '"a:99999"', '"a:b:c"']
   .concat(["[]", "[[]]", "{}", "{ a = 1 }", "0", "-1", "1e999", "nan", "true", "1979-05-27"])
   .concat(['["a:1", "a:1"]', '["ink.safetensors:nan"]', "'''\n'''", String.raw`"\u0000"`])

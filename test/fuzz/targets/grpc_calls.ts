@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { Client, credentials, status } from "@grpc/grpc-js";
 import { workerService } from "../../../shared/wire/load_proto.ts";
 import { codeFromNumber } from "../../../shared/wire/status.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { sendBytes } from "../../support/send_bytes.ts";
 import { eventually, serveExpert } from "../../support/serve_expert.ts";
@@ -18,7 +18,7 @@ import { mutateFields } from "../protobuf_fields.ts";
 import { messageSeeds } from "./message_seeds.ts";
 
 export async function grpcCalls(): Promise<FuzzTarget> {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   const served = await serveExpert(expert);
   const client = new Client(served.worker.address, credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,

@@ -1,6 +1,6 @@
 /** What may lie in buckets and queues on NATS: announcements of workers, and jobs. @module */
 
-import { type JobSpec, jobSpecToJson } from "../../../coordinator/jobs/job_spec.ts";
+import { jobSpecToJson, newJob } from "../../../coordinator/jobs/job_spec.ts";
 import { readQueuedJob } from "../../../coordinator/jobs/queue/job_queue.ts";
 import {
   decodeRecord,
@@ -16,11 +16,13 @@ import { announcement } from "../../shared/nats/announcements.ts";
 import { type FuzzTarget, outcomeOf } from "../fuzz.ts";
 import { mutateJson } from "../json_values.ts";
 
-const JOB: JobSpec = {
-  ...{ prompt: "a castle", negative: "", promptSyntax: "a1111", clipSkip: 1, steps: 20 },
-  ...{ guidance: 7.5, seeds: [1n, 2n], size: { width: 64, height: 64 }, waves: 2 },
-  ...{ wireDtype: "f16,OUT08=int8", aggregate: ["IN00", "M00"], ensemble: "castles" },
-};
+const JOB = newJob({ prompt: "a castle", seeds: [1n, 2n], ensemble: "castles" }, {
+  steps: 20,
+  size: { width: 64, height: 64 },
+  waves: 2,
+  wireDtype: "f16,OUT08=int8",
+  aggregate: ["IN00", "M00"],
+});
 const RECORD: JobRecord = {
   ...newRecord("castle-1", JOB),
   ...{ state: "failed", coordinator: "gpu-1:4711", stepsDone: 3, fence: 12, endedAt: 5 },

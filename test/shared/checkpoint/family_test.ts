@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
-import { detectFamily } from "../../../shared/checkpoint/family.ts";
+import { detectFamily, familyOfConfig } from "../../../shared/checkpoint/family.ts";
+import { FAMILIES, FAMILY_IDS } from "../../../shared/models/families.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { f32, type Shape } from "../../../shared/tensor/tensor.ts";
 import { readKeyTable } from "../models/key_tables.ts";
@@ -51,6 +52,12 @@ const REFUSED: readonly (readonly [what: RegExp, shapes: Readonly<Record<string,
   [/no model that its keys tell/, { "fc.weight": [2], "floral.weight": [1] }],
   [/no model that its keys tell/, {}],
 ];
+
+Deno.test("familyOfConfig() knows each family by its published config", () => {
+  for (const family of FAMILY_IDS) {
+    assert.equal(familyOfConfig(FAMILIES[family].configs.unet, "a"), family);
+  }
+});
 
 Deno.test("a single file of another family is refused, saying what it is", async () => {
   await using folder = await tempFolder();

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { CLIP_PREFIX, modernClipKey } from "../../../shared/checkpoint/keymaps/clip.ts";
+import { modernClipKey } from "../../../shared/checkpoint/keymaps/clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "../../../shared/checkpoint/keymaps/unet.ts";
 import { modernVaeKey, vaeKeyMap } from "../../../shared/checkpoint/keymaps/vae.ts";
+import { FAMILIES } from "../../../shared/models/families.ts";
 import { readKeyTable } from "../models/key_tables.ts";
 
 const MAPS: Readonly<
@@ -10,7 +11,7 @@ const MAPS: Readonly<
   sd15_unet: { prefix: UNET_PREFIX, rows: 686, map: unetKeyMap(2) },
   sdxl_unet: { prefix: UNET_PREFIX, rows: 1680, map: unetKeyMap(2) },
   kl_f8_vae: { prefix: "first_stage_model.", rows: 248, map: vaeKeyMap(4) },
-  clip_l_text: { prefix: CLIP_PREFIX, rows: 196, map: modernClipKey },
+  clip_l_text: { prefix: FAMILIES.sd15.textPrefix, rows: 196, map: modernClipKey },
 };
 
 for (const [name, { prefix, rows, map }] of Object.entries(MAPS)) {

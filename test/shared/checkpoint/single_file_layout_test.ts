@@ -3,7 +3,6 @@ import {
   OPEN_CLIP_PREFIX,
   openClipKey,
   openClipTable,
-  SDXL_CLIP_PREFIX,
 } from "../../../shared/checkpoint/keymaps/open_clip.ts";
 import {
   UNET_PREFIX,
@@ -18,7 +17,8 @@ import {
   SDXL_TEXT,
   SDXL_TEXT_2,
   SDXL_UNET,
-} from "../../../shared/checkpoint/known_configs.ts";
+} from "../../../shared/models/config/known_configs.ts";
+import { FAMILIES } from "../../../shared/models/families.ts";
 import {
   type SingleFileTensor,
   text2SingleFileLayout,
@@ -97,7 +97,7 @@ Deno.test("inverse key maps know no other keys", () => {
 Deno.test("single-file layout of SDXL's text encoders: transformers names, then OpenCLIP's", () => {
   const first = textSingleFileLayout("sdxl", textParameters(SDXL_TEXT, false));
   assert.equal(first.length, 196);
-  assert.ok(first.every(({ key }) => key.startsWith(`${SDXL_CLIP_PREFIX}text_model.`)));
+  assert.ok(first.every(({ key }) => key.startsWith(`${FAMILIES.sdxl.textPrefix}text_model.`)));
 
   const parameters = textParameters(SDXL_TEXT_2, true);
   assert.equal(parameterCount(parameters.values()), 694_659_840);

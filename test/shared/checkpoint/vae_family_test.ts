@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SD15_VAE, SDXL_VAE } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_VAE, SDXL_VAE } from "../../../shared/models/config/known_configs.ts";
 import { vaeForFamily } from "../../../shared/checkpoint/vae_family.ts";
 import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import { goldenPath } from "../../support/goldens.ts";

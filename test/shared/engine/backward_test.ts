@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { StatelessForward } from "../../../shared/engine/expert.ts";
+import type { StatelessForward } from "../../../shared/engine/block_expert.ts";
 import type { LocalExpert } from "../../../shared/engine/local_expert.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";

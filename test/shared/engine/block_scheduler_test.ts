@@ -3,6 +3,7 @@ import { BlockScheduler } from "../../../shared/engine/block_scheduler.ts";
 import type { BlockRun } from "../../../shared/engine/joined_runs.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { turns } from "../../support/turns.ts";
 
 /** A run that is known by the number in its row; the block negates it. */
 function run(value: number, block = "M00"): BlockRun {
@@ -38,7 +39,7 @@ class Lanes {
     const { succeed, fail } = this.#ends.shift()!;
     if (ms instanceof TuttiError) fail(ms);
     else succeed(ms);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await turns();
   }
 }
 

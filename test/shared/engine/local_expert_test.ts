@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Expert, StatelessForward } from "../../../shared/engine/expert.ts";
-import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
+import type { StatelessForward } from "../../../shared/engine/block_expert.ts";
+import { type LocalExpert, openLocalExpert } from "../../../shared/engine/local_expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
 import {
@@ -15,7 +15,7 @@ import { promptIds, randomTensor } from "../../support/expert_inputs.ts";
 import { goldenExpert, openGoldenExpert } from "../../support/golden_expert.ts";
 import { assertClose, assertFar, Golden } from "../../support/goldens.ts";
 
-async function withExpert(letter: "a" | "b", test: (expert: Expert) => Promise<void>) {
+async function withExpert(letter: "a" | "b", test: (expert: LocalExpert) => Promise<void>) {
   const expert = await openGoldenExpert(letter);
   try {
     await test(expert);
@@ -26,7 +26,7 @@ async function withExpert(letter: "a" | "b", test: (expert: Expert) => Promise<v
 
 /** A whole U-Net pass, block by block with the skips that a session would keep; every block's output. */
 async function forwardStateless(
-  expert: Expert,
+  expert: LocalExpert,
   { x, timestep, ctx }: {
     readonly x: F32Tensor;
     readonly timestep: number;
@@ -160,7 +160,7 @@ Deno.test("embedTimesteps() gives one row a timestep, and refuses none and NaN",
   }));
 
 /** A good request for a block, of an 8 x 8 latent. */
-function requestFor(expert: Expert, id: string): StatelessForward {
+function requestFor(expert: LocalExpert, id: string): StatelessForward {
   const { blocks, timeEmbedDim, crossAttentionDim } = expert.description;
   const block = blocks.find((candidate) => candidate.id === id)!;
   const size = 8 / 2 ** block.inScale;

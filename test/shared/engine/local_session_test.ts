@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type {
   CommonSessionConfig,
-  Expert,
   ExpertSession,
   ForwardRange,
 } from "../../../shared/engine/expert.ts";
+import type { LocalExpert } from "../../../shared/engine/local_expert.ts";
 import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
 import { concatRows, f32, type F32Tensor, i64, sliceRows } from "../../../shared/tensor/tensor.ts";
@@ -16,7 +16,7 @@ import { Hold } from "../../support/hold.ts";
 import { keepResults } from "../../support/keep_results.ts";
 
 interface Opened {
-  readonly expert: Expert;
+  readonly expert: LocalExpert;
   readonly config: CommonSessionConfig;
   readonly session: ExpertSession;
   readonly latents: F32Tensor;

@@ -6,7 +6,7 @@ import {
   type Slot,
 } from "../../../shared/engine/session_arena.ts";
 import { addressOf } from "../../../shared/lane/aligned_memory.ts";
-import { blockOutputShape } from "../../../shared/models/blocks.ts";
+import { blockIndex, blockOutputShape } from "../../../shared/models/blocks.ts";
 import { byteLength } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 
@@ -73,7 +73,7 @@ Deno.test("arenaLayout() that keeps inputs: gradients have the shapes of what th
   const makers = blocks.flatMap(({ skipFrom }) => skipFrom ?? []).toReversed();
   assert.deepEqual([...skipGradients.keys()], makers);
   for (const [id, { shape }] of skipGradients) {
-    assert.deepEqual(shape, results[blocks.findIndex((block) => block.id === id)]!.shape, id);
+    assert.deepEqual(shape, results[blockIndex(blocks, id)]!.shape, id);
   }
   const plain = arenaLayout(blocks, SIZE);
   assert.deepEqual([plain.gradients.length, plain.skipGradients.size], [0, 0]);

@@ -3,6 +3,7 @@ import { type LocalExpert, openLocalExpert } from "../../../shared/engine/local_
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { f32, i64 } from "../../../shared/tensor/tensor.ts";
 import { goldenExpert } from "../../support/golden_expert.ts";
+import { eventually } from "../../support/serve_expert.ts";
 
 const IDS = i64([1, 16], [298, 5, 6, ...new Array(13).fill(299)]);
 
@@ -54,7 +55,7 @@ Deno.test("the text encoder leaves when no prompt has come for a while; the bloc
   try {
     await firstBlock(expert);
     const before = await states(expert);
-    while (textGraphs(expert).length > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await eventually(() => textGraphs(expert).length === 0);
     assert.deepEqual([...expert.loadedGraphs], [expert.description.blocks[0]!.id]);
     assert.ok(bitEqual(await states(expert), before));
   } finally {

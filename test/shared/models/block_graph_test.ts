@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openUNetFolder } from "../../../shared/checkpoint/diffusers_folder.ts";
-import { SD15_UNET, SD15_VAE } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET, SD15_VAE } from "../../../shared/models/config/known_configs.ts";
 import type { Lowering } from "../../../shared/models/layers/attention.ts";
 import { unetBlockGraph } from "../../../shared/models/unet/block_graph.ts";
 import { unetBlockTable } from "../../../shared/models/unet/block_table.ts";

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
-import { SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
-import { blockOutputShape, type BlockSpec, sizeAtScale } from "../../../shared/models/blocks.ts";
+import {
+  BLOCK_ID,
+  blockIndex,
+  blockOutputShape,
+  type BlockSpec,
+  requireBlockIndex,
+  sizeAtScale,
+} from "../../../shared/models/blocks.ts";
+import { SD15_UNET } from "../../../shared/models/config/known_configs.ts";
+import { FAMILIES, FAMILY_IDS } from "../../../shared/models/families.ts";
 import { blockSpec, unetBlockTable } from "../../../shared/models/unet/block_table.ts";
 import { SDXL_UNET } from "./sdxl_config.ts";
 
@@ -122,4 +130,23 @@ Deno.test("sizeAtScale() halves upwards, as stride-2 convolutions with padding 1
   assert.equal(sizeAtScale(1, 3), 1);
   const [up] = unetBlockTable(SD15_UNET).filter(({ id }) => id === "OUT02");
   assert.deepEqual(blockOutputShape(up!, 12, 20), [1280, 3, 5]);
+});
+
+Deno.test("blocks of every family have ids of one form, and are found by them", () => {
+  for (const family of FAMILY_IDS) {
+    const table = unetBlockTable(FAMILIES[family].configs.unet).map(blockSpec);
+    for (const [index, { id }] of table.entries()) {
+      assert.match(id, BLOCK_ID);
+      assert.equal(blockIndex(table, id), index);
+      assert.equal(requireBlockIndex(table, "first", id), index);
+    }
+    assert.equal(blockIndex(table, "OUT12"), -1);
+  }
+  for (const id of ["IN0", "IN000", "in00", "MID00", "IN00 ", "", "xOUT00"]) {
+    assert.doesNotMatch(id, BLOCK_ID);
+  }
+  assert.throws(() => requireBlockIndex(unetBlockTable(SD15_UNET), "first", "IN12"), {
+    code: "NOT_FOUND",
+    message: 'first must be one of IN00..OUT11: current value is "IN12"',
+  });
 });

@@ -6,7 +6,7 @@ import {
   SD15_VAE,
   SDXL_TEXT_2,
   SDXL_UNET,
-} from "../../../shared/checkpoint/known_configs.ts";
+} from "../../../shared/models/config/known_configs.ts";
 import { Lane } from "../../../shared/lane/lane.ts";
 import { clipTextGraph, textProjectionGraph } from "../../../shared/models/clip_text.ts";
 import { unetBlockGraph } from "../../../shared/models/unet/block_graph.ts";

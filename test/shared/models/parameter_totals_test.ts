@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SD15_TEXT, SD15_UNET, SD15_VAE } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_TEXT, SD15_UNET, SD15_VAE } from "../../../shared/models/config/known_configs.ts";
 import { clipTextGraph } from "../../../shared/models/clip_text.ts";
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import { parseSabwConfig } from "../../../shared/models/config/sabw_config.ts";

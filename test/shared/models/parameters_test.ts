@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SD15_TEXT, SD15_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_TEXT, SD15_UNET } from "../../../shared/models/config/known_configs.ts";
 import {
   parameterCount,
   textParameters,

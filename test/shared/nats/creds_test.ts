@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
-import { delay } from "../../../coordinator/cluster/delay.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { Nats } from "../../../shared/nats/connect.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
@@ -37,12 +36,15 @@ testWithNats(
     assert.match(await refused(), /^UNAUTHENTICATED .* --nats-creds holds no NATS credentials/);
 
     // The server hangs up on whom it has let in when the credentials expire, and takes only new ones after that.
-    await put(operator.creds(4));
+    await put(operator.creds(6));
     await using nats = await connect();
     await eventually(() => !nats.isConnected);
-    // One that is being written when the connection is tried.
+    // One that is being written when the connection is tried: the first attempt may have begun before.
     await put(operator.creds(3600).slice(0, 300));
-    await delay(1_000);
+    let attempts = 0;
+    for await (const { type } of nats.connection.status()) {
+      if (type === "reconnecting" && ++attempts === 2) break;
+    }
     await put(operator.creds(3600));
     await eventually(() => nats.jetStream().then(() => true, () => false));
   },

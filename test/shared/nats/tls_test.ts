@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { TuttiError } from "../../../shared/errors.ts";
-import { CONNECT_TIMEOUT_MS, Nats } from "../../../shared/nats/connect.ts";
+import { Nats } from "../../../shared/nats/connect.ts";
 import type { NatsFlags } from "../../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
 import type { KeyPair } from "../../../shared/security/tls_files.ts";
@@ -104,13 +104,10 @@ testWithNats(
     });
     assert.equal(wrong.code, "UNAUTHENTICATED");
     const theirs = await stranger.issue("stranger", ["localhost"], VALID);
-    const begin = performance.now();
     const refused = await Promise.all([
       refusal({ nats, ...await clientFlags(folder, "none", { ca }) }),
       refusal({ nats, ...await clientFlags(folder, "theirs", { ca, pair: theirs }) }),
     ]);
-    // At once, and not when the time of an attempt is over.
-    assert.ok(performance.now() - begin < CONNECT_TIMEOUT_MS);
     for (const { code, message } of refused) {
       // The reason that the server gives is lost where it hangs up on what was said meanwhile.
       assert.match(`${code} ${message}`, /FAILED_PRECONDITION|UNAVAILABLE/);

@@ -61,6 +61,7 @@ Deno.test("decodeAnnouncement() names the field that is wrong", () => {
     ["family", { toString: 1 }],
     ["blocks", "IN00"],
     ["blocks", ["IN00", { a: 1 }]],
+    ["blocks", ["IN00", "MID00"]],
     ["blocks", new Array(257).fill("IN00")],
     ["planes", { length: 3 }],
     ["versions", [1]],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SD15_UNET, SD15_VAE, SDXL_UNET } from "../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET, SD15_VAE, SDXL_UNET } from "../../../shared/models/config/known_configs.ts";
 import { ShapeError } from "../../../shared/errors.ts";
 import { sizeAtScale } from "../../../shared/models/blocks.ts";
 import type { UNetConfig } from "../../../shared/models/config/unet_config.ts";

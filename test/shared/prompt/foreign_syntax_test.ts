@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dropForeignSyntax } from "../../../shared/prompt/foreign_syntax.ts";
+import { assertGrowsLinearly } from "../../support/growth.ts";
 
 Deno.test("dropForeignSyntax() takes tags out and names each", () => {
   const { text, warnings } = dropForeignSyntax(
@@ -49,10 +50,9 @@ Deno.test("dropForeignSyntax() warns of AND, not of other words", () => {
   assert.deepEqual(dropForeignSyntax("Prompt", "LAND, and, ANDES, ÄAND").warnings, []);
 });
 
-Deno.test("dropForeignSyntax() takes long hostile prompts in bounded time", () => {
+Deno.test("dropForeignSyntax() takes long hostile prompts in linear time", () => {
   for (const unit of ["<a:", "[", "[:", "[|", "[a:1", "<", "AND"]) {
-    const start = performance.now();
-    dropForeignSyntax("Prompt", unit.repeat(16_000));
-    assert.ok(performance.now() - start < 2_000, unit);
+    const work = (length: number) => void dropForeignSyntax("Prompt", unit.repeat(length));
+    assertGrowsLinearly(work, { length: 2_000, name: unit });
   }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { StatelessForward } from "../../../shared/engine/expert.ts";
+import type { StatelessForward } from "../../../shared/engine/block_expert.ts";
 import { i64 } from "../../../shared/tensor/tensor.ts";
 import {
   embedTimestepsFromMessage,

@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS, type WorkerLimits } from "../../../shared/wire/limits.t
 import { SessionAdmission } from "../../../worker/admission/session_admission.ts";
 import { SessionRegistry } from "../../../worker/admission/session_registry.ts";
 import type { SessionTicket } from "../../../worker/admission/session_ticket.ts";
+import { turns } from "../../support/turns.ts";
 
 const SIZE = { peer: "p", batch: 2, height: 8, width: 8, tokens: 77, timesteps: 11 };
 const LONG_MS = 60_000;
@@ -55,7 +56,7 @@ class Door {
   /** Ends a session, and lets whoever is admitted then come through. */
   async end(name: string): Promise<void> {
     this.ticket(name).release();
-    await new Promise((resolve) => setTimeout(resolve));
+    await turns();
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
 import { SessionRegistry } from "../../../worker/admission/session_registry.ts";
+import { turns } from "../../support/turns.ts";
 
 const LIMITS = {
   ...DEFAULT_LIMITS,
@@ -82,7 +83,7 @@ Deno.test("SessionRegistry.empty() settles with the last session", async () => {
   let isEmpty = false;
   const empty = registry.empty().then(() => isEmpty = true);
   tickets[0]!.release();
-  await new Promise((resolve) => setTimeout(resolve));
+  await turns();
   assert.equal(isEmpty, false);
   tickets[1]!.release();
   await empty;

@@ -3,6 +3,7 @@ import type { PlaneListener } from "../../../shared/wire/plane/listener.ts";
 import { SHARED_MEMORY_FOLDER } from "../../../shared/wire/plane/shared_memory.ts";
 import { OfferedPlanes, PlaneHost } from "../../../worker/plane/plane_host.ts";
 import { connPair } from "../../shared/wire/plane/conn_pair.ts";
+import { turns } from "../../support/turns.ts";
 
 /** Regions of this process that have a name. */
 const regions = () =>
@@ -38,5 +39,5 @@ Deno.test("a connection that broke before its session let go of it disturbs nobo
   offered.addSocket(listener, { kind: "unix", path: "/nowhere" });
   offered[Symbol.dispose]();
   // An error in letting go would come up here.
-  await new Promise((resolve) => setTimeout(resolve));
+  await turns();
 });

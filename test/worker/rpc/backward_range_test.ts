@@ -12,13 +12,13 @@ import {
 } from "../../../shared/wire/convert_session.ts";
 import type { Message } from "../../../shared/wire/fields.ts";
 import { errorFromMessage } from "../../../shared/wire/status.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, randomTensor, sessionConfig } from "../../support/expert_inputs.ts";
 import { NO_PLANES, RawSession } from "../../support/raw_session.ts";
 import { serveExpert } from "../../support/serve_expert.ts";
 
 const GRAD_NOISE = randomTensor([2, 4, 8, 8], 3);
-const expert = new DifferentiableAffineExpert();
+const expert = new AffineExpert();
 
 /** A client that follows the .proto file and nothing else: what our own would never send reaches the worker. */
 class Stranger implements Disposable {

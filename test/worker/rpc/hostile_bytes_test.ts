@@ -4,7 +4,7 @@ import { backwardBlockToMessage } from "../../../shared/wire/convert_backward.ts
 import { forwardBlockToMessage } from "../../../shared/wire/convert.ts";
 import { openToMessage } from "../../../shared/wire/convert_session.ts";
 import { workerService } from "../../../shared/wire/load_proto.ts";
-import { DifferentiableAffineExpert } from "../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { NO_PLANES } from "../../support/raw_session.ts";
 import { sendBytes } from "../../support/send_bytes.ts";
@@ -25,7 +25,7 @@ function mutate(bytes: Uint8Array, seed: number): Uint8Array {
 }
 
 Deno.test("worker: 3 x 300 damaged messages end in a status, and the next good one is served", async () => {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   await using served = await serveExpert(expert);
   const config = await sessionConfig(expert);
   const { modelHash } = expert.description;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connectExpert } from "../../../coordinator/cluster/remote_expert.ts";
 import { checkHealth, readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
-import type { Expert } from "../../../shared/engine/expert.ts";
+import type { BlockExpert } from "../../../shared/engine/block_expert.ts";
 import { WorkerError } from "../../../shared/errors.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { TUTTI_VERSION } from "../../../shared/wire/version.ts";
@@ -14,11 +14,11 @@ import { serveExpert } from "../../support/serve_expert.ts";
 const listen = "127.0.0.1:0";
 
 Deno.test("worker: is not serving while it loads, and a client that connects waits for it", async () => {
-  const loading = Promise.withResolvers<Expert>();
+  const loading = Promise.withResolvers<BlockExpert>();
   await using worker = await startWorkerServer({ expert: loading.promise, listen });
   assert.equal(await checkHealth(worker.address), "NOT_SERVING");
   assert.deepEqual((await readWorkerStatus(worker.address)).state, "loading");
-  await assert.rejects(connectExpert(worker.address, { connectTimeoutMs: 300 }), (error) => {
+  await assert.rejects(connectExpert(worker.address, { connectTimeoutMs: 2_000 }), (error) => {
     assert.ok(error instanceof WorkerError);
     assert.equal(error.code, "UNAVAILABLE");
     assert.match(error.message, /still loading/);
@@ -54,7 +54,7 @@ Deno.test("worker: health and status answer while a block computes and another w
   const { encoderHiddenStates } = config;
   const calls = [
     session.forward({ stepIndex: 0, first: "IN00", last: "IN00", hiddenStates }),
-    served.remote.forwardBlock({
+    served.blocks.forwardBlock({
       block: "IN00",
       hiddenStates,
       temb: f32([2, 16]),
@@ -82,15 +82,15 @@ Deno.test("worker: takes a bounded number of single calls", async () => {
     temb: f32([2, 16]),
     encoderHiddenStates: config.encoderHiddenStates,
   };
-  const first = served.remote.forwardBlock(request);
+  const first = served.blocks.forwardBlock(request);
   await hold.reached;
-  await assert.rejects(served.remote.forwardBlock(request), {
+  await assert.rejects(served.blocks.forwardBlock(request), {
     code: "RESOURCE_EXHAUSTED",
     message: /takes 1 calls at a time/,
   });
   hold.release();
   await first;
-  await served.remote.forwardBlock(request);
+  await served.blocks.forwardBlock(request);
 });
 
 Deno.test("worker: stopping lets the running command finish, then ends the session", async () => {

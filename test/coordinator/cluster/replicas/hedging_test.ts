@@ -8,9 +8,10 @@ import type {
 import type { Expert, SessionConfig } from "../../../../shared/engine/expert.ts";
 import { copyTensor, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { eventually } from "../../../support/serve_expert.ts";
+import { turns } from "../../../support/turns.ts";
 
 const BLOCKS = AFFINE_BLOCKS.map(({ id }) => id);
 /** Enough steps to know what is usual, and the one in which it is not. */
@@ -56,7 +57,7 @@ interface Played {
 }
 
 async function play(block: string, { first, second }: Behaviour, hedge = true): Promise<Played> {
-  const experts = [new DifferentiableAffineExpert(), new DifferentiableAffineExpert()];
+  const experts = [new AffineExpert(), new AffineExpert()];
   const fleet = new ReplicaFleet({ "w0:1": experts[0]!, "w1:1": experts[1]! });
   const asked: string[] = [];
   fleet.fault = async ({ method, address, stepIndex, ...call }, signal) => {
@@ -144,9 +145,10 @@ Deno.test("a first replica that is lost meanwhile counts as lost, and the spare'
       await spareAsked.promise;
       fleet.kill(address);
     },
-    second: async () => {
+    second: async (fleet) => {
       spareAsked.resolve();
-      await delay(50);
+      await eventually(() => fleet.down.size > 0);
+      await turns();
     },
   });
   assert.deepEqual(latents, await undisturbed());

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/replicated_expert.ts";
-import { AFFINE_BLOCKS } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { eventually } from "../../../support/serve_expert.ts";
+import { turns } from "../../../support/turns.ts";
 
-const local = new DifferentiableAffineExpert();
+const local = new AffineExpert();
 
 /** Longer than a worker may be silent. */
 const SILENT_MS = 100_000;
@@ -63,10 +64,13 @@ for (const [name, connectMs] of [["is there", 5], ["is being made", 150]] as con
 
 Deno.test("a session that is closed while it moves to another worker stays open nowhere", async () => {
   const fleet = new ReplicaFleet({ "w0:1": local, "w1:1": local });
+  const [moving, isClosing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let victim: string | undefined;
-  fleet.fault = async ({ method, address }, signal) => {
+  fleet.fault = async ({ method, address }) => {
     if (method === "forward" && !victim) fleet.kill(victim = address);
-    if (method === "openSession" && victim) await delay(50, signal);
+    if (method !== "openSession" || !victim) return;
+    moving.resolve();
+    await isClosing.promise;
   };
   const options = fleet.options();
   let open = 0;
@@ -93,8 +97,11 @@ Deno.test("a session that is closed while it moves to another worker stays open 
   const hiddenStates = latentsFor(local.description, config);
   const moved = session.forward({ stepIndex: 0, first, last: first, hiddenStates });
   const refused = assert.rejects(moved, { message: "The session is closed" });
-  await delay(20);
-  await session.close();
+  await moving.promise;
+  const closed = session.close();
+  await turns();
+  isClosing.resolve();
+  await closed;
   await refused;
   await expert.close();
   assert.equal(open, 0);
@@ -106,7 +113,7 @@ Deno.test("a search for a worker ends with its expert", async () => {
   const config = await sessionConfig(local);
   fleet.down.add("w0:1");
   const opening = assert.rejects(expert.openSession(config), { code: "CANCELLED" });
-  await delay(50);
+  await eventually(() => fleet.kinds().includes("parked"));
   await expert.close();
   await opening;
 });

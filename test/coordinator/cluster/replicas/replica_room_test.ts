@@ -6,8 +6,7 @@ import { StaticReplicas } from "../../../../coordinator/cluster/replicas/replica
 import { connectExpert } from "../../../../coordinator/cluster/remote_expert.ts";
 import { TuttiError } from "../../../../shared/errors.ts";
 import { startWorkerServer } from "../../../../worker/rpc/server.ts";
-import { AFFINE_BLOCKS } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { ReplicaFleet } from "../../../support/replica_fleet.ts";
 
@@ -17,7 +16,7 @@ function refusal(limit: string): TuttiError {
   return new TuttiError("RESOURCE_EXHAUSTED", `no room: ${limit}`, { details });
 }
 
-const local = new DifferentiableAffineExpert();
+const local = new AffineExpert();
 const first = AFFINE_BLOCKS[0]!.id;
 
 for (const limit of ["max_sessions", "max_waiting", "max_sessions_per_job"]) {

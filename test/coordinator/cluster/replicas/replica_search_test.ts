@@ -3,15 +3,16 @@ import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { StaticReplicas } from "../../../../coordinator/cluster/replicas/replica_directory.ts";
 import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/replicated_expert.ts";
 import { TuttiError, WorkerError } from "../../../../shared/errors.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
 import { copyTensor } from "../../../../shared/tensor/tensor.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { eventually } from "../../../support/serve_expert.ts";
 import { QUICK, ReplicaFleet } from "../../../support/replica_fleet.ts";
+import { turns } from "../../../support/turns.ts";
 
 function fleetOf(...addresses: string[]): ReplicaFleet {
   return new ReplicaFleet(
-    Object.fromEntries(addresses.map((address) => [address, new DifferentiableAffineExpert()])),
+    Object.fromEntries(addresses.map((address) => [address, new AffineExpert()])),
   );
 }
 
@@ -20,7 +21,8 @@ Deno.test("work parks when the last replica is lost, says so once, and goes on w
   const expert = await openReplicatedExpert(fleet.options());
   const expected = await expert.embedTimesteps([1, 2]);
   fleet.down.add("a:1");
-  const back = delay(100).then(() => void fleet.down.delete("a:1"));
+  const back = eventually(() => fleet.kinds().includes("parked"))
+    .then(() => void fleet.down.delete("a:1"));
   assert.deepEqual(await expert.embedTimesteps([1, 2]), expected);
   await back;
   assert.deepEqual(fleet.kinds().filter((kind) => kind.endsWith("parked")), ["parked", "unparked"]);
@@ -52,14 +54,16 @@ Deno.test("without park time a loss is told as it is; cancelling ends the wait",
   await assert.rejects(hasty.embedTimesteps([1]), { message: /a:1 was lost/ });
   const waiting = new AbortController();
   const work = patient.embedTimesteps([1], waiting.signal);
-  setTimeout(() => waiting.abort(), 20);
-  await assert.rejects(work, { code: "CANCELLED" });
+  const cancelled = assert.rejects(work, { code: "CANCELLED" });
+  await eventually(() => fleet.kinds().includes("parked"));
+  waiting.abort();
+  await cancelled;
   await hasty.close();
   await patient.close();
 });
 
 Deno.test("a worker with another model or other numerics is refused by name, and never used", async () => {
-  const { fingerprint } = new DifferentiableAffineExpert().description;
+  const { fingerprint } = new AffineExpert().description;
   for (
     const [field, description] of [
       ["modelHash", { modelHash: "c".repeat(64) }],
@@ -67,8 +71,8 @@ Deno.test("a worker with another model or other numerics is refused by name, and
     ] as const
   ) {
     const fleet = new ReplicaFleet({
-      "a:1": new DifferentiableAffineExpert(),
-      "b:1": new DifferentiableAffineExpert({ description }),
+      "a:1": new AffineExpert(),
+      "b:1": new AffineExpert({ description }),
     });
     const expert = await openReplicatedExpert(fleet.options({ parkMs: 50 }));
     fleet.down.add("a:1");
@@ -113,7 +117,7 @@ Deno.test("a frozen worker is given up for a spare", async () => {
   const expert = await openReplicatedExpert(fleet.options());
   let frozen: string | undefined;
   fleet.fault = ({ address }) => void fleet.frozen.add(frozen ??= address);
-  const expected = await new DifferentiableAffineExpert().embedTimesteps([1]);
+  const expected = await new AffineExpert().embedTimesteps([1]);
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const lost = fleet.events.filter((event) => event.kind === "lost");
   assert.deepEqual(lost.map(({ worker, reason }) => [worker, reason]), [[frozen, "silent"]]);
@@ -143,7 +147,16 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   const fleet = fleetOf("a:1", "b:1");
   // So long that the test would be over: the last worker gets all the patience that there is.
   const settings = { ...QUICK, connectMs: 100, lastPatience: 1_000 };
-  const expert = await openReplicatedExpert(fleet.options({ settings }));
+  const options = fleet.options({ settings });
+  const connected: string[] = [];
+  const expert = await openReplicatedExpert({
+    ...options,
+    connect: async (address, how) => {
+      const connection = await options.connect(address, how);
+      connected.push(address);
+      return connection;
+    },
+  });
   const expected = await expert.embedTimesteps([1]);
   const lost = () => fleet.events.filter((event) => event.kind === "lost");
   const freezeNext = () => {
@@ -157,10 +170,14 @@ Deno.test("a worker that was lost and is back counts as a spare, while no new wo
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   const [first] = lost();
   fleet.frozen.clear();
+  connected.length = 0;
 
   // Work on the other one, for as long as it takes to see that the first is back.
   fleet.calls.length = 0;
-  fleet.fault = () => delay(1_000);
+  fleet.fault = async () => {
+    await eventually(() => connected.includes(first!.worker));
+    await turns();
+  };
   assert.deepEqual(await expert.embedTimesteps([1]), expected);
   assert.ok(fleet.calls.every(({ address }) => address !== first!.worker));
   freezeNext();

@@ -4,8 +4,7 @@ import { openReplicatedExpert } from "../../../../coordinator/cluster/replicas/r
 import type { Failover } from "../../../../coordinator/cluster/replicas/replica_events.ts";
 import type { Expert, SessionConfig } from "../../../../shared/engine/expert.ts";
 import { copyTensor, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
-import { AFFINE_BLOCKS } from "../../../support/affine_expert.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AFFINE_BLOCKS, AffineExpert } from "../../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { type FleetCall, ReplicaFleet } from "../../../support/replica_fleet.ts";
 
@@ -38,12 +37,12 @@ async function run(expert: Expert, plan: Plan, config: SessionConfig): Promise<F
 
 function fleetOf(count: number): ReplicaFleet {
   return new ReplicaFleet(Object.fromEntries(
-    Array.from({ length: count }, (_, i) => [`w${i}:1`, new DifferentiableAffineExpert()]),
+    Array.from({ length: count }, (_, i) => [`w${i}:1`, new AffineExpert()]),
   ));
 }
 
 async function undisturbed(plan: Plan) {
-  const expert = new DifferentiableAffineExpert();
+  const expert = new AffineExpert();
   const config = await sessionConfig(expert);
   return { config, results: await run(expert, plan, config) };
 }
@@ -136,7 +135,7 @@ Deno.test("several losses in one step, in steps one after another, and of the re
 });
 
 Deno.test("sessions of several experts lose their replicas in the same block, and share what they keep", async () => {
-  const plain = [new DifferentiableAffineExpert(), new DifferentiableAffineExpert()];
+  const plain = [new AffineExpert(), new AffineExpert()];
   const config = await sessionConfig(plain[0]!);
   const together = async (experts: readonly Expert[]) => {
     const sessions = await Promise.all(experts.map((expert) => expert.openSession(config)));
@@ -196,7 +195,7 @@ Deno.test("the way back goes on to the same bits: forward again, then from the l
     await session.close();
     return gradients;
   };
-  const expected = await there(new DifferentiableAffineExpert());
+  const expected = await there(new AffineExpert());
   for (const [block] of FEW) {
     const fleet = fleetOf(2);
     let isKilled = false;

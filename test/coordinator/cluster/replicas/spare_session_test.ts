@@ -1,17 +1,14 @@
 import assert from "node:assert/strict";
-import { delay } from "../../../../coordinator/cluster/delay.ts";
 import { ReplicaPool } from "../../../../coordinator/cluster/replicas/replica_pool.ts";
 import { SpareSession } from "../../../../coordinator/cluster/replicas/spare_session.ts";
-import { DifferentiableAffineExpert } from "../../../support/differentiable_affine_expert.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
 import { sessionConfig } from "../../../support/expert_inputs.ts";
 import { ReplicaFleet } from "../../../support/replica_fleet.ts";
 import { eventually } from "../../../support/serve_expert.ts";
-
-/** What is there has been taken note of. */
-const SETTLED_MS = 50;
+import { turns } from "../../../support/turns.ts";
 
 Deno.test("a spare that its worker has ended, as one that idles, is not given away: another one is opened", async () => {
-  const local = new DifferentiableAffineExpert();
+  const local = new AffineExpert();
   const fleet = new ReplicaFleet({ "w0:1": local, "w1:1": local });
   const options = fleet.options({ hedge: true });
   const ends: (() => void)[] = [];
@@ -32,9 +29,9 @@ Deno.test("a spare that its worker has ended, as one that idles, is not given aw
   const spare = new SpareSession(pool, await sessionConfig(local));
   spare.warm(first!);
   await eventually(() => ends.length === 1);
-  await delay(SETTLED_MS);
+  await turns();
   ends[0]!();
-  await delay(SETTLED_MS);
+  await turns();
   assert.equal(spare.takeOpened(first!), undefined);
   spare.warm(first!);
   await eventually(() => ends.length === 2);

@@ -15,6 +15,7 @@ import { startWorkerServer } from "../../../../worker/rpc/server.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { latentsFor, sessionConfig } from "../../../support/expert_inputs.ts";
 import { type LinkedConnection, LinkProxy } from "../../../support/link_proxy.ts";
+import { turns } from "../../../support/turns.ts";
 
 interface Play {
   readonly plane: PlaneKind;
@@ -42,8 +43,7 @@ async function play({ plane, fault, computeMs = 0 }: Play): Promise<ReplicaEvent
   const session = await expert.openSession(config);
   // The second one is that of heartbeats.
   const [connection] = proxy.connections;
-  // What was said so far has then been passed on, and counted.
-  await delay(200);
+  await allPassed(connection!);
   fault?.(connection!);
   const range = { stepIndex: 0, first: "IN00", last: "IN00" };
   const hiddenStates = latentsFor(served.description, config);
@@ -55,6 +55,15 @@ async function play({ plane, fault, computeMs = 0 }: Play): Promise<ReplicaEvent
   await session.close();
   await expert.close();
   return events;
+}
+
+/** What was said so far has then been passed on, and counted. Worker, proxy and client are all in this process. */
+async function allPassed(connection: LinkedConnection): Promise<void> {
+  const total = () => connection.passedBytes.toServer + connection.passedBytes.toClient;
+  for (let before = -1; before !== total();) {
+    before = total();
+    await turns(50);
+  }
 }
 
 function checkNoticed(events: readonly ReplicaEvent[]): void {

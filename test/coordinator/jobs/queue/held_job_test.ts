@@ -19,8 +19,10 @@ const never = new AbortController().signal;
 const castle = { id: "castle", spec: JOB };
 
 const stepAt = (stepIndex: number): StepCheckpoint => ({
-  ...{ spec: JOB, stepIndex, conditions: { vaeHash: "ab" } },
-  latents: randomTensor([1, 4, 64, 64], 1),
+  spec: JOB,
+  stepIndex,
+  conditions: { vaeHash: "ab" },
+  state: { latents: randomTensor([1, 4, 64, 64], 1), memory: {} },
 });
 
 /** A job that runs. */

@@ -26,8 +26,8 @@ testWithNats(
     await using server = await NatsServer.start();
     await using nats = await connectTo(server);
     const leases = await JobLeases.open(nats);
-    const zombie = (await leases.take("job", "a"))!;
     const start = performance.now();
+    const zombie = (await leases.take("job", "a"))!;
     await eventually(async () => !await leases.isHeld("job"));
     assert.ok(performance.now() - start > LEASE_MS - 1_000);
     const heir = (await leases.take("job", "b"))!;

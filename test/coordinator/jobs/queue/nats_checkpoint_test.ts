@@ -13,7 +13,10 @@ function checkpoint(stepIndex: number, shape: readonly number[]): StepCheckpoint
   return {
     spec: JOB,
     stepIndex,
-    latents: randomTensor([...shape], stepIndex + 1),
+    state: {
+      latents: randomTensor([...shape], stepIndex + 1),
+      memory: { epsilon_1: randomTensor([...shape], stepIndex + 9) },
+    },
     conditions: { vaeHash: "ab" },
   };
 }

@@ -3,6 +3,7 @@ import { type Checkpoint, openCheckpoint } from "../../../../shared/checkpoint/c
 import { openClipTable } from "../../../../shared/checkpoint/keymaps/open_clip.ts";
 import { mergeLoras } from "../../../../shared/checkpoint/lora/merge_loras.ts";
 import { FormatError, UsageError } from "../../../../shared/errors.ts";
+import type { Family } from "../../../../shared/models/families.ts";
 import { f32 } from "../../../../shared/tensor/tensor.ts";
 import { goldenExpert } from "../../../support/golden_expert.ts";
 import { goldenPath } from "../../../support/goldens.ts";
@@ -43,7 +44,7 @@ function matrix(name: string, outFeatures: number, inFeatures: number): Tensors 
 }
 
 /** SD1.5 and SDXL in their published sizes, as far as a header tells. */
-async function publishedUNet(family: "sd15" | "sdxl"): Promise<Checkpoint> {
+async function publishedUNet(family: Family): Promise<Checkpoint> {
   const small = await openCheckpoint(MODEL);
   const weights = diffusersTable(await readKeyTable(`${family}_unet`));
   const crossAttentionDim = family === "sd15" ? 768 : 2048;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { unetKeyMap } from "../../../../shared/checkpoint/keymaps/unet.ts";
 import { layerKeys, loraLayerName } from "../../../../shared/checkpoint/lora/lora_keys.ts";
+import { FAMILY_IDS } from "../../../../shared/models/families.ts";
 import { diffusersTable, type KeyRow, readKeyTable } from "../../models/key_tables.ts";
 import { weightTable } from "../../models/key_tables.ts";
 
@@ -17,7 +18,7 @@ function layersOf(rows: readonly KeyRow[]): { ldm: string; diffusers: string }[]
     }));
 }
 
-for (const family of ["sd15", "sdxl"] as const) {
+for (const family of FAMILY_IDS) {
   Deno.test(`loraLayerName() finds every ${family} U-Net layer by each of its names`, async () => {
     const rows = await readKeyTable(`${family}_unet`);
     const keys = layerKeys(diffusersTable(rows));

@@ -6,7 +6,7 @@ import {
   SDXL_TEXT_2,
   SDXL_UNET,
   SDXL_VAE,
-} from "../../../../shared/checkpoint/known_configs.ts";
+} from "../../../../shared/models/config/known_configs.ts";
 import { parseClipTextConfig } from "../../../../shared/models/config/clip_config.ts";
 import {
   clipTextConfigJson,

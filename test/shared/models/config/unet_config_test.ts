@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SD15_UNET } from "../../../../shared/checkpoint/known_configs.ts";
+import { SD15_UNET } from "../../../../shared/models/config/known_configs.ts";
 import { ConfigFields } from "../../../../shared/models/config/fields.ts";
 import { parseUNetConfig } from "../../../../shared/models/config/unet_config.ts";
 import { SDXL_UNET } from "../sdxl_config.ts";

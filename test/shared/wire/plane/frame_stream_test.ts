@@ -10,6 +10,7 @@ import {
 } from "../../../../shared/wire/plane/frame_stream.ts";
 import { PIECE_ELEMENTS } from "../../../../shared/wire/plane/pieces.ts";
 import { connPair, frameBytes, isClosed, readAll, wholeNumbers } from "./conn_pair.ts";
+import { turns } from "../../../support/turns.ts";
 
 const F32: TensorFrame = { sequence: 7, dtype: "f32" };
 const INT8: TensorFrame = { sequence: 7, dtype: "int8" };
@@ -193,7 +194,7 @@ Deno.test("a peer that sends one byte at a time is understood", async () => {
     const reading = readTensorFrame(pair.right, { ...frame, elements }, target);
     for (let i = 0; i < bytes.length; i++) {
       await pair.left.write(bytes.subarray(i, i + 1));
-      if (i % 3 === 0) await new Promise((resolve) => setTimeout(resolve));
+      if (i % 3 === 0) await turns();
     }
     await reading;
     assert.deepEqual(target, wholeNumbers(elements), name);
@@ -225,7 +226,9 @@ Deno.test("cancelling ends a write that nobody reads and a read that nobody answ
       new Float32Array(1),
       stop.signal,
     );
-    setTimeout(() => stop.abort(), 20);
+    // It is under way.
+    await pair.right.read(new Uint8Array(100));
+    stop.abort();
     await assert.rejects(writing, { code: "CANCELLED" });
     await assert.rejects(reading, { code: "CANCELLED" });
     assert.ok(isClosed(pair.left));

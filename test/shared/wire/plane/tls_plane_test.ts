@@ -95,7 +95,7 @@ Deno.test("plain text and TLS do not meet: both ends give up, and the next good 
 
 Deno.test("unfinished handshakes take so many descriptors and no more; once they are gone, the plane is there", async () => {
   const tcp = { hostname: "127.0.0.1", port: 0, tls: worker };
-  await using listener = await startPlaneListener({ unix: false, tcp, helloTimeoutMs: 500 });
+  await using listener = await startPlaneListener({ unix: false, tcp, helloTimeoutMs: 2_000 });
   const endpoint = withCa(listener.endpoints[0]);
   const { port } = endpoint as PlaneEndpoint & { kind: "tcp" };
   const silent = await Promise.all(Array.from({ length: 300 }, () => Deno.connect({ port })));

@@ -1,0 +1,124 @@
+/**
+ * `tutti.json` beside SABW's weights: which experts it was trained with, in their order, and which blocks it aggregates. The paper's code
+ * does not write it: then nothing can be checked, and all blocks are aggregated.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
+import { FormatError } from "../../../../shared/errors.ts";
+import type { AggregatedBlocks } from "../../aggregation_plan.ts";
+
+export interface TrainedExpert {
+  readonly name: string;
+  /** As `ExpertDescription.modelHash`. */
+  readonly modelHash: string;
+}
+
+export interface SabwMetadata {
+  /** Model-major order of SABW's inputs. */
+  readonly experts: readonly TrainedExpert[];
+  readonly aggregatedBlocks: AggregatedBlocks;
+  /** How it was trained, for people. */
+  readonly recipe: Readonly<Record<string, unknown>>;
+}
+
+const FILE = "tutti.json";
+const FORMAT_VERSION = 1;
+
+export async function writeSabwMetadata(
+  folder: string,
+  { experts, aggregatedBlocks, recipe }: SabwMetadata,
+): Promise<void> {
+  const json = {
+    format_version: FORMAT_VERSION,
+    experts: experts.map(({ name, modelHash }) => ({ name, model_hash: modelHash })),
+    aggregated_blocks: aggregatedBlocks,
+    recipe,
+  };
+  await Deno.writeTextFile(join(folder, FILE), `${JSON.stringify(json, null, 2)}\n`);
+}
+
+/**
+ * @returns nothing if there is no such file
+ * @throws {FormatError} if it is damaged or of a newer version
+ */
+export async function readSabwMetadata(folder: string): Promise<SabwMetadata | undefined> {
+  const path = join(folder, FILE);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new FormatError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
+  }
+  const json = parse(text);
+  if (json?.format_version !== FORMAT_VERSION) {
+    throw new FormatError(
+      `"${path}" must be JSON with "format_version" ${FORMAT_VERSION}: current value is ${
+        JSON.stringify(json?.format_version)
+      }`,
+    );
+  }
+  const { experts, aggregated_blocks: blocks, recipe } = json;
+  if (!Array.isArray(experts) || !experts.every(isExpert)) {
+    throw new FormatError(`"${path}": "experts" must be a list of {"name", "model_hash"}`);
+  }
+  if (blocks !== "all" && blocks !== "noise" && !isTexts(blocks)) {
+    throw new FormatError(`"${path}": "aggregated_blocks" must be "all", "noise" or a list of ids`);
+  }
+  return {
+    experts: experts.map(({ name, model_hash }) => ({ name, modelHash: model_hash })),
+    aggregatedBlocks: blocks,
+    recipe: typeof recipe === "object" && recipe !== null ? { ...recipe } : {},
+  };
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text) ?? undefined;
+  } catch {
+    return undefined; // Told by the caller, with the path.
+  }
+}
+
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === "string");
+
+function isExpert(value: unknown): value is { name: string; model_hash: string } {
+  const { name, model_hash } = (value ?? {}) as Record<string, unknown>;
+  return typeof name === "string" && typeof model_hash === "string";
+}
+
+/**
+ * Where in the ensemble each trained expert is: the order of SABW's inputs is that of training, whatever the order of
+ * the ensemble's file.
+ *
+ * @returns an index into `experts` per trained expert
+ * @throws {FormatError} naming the first expert that SABW was trained with and that is not there
+ */
+export function trainedOrder(
+  folder: string,
+  { experts: trained }: SabwMetadata,
+  experts: readonly (Pick<ExpertDescription, "modelHash"> & { readonly name: string })[],
+): number[] {
+  const left = experts.map((_, i) => i);
+  const missing: TrainedExpert[] = [];
+  const order = trained.map((wanted) => {
+    const at = left.findIndex((i) => experts[i]!.modelHash === wanted.modelHash);
+    if (at < 0) missing.push(wanted);
+    return left.splice(at, at < 0 ? 0 : 1)[0] ?? -1;
+  });
+  if (missing.length === 0 && left.length === 0) return order;
+  const spell = (those: readonly TrainedExpert[]) =>
+    those.map(({ name, modelHash }) => `"${name}" (${modelHash.slice(0, 10)})`).join(", ");
+  throw new FormatError(
+    `SABW "${folder}" was trained with other experts: it needs ${
+      spell(missing.length > 0 ? missing : trained)
+    }, the ensemble has ${
+      spell(left.map((i) => experts[i]!))
+    } instead; --force takes it in spite of that`,
+    { details: { sabw: folder } },
+  );
+}

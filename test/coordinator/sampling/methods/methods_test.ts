@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import {
+  createMethod,
+  type MethodContext,
+  METHODS,
+} from "../../../../coordinator/sampling/methods/methods.ts";
+import type { MethodStep } from "../../../../coordinator/sampling/methods/method.ts";
+import { bitEqual } from "../../../../shared/tensor/compare.ts";
+import { AffineExpert } from "../../../support/affine_expert.ts";
+import { assertClose, assertFar } from "../../../support/goldens.ts";
+import { openGoldenEnsemble } from "../golden_ensemble.ts";
+import { run, smallRequest } from "../small_run.ts";
+
+const { blocks } = new AffineExpert().description;
+const CONTEXT: MethodContext = { experts: ["photo", "anime"], blocks, guidanceScale: 5 };
+const create = (text: string, changes: Partial<MethodContext> = {}) =>
+  createMethod(text, { ...CONTEXT, ...changes });
+
+/** A run of four evaluations, as far as methods look at one. */
+const STEPS: readonly MethodStep[] = [801, 601, 401, 201].map((timestep, stepIndex) => ({
+  timestep,
+  sigma: [10, 3, 1, 0.3][stepIndex]!,
+  stepIndex,
+  noiseCount: 0,
+  stepCount: 4,
+}));
+const expertsOf = (text: string) => STEPS.map((step) => create(text).plan(step).experts);
+
+Deno.test("a method says which experts it asks and which blocks it aggregates", () => {
+  const segments = (text: string) => create(text).plan(STEPS[0]!).segments.length;
+  assert.deepEqual([segments("average"), segments("noise-average")], [25, 1]);
+  assert.deepEqual(expertsOf("average")[3], [0, 1]);
+  assert.equal(
+    create("average", { aggregated: ["IN05", "M00"] }).plan(STEPS[0]!).segments.length,
+    3,
+  );
+});
+
+Deno.test("switch: by share of the steps, by sigma and by timestep, evenly without options", () => {
+  assert.deepEqual(expertsOf("switch"), [[0], [0], [1], [1]]);
+  assert.deepEqual(expertsOf("switch:anime=0,photo=0.75"), [[1], [1], [1], [0]]);
+  assert.deepEqual(expertsOf("switch:by=sigma,photo=2,anime=0"), [[0], [0], [1], [1]]);
+  assert.deepEqual(expertsOf("switch:by=timestep,photo=801,anime=0"), [[0], [1], [1], [1]]);
+});
+
+Deno.test("magicfusion: both experts where it fuses, the general one alone elsewhere", () => {
+  assert.deepEqual(expertsOf("magicfusion"), [[0, 1], [0, 1], [0, 1], [0, 1]]);
+  assert.deepEqual(expertsOf("magicfusion:after=601,general=anime"), [[1], [0, 1], [0, 1], [0, 1]]);
+  assert.deepEqual(expertsOf("magicfusion:before=601"), [[0, 1], [0], [0], [0]]);
+});
+
+Deno.test("createMethod() refuses what it does not know or cannot play, with the next step", () => {
+  const cases: readonly (readonly [string, RegExp, Partial<MethodContext>?])[] = [
+    [
+      "magicfusoin",
+      /must be one of afa, .*current value is "magicfusoin".*magicfusion"/,
+    ],
+    ["afa", /needs trained aggregators \(SABW\): name their folder, or take average/],
+    ["one-hot", /must name one expert, as one-hot:photo: experts are photo, anime/],
+    ["one-hot:foto", /names the expert "foto".*experts are photo, anime/],
+    ["average:photo=1", /has no option "photo": it takes none/],
+    ["magicfusion:uncond=mine", /"uncond" of method magicfusion must be one of own, general/],
+    ["magicfusion:photo=x", /"photo" of method magicfusion must be a number/],
+    ["magicfusion", /needs a guidance scale other than 1/, { guidanceScale: 1 }],
+    ["magicfusion", /decides itself which blocks/, { aggregated: ["IN05"] }],
+    ["switch:photo=0.5,anime=0", /rising values: current values are photo=0.5,anime=0/],
+    ["switch:by=sigma", /must say where experts play, as photo=0/],
+    ["switch:photo=0,photo=1", /each key once/],
+    ["switch:", /NAME, NAME:VALUE or NAME:key=value/],
+  ];
+  for (const [text, message, changes] of cases) {
+    assert.throws(() => create(text, changes), { name: "UsageError", message }, text);
+  }
+});
+
+Deno.test("names and aliases are all different", () => {
+  const names = METHODS.flatMap(({ name, aliases }) => [name, ...aliases]);
+  assert.equal(new Set(names).size, names.length);
+});
+
+const PROMPT = [298, 5, 17, 3, ...new Array(12).fill(299)];
+const NEGATIVE = [298, ...new Array(15).fill(299)];
+
+Deno.test("equivalences: one-hot, one part of a switch and a fusion of twins are the expert; waves change nothing", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { a, b, experts } = ensemble;
+  const prompts = { promptIds: [PROMPT], negativePromptIds: [NEGATIVE] };
+  const play = (text: string, of = experts, waves = 1) => {
+    const names = of.map((_, i) => `expert-${i}`);
+    const context = { experts: names, blocks: a.description.blocks, guidanceScale: 5 };
+    return run(smallRequest(of, prompts, { method: createMethod(text, context), waves }));
+  };
+  const [alone, other] = [await play("average", [a]), await play("average", [b])];
+  for (const text of ["one-hot:expert-0", "switch:expert-0=0", "switch:expert-0=0,expert-1=1"]) {
+    assert.ok(bitEqual((await play(text)).data, alone.data), text);
+  }
+  assert.ok(bitEqual((await play("switch:expert-1=0")).data, other.data));
+  for (const text of ["noise-average", "magicfusion"]) {
+    assertClose(`${text} of twins`, await play(text, [a, a]), alone, 1e-6);
+  }
+  for (const text of ["switch", "magicfusion", "noise-average"]) {
+    const mixed = await play(text);
+    assertFar(`${text} and one expert`, mixed, alone, 1e-3);
+    assertFar(`${text} and the other`, mixed, other, 1e-3);
+    // The halves of guidance travel apart, and meet before they are combined.
+    assertClose(`${text} in two waves`, await play(text, experts, 2), mixed, 1e-6);
+  }
+});
+
+Deno.test("an expert that a run does not ask gets neither prompt nor session", async () => {
+  const asked = new AffineExpert(), idle = new AffineExpert();
+  const calls: string[] = [];
+  idle.encodeText = () => Promise.reject(calls.push("encodeText"));
+  idle.openSession = () => Promise.reject(calls.push("openSession"));
+  const words = {
+    promptIds: [[98, 5, 99, 99, 99, 99, 99]],
+    negativePromptIds: [[98, 99, 99, 99, 99, 99, 99]],
+  };
+  await run(smallRequest([asked, idle], words, { method: create("switch:photo=0") }));
+  assert.deepEqual(calls, []);
+  assert.equal(asked.openSessions, 0);
+});
