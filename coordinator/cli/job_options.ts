@@ -6,19 +6,36 @@ import { UsageError } from "../../shared/errors.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { flagOf, type Setting, type SettingsTable } from "../settings/setting.ts";
 import { type GivenSettings, SETTINGS } from "../settings/settings.ts";
-import { flagParser } from "./flags.ts";
+import { firstGiven, PRESET_NAMES, type PresetName, PRESETS } from "../settings/presets.ts";
+import { flagParser, oneOf } from "./flags.ts";
 
 /** As given: what is not is looked for in the ensemble file, then in the table. */
-export type JobFlags = GivenSettings;
+export interface JobFlags extends GivenSettings {
+  readonly preset?: PresetName;
+}
 
 export function addJobOptions(command: Command, table: SettingsTable = SETTINGS): Command {
   for (const [name, row] of Object.entries(table)) {
     command.addOption(settingOption(name, row));
     hiddenOptions(row).forEach((option) => command.addOption(option));
   }
+  command.addOption(presetOption());
   return command.hook("preAction", (_, action) => {
     for (const [name, row] of Object.entries(table)) mergeSpellings(action, name, row);
   });
+}
+
+function presetOption(): Option {
+  const presets = PRESET_NAMES.map((name) => `${name} (${PRESETS[name].summary})`).join(", ");
+  return new Option("--preset <name>", `settings that go together: ${presets}; flags win over them`)
+    .argParser(oneOf("--preset", PRESET_NAMES))
+    .helpGroup(headingOf("Basics"));
+}
+
+/** What flags say: their own words, then those of a preset. */
+export function givenSettings({ preset, ...flags }: JobFlags): GivenSettings {
+  const own = Object.keys(SETTINGS).map((name) => [name, flags[name as keyof GivenSettings]]);
+  return firstGiven(Object.fromEntries(own), preset === undefined ? {} : PRESETS[preset].settings);
 }
 
 /** The flags of the settings that the short help has. */

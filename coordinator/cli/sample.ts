@@ -33,9 +33,16 @@ import { storeImages } from "../jobs/store_images.ts";
 import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { chooseSettings } from "../settings/choose_settings.ts";
-import { type GivenSettings, SETTINGS, type Settings } from "../settings/settings.ts";
+import { firstGiven } from "../settings/presets.ts";
+import { SETTINGS, type Settings } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { addJobOptions, commonFlags, type JobFlags, seedsFrom } from "./job_options.ts";
+import {
+  addJobOptions,
+  commonFlags,
+  givenSettings,
+  type JobFlags,
+  seedsFrom,
+} from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
 import { SampleStats } from "./sample_stats.ts";
 import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
@@ -62,7 +69,15 @@ export interface SampleFlags extends EnsembleFlags, DeviceFlags, JobFlags, Repli
 }
 
 /** Those of the short help, beside settings. */
-const COMMON_FLAGS = ["--out", "--ensemble", "--workers", "--sabw", "--vae", "--lora", "--device"];
+const COMMON_FLAGS = [
+  "--preset",
+  "--out",
+  "--ensemble",
+  "--workers",
+  "--sabw",
+  "--lora",
+  "--device",
+];
 
 const EXAMPLES = `
 Examples:
@@ -71,6 +86,7 @@ Examples:
   tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
   tutti sample "a castle at dawn" --nats nats://nats:4222 --experts photo,anime --vae models/vae
   tutti sample "a castle at dawn" --workers gpu-1:7070+gpu-3:7070,gpu-2:7070 --vae models/vae
+  tutti sample "a castle at dawn" --ensemble castles.toml --preset fast
   tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
@@ -164,7 +180,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const prompt = words ?? picture?.prompt;
   if (prompt === undefined) throw new UsageError("missing required argument 'prompt'");
   const plan = await ensemblePlan(flags);
-  const given = picture ? withPicture(picture.settings, flags) : flags;
+  const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
   const { settings, origins } = chooseSettings(SETTINGS, { given, defaults: plan.defaults });
   const nats = await natsOptions(flags, "tutti sample");
   const hasSabw = plan.sabw.kind === "trained";
@@ -230,15 +246,6 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
       elapsedMs: performance.now() - start,
     });
   }
-}
-
-/** Flags win over what a picture says, where they are given. */
-function withPicture(picture: GivenSettings, flags: GivenSettings): GivenSettings {
-  const own = Object.keys(SETTINGS).map((name) => [
-    name,
-    flags[name as keyof GivenSettings] ?? picture[name as keyof GivenSettings],
-  ]);
-  return Object.fromEntries(own.filter(([, value]) => value !== undefined));
 }
 
 interface Drawn {

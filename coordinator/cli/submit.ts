@@ -16,7 +16,7 @@ import { followJob, submitJob } from "../jobs/queue/submit_job.ts";
 import { withDefaults } from "../settings/choose_settings.ts";
 import { SETTINGS } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { addJobOptions, type JobFlags, seedsFrom } from "./job_options.ts";
+import { addJobOptions, givenSettings, type JobFlags, seedsFrom } from "./job_options.ts";
 
 interface SubmitFlags extends JobFlags, NatsFlags {
   readonly ensemble: string;
@@ -56,7 +56,7 @@ export function submitCommand(): Command {
 async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
   const { id = crypto.randomUUID(), ensemble, json } = flags;
   if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
-  const settings = withDefaults(SETTINGS, flags);
+  const settings = withDefaults(SETTINGS, givenSettings(flags));
   const seeds = seedsFrom(settings.seed, settings.batch);
   const spec = newJob({ prompt, seeds, ensemble }, settings);
   // What a coordinator would refuse is refused here, and no file is to blame.

@@ -1,0 +1,30 @@
+/** Settings that go together, by a name. @module */
+
+import type { GivenSettings } from "./settings.ts";
+
+export interface Preset {
+  readonly summary: string;
+  readonly settings: GivenSettings;
+}
+
+export const PRESETS = {
+  paper: {
+    summary: "DDIM, 50 steps, guidance 7.5",
+    settings: { sampler: "ddim", steps: 50, guidance: 7.5 },
+  },
+  fast: {
+    summary: "DPM++ 2M Karras, 25 steps, guidance 7",
+    settings: { sampler: "dpmpp_2m_karras", steps: 25, guidance: 7 },
+  },
+} as const satisfies Readonly<Record<string, Preset>>;
+
+export type PresetName = keyof typeof PRESETS;
+export const PRESET_NAMES = Object.keys(PRESETS) as readonly PresetName[];
+
+/** Each setting from the first of these that has it: flags, then a preset, then what a picture says. */
+export function firstGiven(...sources: readonly GivenSettings[]): GivenSettings {
+  const given = sources.toReversed().map((source) =>
+    Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined))
+  );
+  return Object.assign({}, ...given);
+}
