@@ -40,6 +40,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     callsWorkers: true,
   },
   certs: { summary: "make certificates and tokens to try a secure cluster with" },
+  samplers: { summary: "list the samplers and schedules that images can be drawn with" },
   inspect: { summary: "tell what a model file or folder holds" },
   train: { summary: "train the aggregators (SABW) of an ensemble", callsWorkers: true },
   screen: {

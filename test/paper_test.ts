@@ -14,7 +14,7 @@ import { OneHotAggregator } from "../coordinator/sampling/one_hot_aggregator.ts"
 import { epsilonAndDenoised } from "../coordinator/sampling/prediction.ts";
 import { DdimSampler } from "../coordinator/sampling/samplers/ddim.ts";
 import { ancestralStep } from "../coordinator/sampling/samplers/euler_ancestral.ts";
-import { karrasSigmas } from "../coordinator/sampling/samplers/noise_levels.ts";
+import { karrasSigmas } from "../coordinator/sampling/samplers/sigma_schedules.ts";
 import {
   addNoise,
   alphasCumprod,
@@ -282,7 +282,7 @@ function runWithTrueNoise(sampler: Sampler, clean: F32Tensor, start: SamplerStat
   const states = [];
   for (const [index, { timestep, noiseCount }] of sampler.evaluations.entries()) {
     assert.equal(noiseCount, 0);
-    const input = sampler.scaleModelInput(state.latents, index);
+    const input = sampler.scaleModelInput(state.latents, index, []);
     const alphaBar = Number.isInteger(timestep)
       ? alphas[timestep]!
       : 1 / (1 + sampler.evaluations[index]!.sigma ** 2);

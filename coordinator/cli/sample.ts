@@ -28,11 +28,12 @@ import { type JobSpec, newJob } from "../jobs/job_spec.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
+import { readPictureRecord } from "../jobs/picture_record.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { chooseSettings } from "../settings/choose_settings.ts";
-import { SETTINGS, type Settings } from "../settings/settings.ts";
+import { type GivenSettings, SETTINGS, type Settings } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, commonFlags, type JobFlags, seedsFrom } from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
@@ -50,6 +51,7 @@ export interface SampleFlags extends EnsembleFlags, DeviceFlags, JobFlags, Repli
   readonly plane: TransportFlags["plane"];
   readonly force: boolean;
   readonly out: string;
+  readonly from?: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
   readonly saveMaps?: string;
@@ -73,6 +75,7 @@ Examples:
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt --resume
+  tutti sample --from pictures/castle.png --method average   # the same picture by another method
   tutti sample "a red circle" --stats --json`;
 
 export function sampleCommand(): Command {
@@ -82,7 +85,7 @@ export function sampleCommand(): Command {
       .description(
         "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
       )
-      .argument("<prompt>", "what to draw")
+      .argument("[prompt]", "what to draw; needed unless --from has it")
       .optionsGroup(headingOf("Experts"))
       .option("--ensemble <file>", "ensemble file (TOML)")
       .option(
@@ -103,6 +106,7 @@ export function sampleCommand(): Command {
   addJobOptions(command)
     .optionsGroup(headingOf("Basics"))
     .option("--out <path>", "a .png file, or a folder", "out")
+    .option("--from <picture>", "draw a picture of tutti sample again; flags change what it says")
     .optionsGroup(headingOf("Experts"))
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option(
@@ -142,11 +146,11 @@ export function sampleCommand(): Command {
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
     .addHelpText("after", EXAMPLES)
-    .action((prompt: string, flags: SampleFlags) => runSample(prompt, flags));
+    .action((prompt: string | undefined, flags: SampleFlags) => runSample(prompt, flags));
   return shortenHelp(command, [...commonFlags(), ...COMMON_FLAGS]);
 }
 
-async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
+async function runSample(words: string | undefined, flags: SampleFlags): Promise<void> {
   const start = performance.now();
   const terminal = stderrTerminal();
   const note = (text: string) => flags.json || terminal.write(`${text}\n`);
@@ -156,8 +160,12 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);
+  const picture = flags.from === undefined ? undefined : await readPictureRecord(flags.from);
+  const prompt = words ?? picture?.prompt;
+  if (prompt === undefined) throw new UsageError("missing required argument 'prompt'");
   const plan = await ensemblePlan(flags);
-  const { settings, origins } = chooseSettings(SETTINGS, { given: flags, defaults: plan.defaults });
+  const given = picture ? withPicture(picture.settings, flags) : flags;
+  const { settings, origins } = chooseSettings(SETTINGS, { given, defaults: plan.defaults });
   const nats = await natsOptions(flags, "tutti sample");
   const hasSabw = plan.sabw.kind === "trained";
   const method = fittingMethod(settings.method ?? defaultMethod(hasSabw), {
@@ -201,6 +209,7 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
     ...{ ensemble, spec, origins, warn, signal },
     ...(noise && { noise }),
     ...(from && { from }),
+    ...(picture && { drawnBefore: picture.conditions }),
     ...(checkpoints && { checkpoints }),
     patience: patienceOf(flags, note, signal),
     onSegment: (report: SegmentReport) => {
@@ -221,6 +230,15 @@ async function runSample(prompt: string, flags: SampleFlags): Promise<void> {
       elapsedMs: performance.now() - start,
     });
   }
+}
+
+/** Flags win over what a picture says, where they are given. */
+function withPicture(picture: GivenSettings, flags: GivenSettings): GivenSettings {
+  const own = Object.keys(SETTINGS).map((name) => [
+    name,
+    flags[name as keyof GivenSettings] ?? picture[name as keyof GivenSettings],
+  ]);
+  return Object.fromEntries(own.filter(([, value]) => value !== undefined));
 }
 
 interface Drawn {

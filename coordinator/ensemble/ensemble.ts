@@ -22,7 +22,7 @@ import { checkCompatible } from "../cluster/handshake.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transport.ts";
 import type { Discovery } from "../discovery/discovery.ts";
-import type { TrainedSabw } from "../sampling/methods/methods.ts";
+import type { TrainedSabw } from "../sampling/methods/definition.ts";
 import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
 import {
@@ -131,7 +131,7 @@ export async function openEnsemble(
       `VAE "${plan.vae}" must have ${description.latentChannels} latent channels as the experts: current value is ${vae.config.latentChannels}`,
     );
   }
-  const sabw = trained && await openSabw(plan, trained, members, laneOptions);
+  const sabw = await openSabw(plan, trained, members, laneOptions);
   if (sabw) resources.defer(() => sabw.aggregator.close());
 
   const ensemble = {
@@ -150,9 +150,10 @@ export async function openEnsemble(
   return { ...ensemble, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+/** @param trained absent where SABW does not say how it was trained */
 async function openSabw(
   { sabw }: EnsemblePlan,
-  { aggregatedBlocks }: SabwMetadata,
+  trained: SabwMetadata | undefined,
   members: readonly ConnectedExpert[],
   options: ComputeOptions,
 ): Promise<TrainedSabw | undefined> {
@@ -161,7 +162,7 @@ async function openSabw(
   const experts = { ...description, numExperts: members.length };
   const aggregator = await SabwAggregator.open(sabw.path, experts, options);
   const hash = await sabwHash(sabw.path, description.blocks);
-  return { aggregator, hash, aggregatedBlocks: aggregatedBlocks ?? "all" };
+  return { aggregator, hash, aggregatedBlocks: trained?.aggregatedBlocks ?? "all" };
 }
 
 /** Only for experts that are found over NATS. */

@@ -8,7 +8,9 @@ import { findSampler } from "../sampling/samplers/samplers.ts";
 import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { settingsMetadata } from "../settings/setting_records.ts";
 import { JOB_SETTINGS } from "../settings/settings.ts";
+import { expertNames } from "../ensemble/expert_names.ts";
 import type { JobSpec } from "./job_spec.ts";
+import type { RunConditions } from "./prepare_job.ts";
 
 /** What is known of one image of a job. */
 export interface ImageFacts {
@@ -22,7 +24,12 @@ export interface ImageFacts {
   readonly aggregatedBlocks?: AggregatedBlocks;
   readonly width: number;
   readonly height: number;
+  /** What else its bits follow from. */
+  readonly conditions: RunConditions;
 }
+
+/** Conditions of a whole run: a picture of a batch is drawn again alone. */
+const OF_BATCH: readonly string[] = ["noise", "waves"];
 
 /** Of a LoRA's hash, in infotexts. */
 const LORA_DIGITS = 12;
@@ -34,11 +41,12 @@ const shortHash = (hash: string) => hash.slice(0, 10);
  */
 export function imageMetadata(
   ensemble: Ensemble,
-  { spec, seed, method, sabw, aggregatedBlocks, width, height }: ImageFacts,
+  { spec, seed, method, sabw, aggregatedBlocks, width, height, conditions }: ImageFacts,
 ): Record<string, string> {
   const { members, vaeHash } = ensemble;
-  const experts = members.map(({ name, expert }) => ({
-    name,
+  const names = expertNames(members);
+  const experts = members.map(({ expert }, i) => ({
+    name: names[i]!,
     modelHash: expert.description.modelHash,
     loras: expert.description.loras,
   }));
@@ -80,6 +88,9 @@ export function imageMetadata(
     sabw,
     experts,
     vaeHash,
+    conditions: Object.fromEntries(
+      Object.entries(conditions).filter(([name]) => !OF_BATCH.includes(name)),
+    ),
   };
   return { parameters, tutti: JSON.stringify(own) };
 }

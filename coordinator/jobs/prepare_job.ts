@@ -15,6 +15,7 @@ import {
   parseWireDtypes,
 } from "../cluster/tensor_transport.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
+import { expertNames } from "../ensemble/expert_names.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
@@ -110,7 +111,7 @@ export function jobMethod(
   { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
 ): EnsemblingMethod {
   return createMethod(method, {
-    experts: members.map(({ name }) => name),
+    experts: expertNames(members),
     blocks: experts[0]!.description.blocks,
     sabw,
     guidanceScale: guidance,

@@ -17,7 +17,8 @@ import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ImageFacts } from "./image_metadata.ts";
 import { flagRefusal } from "./flag_refusal.ts";
 import type { JobSpec } from "./job_spec.ts";
-import { prepareJob, type PrepareOptions } from "./prepare_job.ts";
+import { differingConditions } from "./picture_record.ts";
+import { prepareJob, type PrepareOptions, type RunConditions } from "./prepare_job.ts";
 import { checkSameRun, type StepCheckpoint } from "./step_checkpoint.ts";
 
 export interface JobRun extends PrepareOptions {
@@ -27,6 +28,8 @@ export interface JobRun extends PrepareOptions {
   readonly origins?: SettingOrigins;
   /** Goes on after this step. @default from the beginning */
   readonly from?: StepCheckpoint;
+  /** What a picture was drawn under that is drawn again: what differs is warned of. */
+  readonly drawnBefore?: RunConditions;
   /** Gets each step; failing to keep one ends the run. */
   readonly checkpoints?: Pick<CheckpointStore, "save">;
   /** Names the job to the workers. @default a random name */
@@ -81,6 +84,7 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
   const prepared = prepareJob(ensemble, spec, run);
   const { request, conditions, size } = prepared;
   if (from) checkSameRun(from, { spec, conditions });
+  differingConditions(run.drawnBefore ?? {}, conditions).forEach(run.warn);
   await onStep?.(from ? from.stepIndex + 1 : 0);
   const start = performance.now();
   let latents = from?.state.latents ?? request.initialLatents;
@@ -112,6 +116,7 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
         aggregatedBlocks: request.method.aggregatedBlocks,
       }),
       ...size,
+      conditions,
     })),
     timesteps: request.sampler.evaluations.map(({ timestep }) => timestep),
     samplingMs,

@@ -5,7 +5,7 @@ import { mean } from "../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { GuidanceHalf } from "./guidance.ts";
 
-/** What a row of features was made for: means over the experts, as the paper's SABW looks at them (`docs/spec.md`, "Conditioning"). */
+/** What a row of features was made for: means over the experts, as SABW looks at them (`docs/spec.md`, "Conditioning"). */
 export interface MeanConditioning {
   /** f32 `[B, Dt]` */
   readonly temb: F32Tensor;

@@ -1,6 +1,6 @@
 /**
  * What the prompt becomes: every expert's own text states, and the means over the experts that SABW looks at
- * (`meanConditioning()`). Both depend on prompt and timestep only, so they are made once per image.
+ * (`docs/spec.md`, "Conditioning"). Both depend on prompt and timestep only, so they are made once per image.
  *
  * @module
  */

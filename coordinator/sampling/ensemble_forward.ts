@@ -1,7 +1,7 @@
 /**
- * One forward pass of the ensembled U-Net (`docs/spec.md`, "Ensembled forward"): every expert runs a block on the same features, the
- * aggregator makes one feature map of theirs, and that is the next block's input for all. Without an aggregator the
- * experts run whole and their noises stay apart.
+ * One forward pass of the ensembled U-Net (`docs/spec.md`, "Ensembled forward"): every expert runs a block on the same
+ * features, the aggregator makes one feature map of theirs, and that is the next block's input for all. Without an
+ * aggregator the experts run whole and their noises stay apart.
  *
  * @module
  */

@@ -51,3 +51,32 @@ export function classifierFreeGuidance(
   if (!unconditional) return conditional;
   return lincomb([[1 - guidanceScale, unconditional], [guidanceScale, conditional]]);
 }
+
+/**
+ * Guidance rescale (Lin et al. 2023, section 3.4): what guidance has done to the spread of the prediction is undone by a share.
+ * It is taken of the U-Net's own output, be that noise or velocity.
+ *
+ * @param guided what guidance gave, f32 `[B, C, H, W]`
+ * @param conditional the conditional half of it, f32 `[B, C, H, W]`
+ * @param rescale 0 leaves `guided` as it is; 1 gives each image the deviation of its conditional half
+ */
+export function rescaleGuidance(
+  guided: F32Tensor,
+  conditional: F32Tensor,
+  rescale: number,
+): F32Tensor {
+  if (rescale === 0) return guided;
+  const rows = Array.from({ length: guided.shape[0]! }, (_, row) => {
+    const own = sliceRows(guided, row, row + 1);
+    const ratio = deviation(sliceRows(conditional, row, row + 1)) / deviation(own);
+    return lincomb([[rescale * ratio + 1 - rescale, own]]);
+  });
+  return concatRows(rows);
+}
+
+/** The sample's standard deviation over all elements. */
+function deviation({ data }: F32Tensor): number {
+  const mean = data.reduce((sum, value) => sum + value, 0) / data.length;
+  const squares = data.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (data.length - 1));
+}

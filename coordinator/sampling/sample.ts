@@ -55,14 +55,15 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
   let state = from?.state ?? initialState(sampler, request.initialLatents);
   await using ensemble = await EnsembleRun.open(request, begin);
   for (const [index, evaluation] of [...sampler.evaluations.entries()].slice(begin)) {
-    const latentModelInput = sampler.scaleModelInput(state.latents, index);
+    const drawn = noise?.take(evaluation) ?? [];
+    const latentModelInput = sampler.scaleModelInput(state.latents, index, drawn);
     const { prediction, perExpert } = await ensemble.predictNoise(latentModelInput, index);
     const guided = classifierFreeGuidance(prediction, guidanceScale);
     const step = sampler.step(
       { ...prediction, guided, ...(perExpert && { perExpert }) },
       index,
       state,
-      noise?.take(evaluation) ?? [],
+      drawn,
     );
     state = step.state;
     if (!endsStep(sampler, index)) continue;

@@ -45,6 +45,26 @@ export function settingsFromFields<Table extends SettingsTable>(
   return Object.fromEntries(values) as SettingValues<Table>;
 }
 
+/**
+ * The settings of a picture, from what it says: the inverse of `settingsMetadata()`. What it does not say is left out.
+ *
+ * @param refuse makes the error for a value that is not what was expected
+ */
+export function settingsFromMetadata<Table extends SettingsTable>(
+  table: Table,
+  metadata: Readonly<Record<string, unknown>>,
+  refuse: (field: string, expected: string, value: unknown) => Error,
+): Partial<SettingValues<Table>> {
+  const values = Object.entries(table).flatMap(([name, { type, metadataKey = name }]) => {
+    const value = metadataKey === false ? undefined : metadata[metadataKey];
+    if (metadataKey === false || value === undefined) return [];
+    const read = type.read(value);
+    if (read === undefined) throw refuse(metadataKey, type.expected, value);
+    return [[name, read]];
+  });
+  return Object.fromEntries(values) as Partial<SettingValues<Table>>;
+}
+
 /** What pictures say of the settings, by the keys that they say it under. */
 export function settingsMetadata<Table extends SettingsTable>(
   table: Table,

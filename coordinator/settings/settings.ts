@@ -93,7 +93,6 @@ export const JOB_SETTINGS = {
       "with exceptions for blocks as in f16,OUT08=int8",
     group: "Network",
     isAlwaysRecorded: true,
-    metadataKey: false,
   }),
   /** As `createSampler()` takes it. */
   sampler: setting(sampler, {

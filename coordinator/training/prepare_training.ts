@@ -159,10 +159,12 @@ function split(
 
 /** What noise is added, and to what: it stands in configurations, which no hash of weights covers. */
 function noiseRecipe({ vae, schedulerConfig }: Ensemble) {
-  const { numTrainTimesteps, betaStart, betaEnd, betaSchedule } = schedulerConfig;
+  const { numTrainTimesteps, betaStart, betaEnd, betaSchedule, rescaleBetasZeroSnr } =
+    schedulerConfig;
+  const betas = [numTrainTimesteps, betaStart, betaEnd, betaSchedule];
   return {
     scaling_factor: vae.config.scalingFactor,
-    noise_schedule: [numTrainTimesteps, betaStart, betaEnd, betaSchedule],
+    noise_schedule: rescaleBetasZeroSnr ? [...betas, "zero terminal SNR"] : betas,
   };
 }
 

@@ -6,19 +6,23 @@
  */
 
 import { ShapeError } from "../errors.ts";
-import { f32, type F32Tensor } from "./tensor.ts";
+import { DTYPES } from "./dtype.ts";
+import { type F32Tensor, makeTensor, type Tensor } from "./tensor.ts";
+
+/** What can be combined. Doubles are for measuring what f32 cannot resolve. */
+type Real = "float32" | "float64";
 
 /**
- * `sum_i a_i x_i`, accumulated in f64 and rounded once to f32.
+ * `sum_i a_i x_i`, accumulated in f64 and rounded once to the tensors' dtype.
  *
- * @param terms pairs `[a_i, x_i]`; all `x_i` have one shape
+ * @param terms pairs `[a_i, x_i]`; all `x_i` have one shape and dtype
  * @param into where the sum goes; may be one of the terms. @default new memory
  * @throws {ShapeError} if the list is empty or shapes differ
  */
-export function lincomb(
-  terms: readonly (readonly [number, F32Tensor])[],
-  into?: F32Tensor,
-): F32Tensor {
+export function lincomb<D extends Real = "float32">(
+  terms: readonly (readonly [number, Tensor<D>])[],
+  into?: Tensor<D>,
+): Tensor<D> {
   const first = terms[0]?.[1];
   if (first === undefined) throw new ShapeError("lincomb needs at least one term");
   for (const x of [...terms.map(([, x]) => x), ...(into ? [into] : [])]) {
@@ -28,16 +32,21 @@ export function lincomb(
       );
     }
   }
-  const result = into ?? f32(first.shape);
-  const out = result.data;
+  const result = into ?? zerosLike(first);
+  const out: Float32Array | Float64Array = result.data;
   const coefficients = terms.map(([a]) => a);
-  const arrays = terms.map(([, x]) => x.data);
+  const arrays = terms.map(([, x]): Float32Array | Float64Array => x.data);
   for (let i = 0; i < out.length; i++) {
     let sum = 0;
     for (let k = 0; k < arrays.length; k++) sum += coefficients[k]! * arrays[k]![i]!;
     out[i] = sum;
   }
   return result;
+}
+
+function zerosLike<D extends Real>({ dtype, shape, data }: Tensor<D>): Tensor<D> {
+  const zeros = new DTYPES[dtype].array(data.length) as Tensor<D>["data"];
+  return makeTensor(dtype, shape, zeros);
 }
 
 /** The mean of tensors of one shape, in `into` if given. One tensor is its own mean and is returned as it is. */

@@ -31,10 +31,9 @@ async function readHelp(words: readonly string[]): Promise<Help> {
   ];
   const text = await run(Deno.execPath(), args);
   const [, commands = ""] = /^Commands:\n((?: .*\n)*)/m.exec(text) ?? [];
-  // Options stand in groups; examples, which have flags too, come last.
-  const [options = ""] = text.split(/^Examples:$/m);
   return {
-    flags: new Set([...options.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!)),
+    // Options stand in groups, each line of one begins alike.
+    flags: new Set([...text.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag!)),
     subcommands: new Set([...commands.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name!)),
   };
 }

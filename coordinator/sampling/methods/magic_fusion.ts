@@ -8,7 +8,9 @@
 import { softmax } from "../../../shared/tensor/softmax.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
+import { aggregationPlan } from "../aggregation_plan.ts";
 import type { NoisePrediction } from "../guidance.ts";
+import type { MethodDefinition } from "./definition.ts";
 
 export interface MagicFusionOptions {
   /** Whose unconditional prediction saliency is measured against: each expert's own (the paper), or the general one's (its code). */
@@ -154,3 +156,34 @@ function choose(tensors: readonly F32Tensor[], mask: Uint8Array): F32Tensor {
   }
   return chosen;
 }
+
+export const MAGIC_FUSION: MethodDefinition = {
+  name: "magicfusion",
+  aliases: ["magic-fusion", "saliency-aware-noise-blending"],
+  summary:
+    "at each pixel the noise of the expert whose guidance stands out most; uncond=own|general, general=NAME, NAME=k, after=t or before=t",
+  usesGuidance: true,
+  build(options, { experts, blocks, guidanceScale }) {
+    const own = options.perExpert();
+    const fusion: MagicFusionOptions = {
+      unconditional: options.choice("uncond", ["own", "general"], "own"),
+      general: options.expert("general") ?? 0,
+      sharpness: experts.map((_, i) => own.get(i) ?? 1),
+    };
+    const after = options.number("after", { min: 0 });
+    const before = options.number("before", { min: 0 });
+    const all = experts.map((_, i) => i), alone = [fusion.general];
+    const segments = aggregationPlan(blocks, "noise");
+    const isFused = (timestep: number) =>
+      (after === undefined || timestep <= after) && (before === undefined || timestep > before);
+    return {
+      name: "magicfusion",
+      conditions: { method: `magicfusion ${JSON.stringify({ ...fusion, after, before })}` },
+      plan: ({ timestep }) => ({ experts: isFused(timestep) ? all : alone, segments }),
+      combineNoise: (predictions) =>
+        predictions.length === 1
+          ? predictions[0]!
+          : magicFusion(predictions as Guided[], guidanceScale, fusion),
+    };
+  },
+};

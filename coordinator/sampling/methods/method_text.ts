@@ -52,9 +52,23 @@ export class MethodOptions {
   }
 
   /** A finite number in a range, both ends included. */
-  number(key: string, { min = -Infinity, max = Infinity } = {}): number | undefined {
+  number(
+    key: string,
+    { min = -Infinity, max = Infinity, isWhole = false } = {},
+  ): number | undefined {
     const text = this.#take(key);
-    return text === undefined ? undefined : this.#number(key, text, min, max);
+    if (text === undefined) return undefined;
+    const value = this.#number(key, text, min, max);
+    if (!isWhole || Number.isSafeInteger(value)) return value;
+    throw this.#wrong(key, `a whole number in ${min}..${max}`, text);
+  }
+
+  /** An expert and a number: `photo:0.5`. */
+  expertNumber(key: string): { readonly expert: number; readonly value: number } | undefined {
+    const text = this.#take(key);
+    if (text === undefined) return undefined;
+    const [name = "", number = ""] = text.split(/:(.*)/s, 2);
+    return { expert: this.indexOf(name), value: this.#number(key, number, -Infinity, Infinity) };
   }
 
   /** Index of the expert that a key names. */
@@ -76,11 +90,19 @@ export class MethodOptions {
 
   /** A number for each expert that is named as a key, by index, in the order in which they are written. */
   perExpert({ min = -Infinity, max = Infinity } = {}): ReadonlyMap<number, number> {
-    const named = [...this.#text.options].filter(([key]) => this.#experts.includes(key));
-    this.#known.push(...this.#experts);
     return new Map(
-      named.map(([key, text]) => [this.#experts.indexOf(key), this.#number(key, text, min, max)]),
+      [...this.perExpertText()].map(([expert, text]) => [
+        expert,
+        this.#number(this.#experts[expert]!, text, min, max),
+      ]),
     );
+  }
+
+  /** The text of each expert that is named as a key, by index, in the order in which they are written. */
+  perExpertText(): ReadonlyMap<number, string> {
+    this.#known.push(...this.#experts);
+    const named = [...this.#text.options].filter(([key]) => this.#experts.includes(key));
+    return new Map(named.map(([key, text]) => [this.#experts.indexOf(key), text]));
   }
 
   /** @throws {UsageError} if the ensemble has no such expert */

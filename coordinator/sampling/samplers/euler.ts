@@ -5,8 +5,7 @@ import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { Solver } from "./sigma_sampler.ts";
 
 export const EULER: Solver = {
-  name: "euler",
-  calls: (sigma) => [{ sigma }],
+  calls: ({ sigma }) => [{ sigma }],
   step: ({ x, denoised, sigma, sigmaNext }) => ({
     latents: eulerStep(x, derivative(x, denoised, sigma), sigmaNext - sigma),
     memory: {},

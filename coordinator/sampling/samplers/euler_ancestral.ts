@@ -13,8 +13,7 @@ export interface AncestralOptions {
 
 export function eulerAncestral({ eta = 1, noiseScale = 1 }: AncestralOptions = {}): Solver {
   return {
-    name: "euler_a",
-    calls: (sigma, sigmaNext) => [{ sigma, noiseCount: sigmaNext > 0 ? 1 : 0 }],
+    calls: ({ sigma, sigmaNext }) => [{ sigma, noiseCount: sigmaNext > 0 ? 1 : 0 }],
     step({ x, denoised, noise: [noise], sigma, sigmaNext }) {
       const { down, up } = ancestralStep(sigma, sigmaNext, eta);
       const d = derivative(x, denoised, sigma);

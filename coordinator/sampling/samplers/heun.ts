@@ -5,8 +5,8 @@ import { derivative, eulerStep } from "./euler.ts";
 import type { Solver } from "./sigma_sampler.ts";
 
 export const HEUN: Solver = {
-  name: "heun",
-  calls: (sigma, sigmaNext) => sigmaNext === 0 ? [{ sigma }] : [{ sigma }, { sigma: sigmaNext }],
+  calls: ({ sigma, sigmaNext }) =>
+    sigmaNext === 0 ? [{ sigma }] : [{ sigma }, { sigma: sigmaNext }],
   step({ x, denoised, memory, sigma, sigmaNext, call }) {
     const dt = sigmaNext - sigma;
     if (call === 0) {

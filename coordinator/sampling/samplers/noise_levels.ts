@@ -1,16 +1,25 @@
 /**
  * The noise levels that a run goes through, from a model's training noise: where n timesteps lie (`spacing.ts`) or where a
- * formula of sigma puts them, with the last level 0.
+ * formula of sigma puts them (`sigma_schedules.ts`).
  *
  * @module
  */
 
-import { alphasCumprod, sigmaOf } from "./noise_schedule.ts";
+import { UsageError } from "../../../shared/errors.ts";
 import type { SpacedConfig } from "./scheduler_config.ts";
-import { fractionalTimesteps } from "./spacing.ts";
+import { SCHEDULES, type SigmaRange, type SigmaSchedule } from "./sigma_schedules.ts";
+import {
+  distilledTimesteps,
+  fractionalTimesteps,
+  multistepTimesteps,
+  roundHalfToEven,
+} from "./spacing.ts";
+import { TrainingLevels } from "./training_levels.ts";
+
+export { SIGMA_SCHEDULES, type SigmaSchedule } from "./sigma_schedules.ts";
 
 export interface NoiseLevels {
-  /** n + 1 of them, falling; the run ends at the last. */
+  /** One more than steps, falling; the run ends at the last. */
   readonly sigmas: readonly number[];
   /** What the model is told at a noise level of the run, or between two. */
   timestepOf(sigma: number): number;
@@ -18,12 +27,9 @@ export interface NoiseLevels {
   readonly initNoiseSigma: number;
 }
 
-/** Formulas of sigma. Without one, the levels are those of the timesteps. */
-export const SIGMA_SCHEDULES = ["karras"] as const;
-export type SigmaSchedule = typeof SIGMA_SCHEDULES[number];
-
 /**
- * As diffusers' Euler schedulers make them.
+ * As diffusers' Euler schedulers make them: fractional timesteps, sigma linear between two, and a formula stretches between the
+ * ends that the timesteps have. The last level is 0 (with `kl_optimal` the least sigma).
  *
  * @throws {UsageError} if the number of steps does not fit the training schedule
  */
@@ -32,47 +38,108 @@ export function noiseLevels(
   config: SpacedConfig,
   schedule?: SigmaSchedule,
 ): NoiseLevels {
-  const training = alphasCumprod(config).map(sigmaOf);
+  const training = new TrainingLevels(config);
   const timesteps = fractionalTimesteps(numInferenceSteps, config);
-  const spaced = timesteps.map((t) => linearAt(training, t));
-  const sigmas = schedule === "karras"
-    ? karrasSigmas(numInferenceSteps, spaced.at(-1)!, spaced[0]!)
-    : spaced;
-  const logs = training.map(Math.log);
-  const own = new Map(
-    schedule === undefined ? sigmas.map((sigma, i) => [sigma, timesteps[i]!]) : [],
-  );
-  const sigmaMax = sigmas[0]!;
+  const spaced = timesteps.map((t) => training.sigmaAt(t));
+  const ends = { sigmaMin: spaced.at(-1)!, sigmaMax: spaced[0]!, training };
+  const sigmas = placedLevels(schedule, numInferenceSteps, ends);
+  const own = sigmas ? [] : spaced.map((sigma, i) => [sigma, timesteps[i]!] as const);
+  const sigmaMax = (sigmas ?? spaced)[0]!;
   return {
-    sigmas: [...sigmas, 0],
-    timestepOf: (sigma) => own.get(sigma) ?? timestepAt(logs, sigma),
+    sigmas: sigmas ?? [...spaced, 0],
+    timestepOf: knownOr(own, (sigma) => training.timestepOf(sigma)),
     // The first of "leading" timesteps is not the last of training: the latents have a signal's variance besides.
     initNoiseSigma: config.timestepSpacing === "leading" ? Math.hypot(sigmaMax, 1) : sigmaMax,
   };
 }
 
-/** Eq. 5 of Karras et al. 2022: even steps of sigma^(1/rho) from the largest to the least, rho = 7. */
-export function karrasSigmas(n: number, sigmaMin: number, sigmaMax: number, rho = 7): number[] {
-  const [from, to] = [sigmaMax ** (1 / rho), sigmaMin ** (1 / rho)];
-  return Array.from(
-    { length: n },
-    (_, i) => (from + (n === 1 ? 0 : i / (n - 1)) * (to - from)) ** rho,
-  );
+/** Where a run ends: at no noise, or at the least of training. */
+export type FinalSigma = "zero" | "sigma_min";
+
+/**
+ * As diffusers' DPM-Solver, DEIS and UniPC schedulers make them: whole timesteps, of which one more than steps is taken and the last
+ * is dropped, and a formula stretches over all of the training's levels; what the model is told is rounded.
+ *
+ * @throws {UsageError} if the number of steps does not fit the training schedule
+ */
+export function multistepLevels(
+  numInferenceSteps: number,
+  config: SpacedConfig,
+  { schedule, final = "zero" }: {
+    readonly schedule?: SigmaSchedule | undefined;
+    readonly final?: FinalSigma;
+  } = {},
+): NoiseLevels {
+  const training = new TrainingLevels(config);
+  const timesteps = multistepTimesteps(numInferenceSteps, config);
+  const spaced = timesteps.map((t) => training.sigmas[t]!);
+  const { sigmaMin, sigmaMax } = training;
+  const placed = placedLevels(schedule, numInferenceSteps, { sigmaMin, sigmaMax, training }, final);
+  const own = placed ? [] : spaced.map((sigma, i) => [sigma, timesteps[i]!] as const);
+  const sigmas = placed ?? [...spaced, final === "zero" ? 0 : sigmaMin];
+  return {
+    sigmas,
+    timestepOf: knownOr(own, (sigma) => roundHalfToEven(training.timestepOf(sigma))),
+    initNoiseSigma: Math.hypot(sigmas[0]!, 1),
+  };
 }
 
-/** Between two entries of a table, linearly. */
-function linearAt(table: Float64Array, position: number): number {
-  const low = Math.min(Math.floor(position), table.length - 2);
-  const share = position - low;
-  return table[low]! * (1 - share) + table[low + 1]! * share;
+/**
+ * Those of samplers for distilled models: timesteps out of the few that such models know, and the end.
+ *
+ * @throws {UsageError} if the number of steps does not fit
+ */
+export function distilledLevels(
+  numInferenceSteps: number,
+  config: SpacedConfig,
+  final: FinalSigma,
+): NoiseLevels {
+  const training = new TrainingLevels(config);
+  const timesteps = distilledTimesteps(numInferenceSteps, config);
+  const spaced = timesteps.map((t) => training.sigmas[t]!);
+  return {
+    sigmas: [...spaced, final === "zero" ? 0 : training.sigmaMin],
+    timestepOf: knownOr(
+      spaced.map((sigma, i) => [sigma, timesteps[i]!]),
+      (sigma) => training.timestepOf(sigma),
+    ),
+    initNoiseSigma: Math.hypot(spaced[0]!, 1),
+  };
 }
 
-/** The training timestep of a noise level, linear in log sigma between two, within the training's. */
-function timestepAt(logSigmas: Float64Array, sigma: number): number {
-  const wanted = Math.log(sigma);
-  const above = logSigmas.findIndex((log) => log >= wanted);
-  if (above < 0) return logSigmas.length - 1;
-  if (above === 0) return 0;
-  const [low, high] = [logSigmas[above - 1]!, logSigmas[above]!];
-  return above - 1 + (wanted - low) / (high - low);
+/** Tells rounding from a level above another. */
+const NEARLY = 1.001;
+
+/**
+ * The levels of n steps by a formula of sigma; `undefined` where the schedule is none.
+ *
+ * @throws {UsageError} if the formula has another number of steps
+ */
+function placedLevels(
+  schedule: SigmaSchedule | undefined,
+  n: number,
+  range: SigmaRange,
+  final: FinalSigma = "zero",
+): number[] | undefined {
+  const place = SCHEDULES.find(({ name }) => name === schedule)?.sigmas;
+  if (!place) return undefined;
+  const levels = place(n, range);
+  const steps = levels.length - 1;
+  if (steps !== n) {
+    throw new UsageError(
+      `--steps must be a number for which the schedule "${schedule}" has as many: current value is ${n}, and it has ${steps}`,
+    );
+  }
+  if (final === "zero" || levels.at(-1)! > 0) return levels;
+  // A run that is not to reach 0 ends at the least sigma. Where a formula stands there before 0, one step more does.
+  const isThere = levels.at(-2)! < range.sigmaMin * NEARLY;
+  return isThere ? place(n + 1, range).slice(0, -1) : [...levels.slice(0, -1), range.sigmaMin];
+}
+
+function knownOr(
+  known: readonly (readonly [number, number])[],
+  otherwise: (sigma: number) => number,
+): (sigma: number) => number {
+  const timesteps = new Map(known);
+  return (sigma) => timesteps.get(sigma) ?? otherwise(sigma);
 }

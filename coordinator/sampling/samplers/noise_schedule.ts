@@ -13,10 +13,28 @@ export interface NoiseScheduleConfig {
   readonly betaStart: number;
   readonly betaEnd: number;
   readonly betaSchedule: "scaled_linear" | "linear";
+  /** Whether the last timestep is pure noise (zero terminal SNR), which only a velocity says anything about. */
+  readonly rescaleBetasZeroSnr: boolean;
 }
 
-/** beta_t: evenly spaced square roots, squared (`scaled_linear`), or evenly spaced (`linear`). */
-export function betas(
+/**
+ * beta_t: evenly spaced square roots, squared (`scaled_linear`), or evenly spaced (`linear`); for zero terminal SNR those that the
+ * rescaled alphaBar follows from.
+ */
+export function betas(config: NoiseScheduleConfig): Float64Array {
+  if (!config.rescaleBetasZeroSnr) return spacedBetas(config);
+  const rescaled = alphasCumprod(config);
+  return rescaled.map((alphaBar, t) => 1 - alphaBar / (t === 0 ? 1 : rescaled[t - 1]!));
+}
+
+/** alphaBar_t = prod_{s <= t} (1 - beta_s), rescaled where the config says so. */
+export function alphasCumprod(config: NoiseScheduleConfig): Float64Array {
+  let product = 1;
+  const alphas = spacedBetas(config).map((beta) => product *= 1 - beta);
+  return config.rescaleBetasZeroSnr ? rescaleZeroTerminalSnr(alphas) : alphas;
+}
+
+function spacedBetas(
   { numTrainTimesteps, betaStart, betaEnd, betaSchedule }: NoiseScheduleConfig,
 ): Float64Array {
   const between = (from: number, to: number, t: number) =>
@@ -30,10 +48,11 @@ export function betas(
   );
 }
 
-/** alphaBar_t = prod_{s <= t} (1 - beta_s) */
-export function alphasCumprod(config: NoiseScheduleConfig): Float64Array {
-  let product = 1;
-  return betas(config).map((beta) => product *= 1 - beta);
+/** sqrt(alphaBar) is shifted so that its last is 0, and stretched so that its first stays (Lin et al. 2023, Algorithm 1). */
+function rescaleZeroTerminalSnr(alphas: Float64Array): Float64Array {
+  const roots = alphas.map(Math.sqrt);
+  const [first, last] = [roots[0]!, roots.at(-1)!];
+  return roots.map((root) => ((root - last) * first / (first - last)) ** 2);
 }
 
 /** sigma_t = sqrt((1 - alphaBar_t) / alphaBar_t): the noise level where the signal keeps its size (VE). */

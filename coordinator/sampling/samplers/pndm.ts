@@ -6,6 +6,7 @@
  * @module
  */
 
+import { UsageError } from "../../../shared/errors.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { epsilonAndDenoised } from "../prediction.ts";
@@ -46,6 +47,13 @@ export class PndmSampler implements Sampler {
     this.#config = config;
     this.#stride = Math.floor(config.numTrainTimesteps / numInferenceSteps);
     const timesteps = spacedTimesteps(numInferenceSteps, config);
+    if (this.#alphaBar(timesteps[0]!) === 0) {
+      throw new UsageError(
+        `The sampler pndm must begin where there is signal: current first timestep is ${
+          timesteps[0]
+        }, pure noise`,
+      );
+    }
     const correction = timesteps[1];
     const at = (timestep: number, stepIndex: number) => ({
       timestep,

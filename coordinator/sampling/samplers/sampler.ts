@@ -17,7 +17,7 @@ export interface Evaluation {
   readonly sigma: number;
   /** Of the step that it belongs to: 0 for the first. */
   readonly stepIndex: number;
-  /** How many noise tensors `step()` takes after it. */
+  /** How many noise tensors it takes: `scaleModelInput()` and `step()` are given the same ones. */
   readonly noiseCount: number;
 }
 
@@ -52,12 +52,20 @@ export interface Sampler {
   readonly evaluations: readonly Evaluation[];
   /** Factor on unit Gaussian noise to make the first latents. */
   readonly initNoiseSigma: number;
-  /** What the U-Net is given for these latents. */
-  scaleModelInput(latents: F32Tensor, evaluationIndex: number): F32Tensor;
+  /**
+   * What the U-Net is given for these latents.
+   *
+   * @param noise unit Gaussian, as many as the evaluation asks for: some samplers add of it before they evaluate
+   */
+  scaleModelInput(
+    latents: F32Tensor,
+    evaluationIndex: number,
+    noise: readonly F32Tensor[],
+  ): F32Tensor;
   /** Clean latents at the noise level of an evaluation, in this sampler's scale: where a run that begins there starts. */
   addNoise(clean: F32Tensor, noise: F32Tensor, evaluationIndex: number): F32Tensor;
   /**
-   * @param noise unit Gaussian, as many as the evaluation asks for
+   * @param noise that of `scaleModelInput()`
    */
   step(
     prediction: GuidedPrediction,

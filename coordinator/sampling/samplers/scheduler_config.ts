@@ -23,18 +23,21 @@ export function parseSchedulerConfig(fields: ConfigFields): SchedulerConfig {
   fields.mustBe("trained_betas", null);
   fields.mustBe("clip_sample", false);
   fields.mustBe("thresholding", false);
-  fields.mustBe("rescale_betas_zero_snr", false);
+  const predictionType = fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon");
+  // Where there is nothing but noise, a prediction of the noise says nothing about the image.
+  if (predictionType !== "v_prediction") fields.mustBe("rescale_betas_zero_snr", false);
   return {
     numTrainTimesteps: fields.count("num_train_timesteps", 1000),
     betaStart: fields.number("beta_start", 0.00085),
     betaEnd: fields.number("beta_end", 0.012),
     betaSchedule: fields.choice("beta_schedule", ["scaled_linear", "linear"], "scaled_linear"),
+    rescaleBetasZeroSnr: fields.boolean("rescale_betas_zero_snr", false),
     stepsOffset: fields.index("steps_offset", 1),
     setAlphaToOne: fields.boolean("set_alpha_to_one", false),
     timestepSpacing: fields.has("timestep_spacing")
       ? fields.choice("timestep_spacing", TIMESTEP_SPACINGS)
       : undefined,
-    predictionType: fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon"),
+    predictionType,
   };
 }
 

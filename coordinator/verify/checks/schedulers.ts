@@ -1,12 +1,14 @@
 /** Schedulers under a synthetic noise model: timesteps, and the trajectory. @module */
 
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
+import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { initialState, type Sampler } from "../../sampling/samplers/sampler.ts";
 import { createSampler, type SamplerOptions } from "../../sampling/samplers/samplers.ts";
 import { parseSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
 import { compare, type Comparison } from "../check.ts";
+import { type LatentsSpace, scaleTo, sigmaAfter } from "../latents_space.ts";
 
 interface SchedulerRun {
   readonly scheduler: string;
@@ -17,15 +19,22 @@ interface SchedulerRun {
   readonly x_after_each_step: readonly (readonly number[])[];
 }
 
+interface BuiltScheduler extends Pick<SamplerOptions, "schedule"> {
+  readonly name: string;
+  /** Of the goldens' latents. @default "VE", if the sampler is one on noise levels */
+  readonly space?: LatentsSpace;
+}
+
 /** The schedulers that are built, by the goldens' names. */
-const BUILT: Readonly<
-  Record<string, Pick<SamplerOptions, "schedule"> & { readonly name: string }>
-> = {
+const BUILT: Readonly<Record<string, BuiltScheduler>> = {
   ddim: { name: "ddim" },
   pndm: { name: "pndm" },
   euler: { name: "euler" },
   euler_leading: { name: "euler" },
   euler_karras: { name: "euler", schedule: "karras" },
+  dpmsolver: { name: "dpm_solver_2m", space: "VP" },
+  "dpmsolver++": { name: "dpmpp_2m", space: "VP" },
+  "dpmsolver++_karras": { name: "dpmpp_2m", schedule: "karras", space: "VP" },
 };
 
 /** Comparisons by scheduler; `undefined` for one that is not built yet. */
@@ -44,14 +53,18 @@ export async function checkSchedulers(
         new ConfigFields(run.config, `${path}, ${run.scheduler}`),
       );
       const sampler = createSampler(built.name, { ...built, steps: run.steps, config });
-      const comparisons = compareRun(run, sampler);
+      const comparisons = compareRun(run, sampler, built.space);
       results.set(run.scheduler, [...results.get(run.scheduler) ?? [], ...comparisons]);
     }
   }
   return results;
 }
 
-function compareRun(run: SchedulerRun, sampler: Sampler): Comparison[] {
+function compareRun(
+  run: SchedulerRun,
+  sampler: Sampler,
+  space: LatentsSpace = "VE",
+): Comparison[] {
   const shape = [run.noise.length];
   const timesteps = {
     tensor: `${run.steps} steps, timesteps`,
@@ -59,11 +72,11 @@ function compareRun(run: SchedulerRun, sampler: Sampler): Comparison[] {
   };
   let state = initialState(sampler, f32(shape, run.noise));
   const steps = sampler.evaluations.map(({ timestep }, index) => {
-    const noise = syntheticNoise(sampler.scaleModelInput(state.latents, index), timestep);
+    const noise = syntheticNoise(sampler.scaleModelInput(state.latents, index, []), timestep);
     ({ state } = sampler.step({ guided: noise, conditional: noise }, index, state, []));
     return compare(
       `${run.steps} steps, x[${index + 1}]`,
-      state.latents,
+      lincomb([[scaleTo(space, sampler, sigmaAfter(sampler, index)), state.latents]]),
       f32(shape, run.x_after_each_step[index]!),
     );
   });

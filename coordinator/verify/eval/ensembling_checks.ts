@@ -5,7 +5,8 @@ import type { Expert } from "../../../shared/engine/expert.ts";
 import type { ComputeOptions } from "../../../shared/engine/lower_graph.ts";
 import { f32, sliceRows, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { fusionMask, saliencyWeights } from "../../sampling/methods/magic_fusion.ts";
-import { createMethod, type TrainedSabw } from "../../sampling/methods/methods.ts";
+import type { TrainedSabw } from "../../sampling/methods/definition.ts";
+import { createMethod } from "../../sampling/methods/methods.ts";
 import { SabwAggregator } from "../../sampling/methods/sabw/sabw_aggregator.ts";
 import { sample } from "../../sampling/sample.ts";
 import { createSampler } from "../../sampling/samplers/samplers.ts";
@@ -151,6 +152,11 @@ function methodOf({ name, inputs }: EvalCheck): string | undefined {
   if (kind.startsWith("noise_average")) return "noise-average";
   if (kind.startsWith("one_hot_")) return `one-hot:${nameOf(inputs.one_hot as number)}`;
   if (kind === "afa") return "afa";
+  if (kind === "fixed_block_weights") {
+    const rows = inputs.weights as readonly (readonly number[])[];
+    const ofExpert = rows[0]!.map((_, i) => `${nameOf(i)}=${rows.map((row) => row[i]).join("/")}`);
+    return `weights:${ofExpert.join(",")}`;
+  }
   if (kind === "last_block_only") return "last-block";
   if (kind.startsWith("timestep_switch")) {
     const schedule = inputs.schedule as readonly { from: number; expert: number }[];

@@ -3,6 +3,7 @@ import {
   classifierFreeGuidance,
   duplicateForGuidance,
   guidanceRows,
+  rescaleGuidance,
   splitGuidance,
   usesGuidance,
 } from "../../../coordinator/sampling/guidance.ts";
@@ -36,5 +37,19 @@ Deno.test("duplicateForGuidance() gives both halves the same latents", () => {
   assert.deepEqual(
     duplicateForGuidance(f32([2, 2], [1, 2, 3, 4]), 5),
     f32([4, 2], [1, 2, 3, 4, 1, 2, 3, 4]),
+  );
+});
+
+Deno.test("rescaleGuidance() gives each image a share of its conditional half's deviation", () => {
+  const conditional = f32([2, 1, 1, 3], [1, 2, 3, 0, 10, 20]);
+  const guided = f32([2, 1, 1, 3], [2, 6, 10, 0, 20, 40]);
+  assert.equal(rescaleGuidance(guided, conditional, 0), guided);
+  assert.deepEqual(
+    rescaleGuidance(guided, conditional, 1),
+    f32([2, 1, 1, 3], [0.5, 1.5, 2.5, 0, 10, 20]),
+  );
+  assert.deepEqual(
+    rescaleGuidance(guided, conditional, 0.5),
+    f32([2, 1, 1, 3], [1.25, 3.75, 6.25, 0, 15, 30]),
   );
 });

@@ -222,6 +222,7 @@ async function assertResumes(start: (from?: SampledStep) => ReturnType<typeof sa
   }
   const [first, second] = steps;
   assert.ok(!bitEqual(first!.latents.data, second!.latents.data), "steps differ");
+  assert.ok(steps.every(({ latents }) => latents.data.every(Number.isFinite)), "finite");
 }
 
 Deno.test("a run that goes on after any of its steps gives the same bits", async () => {

@@ -104,6 +104,7 @@ Deno.test("every setting that a picture follows from is in its metadata", () => 
     aggregatedBlocks: "noise",
     width: 768,
     height: 512,
+    conditions: {},
   };
   const description = { modelHash: "0".repeat(64), loras: [] };
   const ensemble = {

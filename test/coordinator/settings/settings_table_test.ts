@@ -133,6 +133,7 @@ Deno.test("a new row is in what pictures say about themselves", () => {
     "promptSyntax",
     "clipSkip",
     "steps",
+    "wireDtype",
     "sampler",
   ]);
 });

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  createMethod,
-  type MethodContext,
-  METHODS,
-} from "../../../../coordinator/sampling/methods/methods.ts";
+import { createMethod, METHODS } from "../../../../coordinator/sampling/methods/methods.ts";
+import type { MethodContext } from "../../../../coordinator/sampling/methods/definition.ts";
 import type { MethodStep } from "../../../../coordinator/sampling/methods/method.ts";
 import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
@@ -62,6 +59,17 @@ Deno.test("createMethod() refuses what it does not know or cannot play, with the
     ["magicfusion:uncond=mine", /"uncond" of method magicfusion must be one of own, general/],
     ["magicfusion:photo=x", /"photo" of method magicfusion must be a number/],
     ["magicfusion", /needs a guidance scale other than 1/, { guidanceScale: 1 }],
+    ["weights", /needs a weight for each expert, as weights:photo=0.50,anime=0.50/],
+    ["weights:photo=0.7,anime=0.4", /must sum to 1: current sum is 1.1/],
+    ["weights:photo=0.7/0.5,anime=0.3/0.5", /one for each block is a list of 25/],
+    ["weights:photo=0>1,anime=1>0", /noise-average may change them/],
+    ["noise-average:photo=x", /weight of expert "photo" must be a number/],
+    ["noise-average:photo=0>1,anime=1>0.1", /current sum is 1.1/],
+    [
+      "autoguidance:strong=photo,weak=photo",
+      /needs two experts, as autoguidance:strong=photo,weak=anime/,
+    ],
+    ["only", /must name one expert, as only:photo/],
     ["magicfusion", /decides itself which blocks/, { aggregated: ["IN05"] }],
     ["switch:photo=0.5,anime=0", /rising values: current values are photo=0.5,anime=0/],
     ["switch:by=sigma", /must say where experts play, as photo=0/],
@@ -91,14 +99,32 @@ Deno.test("equivalences: one-hot, one part of a switch and a fusion of twins are
     return run(smallRequest(of, prompts, { method: createMethod(text, context), waves }));
   };
   const [alone, other] = [await play("average", [a]), await play("average", [b])];
-  for (const text of ["one-hot:expert-0", "switch:expert-0=0", "switch:expert-0=0,expert-1=1"]) {
+  const whole = [
+    "one-hot:expert-0",
+    "only:expert-0",
+    "weights:expert-0=1",
+    "noise-average:expert-0=1,expert-1=0",
+    "switch:expert-0=0",
+    "switch:expert-0=0,expert-1=1",
+    "autoguidance:w=0",
+  ];
+  for (const text of whole) {
     assert.ok(bitEqual((await play(text)).data, alone.data), text);
   }
   assert.ok(bitEqual((await play("switch:expert-1=0")).data, other.data));
-  for (const text of ["noise-average", "magicfusion"]) {
+  for (const text of ["noise-average", "magicfusion", "autoguidance"]) {
     assertClose(`${text} of twins`, await play(text, [a, a]), alone, 1e-6);
   }
-  for (const text of ["switch", "magicfusion", "noise-average"]) {
+  const mixtures = [
+    "switch",
+    "interleave",
+    "magicfusion",
+    "noise-average",
+    "noise-average:expert-0=1>0,expert-1=0>1",
+    "weights:expert-0=0.6,expert-1=0.4",
+    "autoguidance",
+  ];
+  for (const text of mixtures) {
     const mixed = await play(text);
     assertFar(`${text} and one expert`, mixed, alone, 1e-3);
     assertFar(`${text} and the other`, mixed, other, 1e-3);

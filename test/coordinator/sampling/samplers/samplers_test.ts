@@ -49,7 +49,7 @@ for (const { name } of SAMPLERS) {
     const sampler = createSampler(name, { steps: 6, config });
     const [clean, noise] = [randomTensor(SHAPE, 1), randomTensor(SHAPE, 2)];
     for (const [index, { sigma }] of sampler.evaluations.entries()) {
-      const input = sampler.scaleModelInput(sampler.addNoise(clean, noise, index), index);
+      const input = sampler.scaleModelInput(sampler.addNoise(clean, noise, index), index, []);
       // What the U-Net is given has the variance that it was trained on, whatever the sampler's own scale.
       const size = Math.hypot(sigma, 1);
       const expected = lincomb([[1 / size, clean], [sigma / size, noise]]);
@@ -92,7 +92,7 @@ Deno.test("samplers are found by the names that other tools give them; others ge
 
 Deno.test("what a sampler does not take is refused", () => {
   assert.throws(() => createSampler("euler", { steps: 5, config, eta: 1 }), {
-    message: "eta is for samplers that draw noise: euler never does",
+    message: "eta is for samplers with a share of new noise: euler has none",
   });
   assert.throws(() => createSampler("ddim", { steps: 5, config, schedule: "karras" }), {
     message: /"karras" is for samplers on noise levels: ddim visits timesteps/,

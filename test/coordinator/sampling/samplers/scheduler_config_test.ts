@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { betas } from "../../../../coordinator/sampling/samplers/noise_schedule.ts";
+import { alphasCumprod, betas } from "../../../../coordinator/sampling/samplers/noise_schedule.ts";
 import {
   DEFAULT_SCHEDULER_CONFIG,
   parseSchedulerConfig,
@@ -51,6 +51,7 @@ Deno.test("readSchedulerConfig() reads a file, and every field counts", async ()
     setAlphaToOne: true,
     timestepSpacing: "trailing",
     predictionType: "v_prediction",
+    rescaleBetasZeroSnr: false,
   });
   await assert.rejects(readSchedulerConfig(goldenPath("absent.json")), { name: "FormatError" });
 });
@@ -62,6 +63,7 @@ Deno.test("parseSchedulerConfig() refuses what is not built", () => {
       { clip_sample: true },
       { thresholding: true },
       { rescale_betas_zero_snr: true },
+      { rescale_betas_zero_snr: true, prediction_type: "epsilon" },
       { beta_schedule: "squaredcos_cap_v2" },
       { timestep_spacing: "karras" },
       { prediction_type: "sample" },
@@ -75,8 +77,22 @@ Deno.test("parseSchedulerConfig() refuses what is not built", () => {
   }
 });
 
+Deno.test("zero terminal SNR goes with the prediction of velocities", () => {
+  const config = parse({ rescale_betas_zero_snr: true, prediction_type: "v_prediction" });
+  assert.equal(config.rescaleBetasZeroSnr, true);
+  const [plain, rescaled] = [DEFAULT_SCHEDULER_CONFIG, config].map(alphasCumprod);
+  assert.deepEqual([rescaled!.at(-1), rescaled![0]], [0, plain![0]]);
+  assert.equal(betas(config).at(-1), 1);
+  assert.ok(rescaled!.every((alphaBar, t) => alphaBar <= plain![t]! + 1e-15));
+});
+
 Deno.test("betas() are evenly spaced, or their square roots are", () => {
-  const ends = { numTrainTimesteps: 3, betaStart: 0.01, betaEnd: 0.09 };
+  const ends = {
+    numTrainTimesteps: 3,
+    betaStart: 0.01,
+    betaEnd: 0.09,
+    rescaleBetasZeroSnr: false,
+  };
   const near = (values: Float64Array, expected: number[]) =>
     expected.forEach((value, i) => assert.ok(Math.abs(values[i]! - value) < 1e-15));
   near(betas({ ...ends, betaSchedule: "linear" }), [0.01, 0.05, 0.09]);

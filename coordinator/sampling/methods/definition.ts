@@ -1,0 +1,43 @@
+/** What a row of the table of ensembling methods is, and what a method is built for. @module */
+
+import type { BlockSpec } from "../../../shared/models/blocks.ts";
+import type { Aggregator } from "../aggregation.ts";
+import type { AggregatedBlocks } from "../aggregation_plan.ts";
+import type { EnsemblingMethod } from "./method.ts";
+import type { MethodOptions } from "./method_text.ts";
+
+/** Trained aggregators, for the methods that need them. */
+export interface TrainedSabw {
+  readonly aggregator: Aggregator;
+  /** SHA-256 over their weights. */
+  readonly hash: string;
+  /** What they were trained to aggregate. */
+  readonly aggregatedBlocks: AggregatedBlocks;
+}
+
+/** What a method is built for. */
+export interface MethodContext {
+  /** Names of the ensemble's experts, in its order. */
+  readonly experts: readonly string[];
+  readonly blocks: readonly BlockSpec[];
+  readonly sabw?: TrainedSabw | undefined;
+  readonly guidanceScale: number;
+  /** Other blocks to aggregate than the method's own. */
+  readonly aggregated?: AggregatedBlocks | undefined;
+}
+
+export interface MethodDefinition {
+  readonly name: string;
+  /** Other names that it is known by, lower case. */
+  readonly aliases: readonly string[];
+  /** In a few words; options follow as users write them. */
+  readonly summary: string;
+  /** Whether users may say which blocks are aggregated. */
+  readonly takesBlocks?: boolean;
+  /** Whether it weighs experts with trained aggregators, pixel by pixel: then there are attention maps to keep. */
+  readonly usesSabw?: boolean;
+  /** Whether it looks at what guidance does. */
+  readonly usesGuidance?: boolean;
+  /** @throws {UsageError} if an option is wrong, or names what the ensemble does not have */
+  build(options: MethodOptions, context: MethodContext): EnsemblingMethod;
+}
