@@ -12,6 +12,9 @@ export interface NoisePrediction {
   readonly unconditional?: F32Tensor;
 }
 
+/** With both halves: what methods get that need guidance. */
+export type GuidedNoise = Required<NoisePrediction>;
+
 /** Whether a scale needs the unconditional half at all: at 1 it cancels out. */
 export function usesGuidance(guidanceScale: number): boolean {
   return guidanceScale !== 1;

@@ -36,8 +36,10 @@ export interface MethodDefinition {
   readonly takesBlocks?: boolean;
   /** Whether it weighs experts with trained aggregators, pixel by pixel: then there are attention maps to keep. */
   readonly usesSabw?: boolean;
-  /** Whether it looks at what guidance does. */
-  readonly usesGuidance?: boolean;
+  /** Whether it looks at what guidance does: then predictions have both halves. */
+  readonly needsGuidance?: boolean;
+  /** Options that a method needs, as users write them, for experts of these names. @default none are needed */
+  example?(experts: readonly string[]): string;
   /** @throws {UsageError} if an option is wrong, or names what the ensemble does not have */
   build(options: MethodOptions, context: MethodContext): EnsemblingMethod;
 }

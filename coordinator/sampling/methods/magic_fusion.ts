@@ -9,7 +9,7 @@ import { softmax } from "../../../shared/tensor/softmax.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import { aggregationPlan } from "../aggregation_plan.ts";
-import type { NoisePrediction } from "../guidance.ts";
+import type { GuidedNoise } from "../guidance.ts";
 import type { MethodDefinition } from "./definition.ts";
 
 export interface MagicFusionOptions {
@@ -21,17 +21,15 @@ export interface MagicFusionOptions {
   readonly sharpness: readonly number[];
 }
 
-type Guided = Required<NoisePrediction>;
-
 /** Side of the window that saliency is averaged in, stride 1 and a border of one zero, at every latent size. */
 const WINDOW = 4;
 
 /** `eps = eps_M` with `M` the expert of largest weight at each pixel; both halves are chosen alike. */
 export function magicFusion(
-  predictions: readonly Guided[],
+  predictions: readonly GuidedNoise[],
   guidanceScale: number,
   options: MagicFusionOptions,
-): Guided {
+): GuidedNoise {
   const mask = fusionMask(saliencyWeights(predictions, guidanceScale, options));
   return {
     unconditional: choose(predictions.map(({ unconditional }) => unconditional), mask),
@@ -41,7 +39,7 @@ export function magicFusion(
 
 /** `W_i = softmax over all pixels of k_i S_i`, f32 `[B, H, W]` for each expert. */
 export function saliencyWeights(
-  predictions: readonly Guided[],
+  predictions: readonly GuidedNoise[],
   guidanceScale: number,
   { unconditional, general, sharpness }: MagicFusionOptions,
 ): F32Tensor[] {
@@ -162,7 +160,7 @@ export const MAGIC_FUSION: MethodDefinition = {
   aliases: ["magic-fusion", "saliency-aware-noise-blending"],
   summary:
     "at each pixel the noise of the expert whose guidance stands out most; uncond=own|general, general=NAME, NAME=k, after=t or before=t",
-  usesGuidance: true,
+  needsGuidance: true,
   build(options, { experts, blocks, guidanceScale }) {
     const own = options.perExpert();
     const fusion: MagicFusionOptions = {
@@ -183,7 +181,7 @@ export const MAGIC_FUSION: MethodDefinition = {
       combineNoise: (predictions) =>
         predictions.length === 1
           ? predictions[0]!
-          : magicFusion(predictions as Guided[], guidanceScale, fusion),
+          : magicFusion(predictions as GuidedNoise[], guidanceScale, fusion),
     };
   },
 };

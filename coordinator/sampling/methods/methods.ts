@@ -63,13 +63,13 @@ export interface MethodFacts {
  */
 export function fittingMethod(text: string, facts: MethodFacts): MethodDefinition {
   const definition = findMethod(parseMethod(text).name);
-  const { name, usesSabw, takesBlocks } = definition;
+  const { name, usesSabw, needsGuidance, takesBlocks } = definition;
   if (usesSabw && !facts.hasSabw) {
     throw new UsageError(
       `Method ${name} needs trained aggregators (SABW): name their folder, or take average`,
     );
   }
-  if (definition.usesGuidance && !usesGuidance(facts.guidanceScale)) {
+  if (needsGuidance && !usesGuidance(facts.guidanceScale)) {
     throw new UsageError(
       `Method ${name} compares what guidance does to each expert's noise: it needs a guidance scale other than 1`,
     );

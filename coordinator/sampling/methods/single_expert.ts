@@ -9,6 +9,7 @@ export const ONLY: MethodDefinition = {
   name: "only",
   aliases: ["single"],
   summary: "a single expert of the ensemble; the others are not asked: only:NAME",
+  example: ([first]) => first!,
   build(options, { experts, blocks }) {
     const index = options.only();
     const plan = { experts: [index], segments: aggregationPlan(blocks, "noise") };
@@ -26,6 +27,7 @@ export const ONE_HOT: MethodDefinition = {
   aliases: ["onehot"],
   summary: "one expert's features inside the ensemble's pipeline, as a control: one-hot:NAME",
   takesBlocks: true,
+  example: ([first]) => first!,
   build(options, { experts, blocks, aggregated }) {
     const index = options.only();
     return featureMethod({

@@ -19,6 +19,8 @@ export const WEIGHTS: MethodDefinition = {
   summary:
     "a weighted mean of the experts' features after every block: NAME=0.7,NAME=0.3, or a weight for each block as NAME=0.7/0.6/...",
   takesBlocks: true,
+  example: (experts) =>
+    experts.map((name, i) => `${name}=${i === 0 ? 0.7 : 0.3 / (experts.length - 1)}`).join(","),
   build(options, { experts, blocks, aggregated }) {
     const weights = weightsOf(options, experts);
     const odd = weights?.find((weight) => Array.isArray(weight) && weight.length !== blocks.length);

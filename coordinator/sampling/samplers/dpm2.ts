@@ -20,16 +20,15 @@ export function dpm2({ eta = 0, noiseScale = 1 }: AncestralOptions = {}): Solver
       if (down === 0) return [{ sigma, noiseCount }];
       return [{ sigma }, { sigma: Math.sqrt(sigma * down), noiseCount }];
     },
-    step({ x, denoised, memory, noise: [noise], sigma, sigmaNext, call }) {
+    step({ x, denoised, memory, noise: [noise], sigma, sigmaNext, call, at }) {
       const { down, up } = ancestralStep(sigma, sigmaNext, eta);
       const random = noise ? [[noiseScale * up, noise] as const] : [];
-      const middle = Math.sqrt(sigma * down);
+      const d = derivative(x, denoised, at);
       if (call === 0) {
-        const d = derivative(x, denoised, sigma);
+        const middle = Math.sqrt(sigma * down);
         if (down > 0) return { latents: eulerStep(x, d, middle - sigma), memory: { start: x } };
         return { latents: lincomb([[1, x], [-sigma, d], ...random]), memory: {} };
       }
-      const d = derivative(x, denoised, middle);
       return {
         latents: lincomb([[1, memory.start!], [down - sigma, d], ...random]),
         memory: {},

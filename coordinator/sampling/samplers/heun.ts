@@ -7,15 +7,14 @@ import type { Solver } from "./sigma_sampler.ts";
 export const HEUN: Solver = {
   calls: ({ sigma, sigmaNext }) =>
     sigmaNext === 0 ? [{ sigma }] : [{ sigma }, { sigma: sigmaNext }],
-  step({ x, denoised, memory, sigma, sigmaNext, call }) {
+  step({ x, denoised, memory, sigma, sigmaNext, call, at }) {
     const dt = sigmaNext - sigma;
+    const d = derivative(x, denoised, at);
     if (call === 0) {
-      const d = derivative(x, denoised, sigma);
       const memory = sigmaNext === 0 ? {} : { start: x, derivative: d };
       return { latents: eulerStep(x, d, dt), memory };
     }
-    const { start, derivative: d } = memory;
-    const dNext = derivative(x, denoised, sigmaNext);
-    return { latents: lincomb([[1, start!], [dt / 2, d!], [dt / 2, dNext]]), memory: {} };
+    const { start, derivative: dStart } = memory;
+    return { latents: lincomb([[1, start!], [dt / 2, dStart!], [dt / 2, d]]), memory: {} };
   },
 };

@@ -4,7 +4,7 @@ import { UsageError } from "../../../shared/errors.ts";
 import type { Churn } from "./churn.ts";
 import { findSampler, takesSchedule } from "./find_sampler.ts";
 import type { Sampler } from "./sampler.ts";
-import type { SamplerDefinition } from "./sampler_table.ts";
+import { type SamplerDefinition, SAMPLERS } from "./sampler_table.ts";
 import type { SchedulerConfig, SpacedConfig } from "./scheduler_config.ts";
 import { isSpacing, type SigmaSchedule } from "./sigma_schedules.ts";
 
@@ -32,7 +32,8 @@ export function createSampler(text: string, options: SamplerOptions): Sampler {
     throw new UsageError(`eta is for samplers with a share of new noise: ${name} has none`);
   }
   if (churn !== undefined && !definition.takesChurn) {
-    throw new UsageError(`churn is for euler, heun and dpm_2: current sampler is ${name}`);
+    const takers = SAMPLERS.filter(({ takesChurn }) => takesChurn).map(({ name }) => name);
+    throw new UsageError(`churn is for ${takers.join(", ")}: current sampler is ${name}`);
   }
   if (definition.schedule && options.schedule && definition.schedule !== options.schedule) {
     throw new UsageError(

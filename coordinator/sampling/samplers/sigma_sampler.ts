@@ -53,6 +53,8 @@ export interface SolverInput extends SolverStep {
   readonly noise: readonly F32Tensor[];
   /** Which of the step's calls this was, counted from 0. */
   readonly call: number;
+  /** The sigma of that call: where x was evaluated. */
+  readonly at: number;
 }
 
 export interface Solver {
@@ -121,7 +123,7 @@ export class SigmaSampler implements Sampler {
     const x = this.#churned(latents, evaluationIndex, noise);
     const denoised = denoisedOf(guided, x, sigma, this.#predictionType);
     const own = churn === undefined ? noise : noise.slice(1);
-    const input = { ...step, x, denoised, memory, noise: own, call };
+    const input = { ...step, x, denoised, memory, noise: own, call, at: sigma };
     return { denoised, state: this.#solver.step(input) };
   }
 
