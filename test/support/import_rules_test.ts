@@ -102,7 +102,7 @@ Deno.test("checkImports() reports each offending line of a tree, and skips data 
   const files: Readonly<Record<string, string>> = {
     "main.ts": 'import "./worker/a.ts";\nimport "npm:worker";\n',
     "worker/a.ts": 'import "../shared/a.ts";\n\nimport "../coordinator/a.ts";\n',
-    "coordinator/a.ts": 'import "../main.ts";\n',
+    "coordinator/a.ts": 'import "./sub/../../main.ts";\n',
     "shared/a.ts": 'await import("../worker/a.ts");\n',
     "shared/wire/types.ts": "",
     "shared/zoo/bad.ts": 'import "../../main.ts";\n',
