@@ -1,6 +1,7 @@
 /** `tutti inspect`: what a model file or folder holds. @module */
 
 import { Command } from "commander";
+import { FAMILY_NAMES } from "../../shared/checkpoint/family.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
@@ -111,8 +112,6 @@ function facts(inspection: Inspection): string[][] {
     ...(others.length > 0 ? [["unused", listed(others)]] : []),
   ];
 }
-
-const FAMILY_NAMES = { sd15: "SD1.5", sdxl: "SDXL" } as const;
 
 function listed(keys: readonly string[]): string {
   const more = keys.length > LISTED_KEYS ? `, and ${keys.length - LISTED_KEYS} more` : "";

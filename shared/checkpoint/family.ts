@@ -12,6 +12,9 @@ import { UNET_PREFIX } from "./keymaps/unet.ts";
 
 export type Family = "sd15" | "sdxl";
 
+/** As people write them. */
+export const FAMILY_NAMES: Readonly<Record<Family, string>> = { sd15: "SD1.5", sdxl: "SDXL" };
+
 const SD15_MARK = `${UNET_PREFIX}output_blocks.11.0.skip_connection.weight`;
 const SD2_WIDTH_KEY = `${UNET_PREFIX}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight`;
 const SD2_CONTEXT_WIDTH = 1024;

@@ -7,11 +7,9 @@
 
 import { FormatError } from "../../errors.ts";
 import { show } from "../../show.ts";
-import type { Family } from "../family.ts";
+import { type Family, FAMILY_NAMES } from "../family.ts";
 import type { LoraFile, LoraLayer } from "./lora_file.ts";
 import type { LoraLayerName } from "./lora_keys.ts";
-
-const FAMILY_NAMES: Readonly<Record<Family, string>> = { sd15: "SD1.5", sdxl: "SDXL" };
 
 /** Beginnings and parts of keys that only other families' LoRAs have, the most telling first. */
 const FOREIGN_KEYS: readonly (readonly [RegExp, string])[] = [
