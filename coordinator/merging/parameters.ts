@@ -159,18 +159,20 @@ function resolveRows(field: string, written: Written, options: ResolveOptions): 
 
 function parseRow(
   field: string,
-  written: NonNullable<Written>,
+  written: unknown,
   { family, base }: ResolveOptions,
 ): BlockWeights {
-  if (Array.isArray(written) && !written.every((item) => typeof item === "number")) {
+  if (!isWrittenWeights(written)) {
     throw new ParameterError(
       field,
       `must be one number or row of numbers: current value is ${show(written)}`,
     );
   }
-  return parseBlockWeights(written as WrittenWeights, {
-    field,
-    family,
-    ...(base !== undefined && { base }),
-  });
+  return parseBlockWeights(written, { field, family, ...(base !== undefined && { base }) });
+}
+
+/** A recipe may hold anything. */
+function isWrittenWeights(value: unknown): value is WrittenWeights {
+  if (typeof value === "number" || typeof value === "string") return true;
+  return Array.isArray(value) && value.every((item) => typeof item === "number");
 }

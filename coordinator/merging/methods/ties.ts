@@ -6,7 +6,7 @@
  */
 
 import { elementCount } from "../../../shared/tensor/tensor.ts";
-import { combine, inStep, type Values } from "../values.ts";
+import { combine, inStep, PIECE_ELEMENTS, type Values } from "../values.ts";
 
 export interface TiesOptions {
   /** Share of each difference's values that is kept: the largest. */
@@ -21,65 +21,84 @@ export function ties(
   { density, lambda }: TiesOptions,
 ): Values {
   if (lambda === 0) return base!;
-  const thresholds = tuned.map((model) => trimmedAbove([model, base!], density));
+  const thresholds = tuned.map((model) => trimmedBelow([model, base!], density));
+  const size = Math.min(PIECE_ELEMENTS, elementCount(base!.shape));
+  const elected = new Float64Array(size);
+  const sums = new Float64Array(size);
+  const counts = new Float64Array(size);
   return combine([base!, ...tuned], (out, [base, ...tuned]) => {
-    for (let i = 0; i < out.length; i++) {
-      let elected = 0;
-      for (let m = 0; m < tuned.length; m++) {
-        const difference = tuned[m]![i]! - base![i]!;
-        if (Math.abs(difference) >= thresholds[m]!) elected += difference;
+    for (const scratch of [elected, sums, counts]) scratch.fill(0);
+    tuned.forEach((model, m) => {
+      for (let i = 0; i < out.length; i++) {
+        const difference = model[i]! - base![i]!;
+        if (magnitude(difference) >= thresholds[m]!) elected[i]! += difference;
       }
-      let [sum, count] = [0, 0];
-      for (let m = 0; m < tuned.length; m++) {
-        const difference = tuned[m]![i]! - base![i]!;
+    });
+    tuned.forEach((model, m) => {
+      for (let i = 0; i < out.length; i++) {
+        const difference = model[i]! - base![i]!;
         // A sum of exactly 0 elects the positive sign, as in mergekit.
-        const agrees = elected >= 0 ? difference > 0 : difference < 0;
-        if (Math.abs(difference) < thresholds[m]! || !agrees) continue;
-        sum += difference;
-        count++;
+        const agrees = elected[i]! >= 0 ? difference > 0 : difference < 0;
+        if (!agrees || magnitude(difference) < thresholds[m]!) continue;
+        sums[i]! += difference;
+        counts[i]!++;
       }
-      out[i] = count === 0 ? base![i]! : base![i]! + lambda * (sum / count);
+    });
+    for (let i = 0; i < out.length; i++) {
+      out[i] = counts[i] === 0 ? base![i]! : base![i]! + lambda * (sums[i]! / counts[i]!);
     }
   });
 }
 
-/** Bits of a magnitude that one pass decides. */
-const DIGIT_BITS = 16;
-const DIGITS = 4;
+/** What is trimmed by: in f32, whose bits are few enough to count. */
+function magnitude(difference: number): number {
+  return Math.fround(Math.abs(difference));
+}
 
 /** The smallest magnitude that stays when `density` of the values of `model - base` stay; equal ones stay together. */
-function trimmedAbove([model, base]: readonly [Values, Values], density: number): number {
-  const kept = Math.max(1, Math.floor(density * elementCount(model.shape)));
-  return largestMagnitude([model, base], kept);
+function trimmedBelow(operands: readonly [Values, Values], density: number): number {
+  const kept = Math.max(1, Math.floor(density * elementCount(operands[0].shape)));
+  return largestMagnitude(operands, kept);
 }
+
+const DIGIT_BITS = 16;
 
 /**
- * The `rank`-th largest `|model - base|`, exactly, without holding or sorting the values. Bits of positive doubles sort
- * as the doubles do: each pass counts the values by the next 16 bits, from the top, among those that begin with the bits
- * found so far.
+ * The `rank`-th largest magnitude of `model - base`, without holding or sorting the values. Bits of positive floats sort
+ * as the floats do, so it counts the values by their upper 16 bits, finds the upper bits of the one that it looks for, and then counts those that have these by their lower ones.
  */
 function largestMagnitude(operands: readonly [Values, Values], rank: number): number {
-  // Little-endian: the top digit is the last one.
-  const digits = new Uint16Array(DIGITS);
-  const magnitude = new Float64Array(digits.buffer);
-  const found = new Uint16Array(DIGITS);
-  let left = rank;
-  for (let place = DIGITS - 1; place >= 0; place--) {
-    const counts = new Uint32Array(2 ** DIGIT_BITS);
-    for (const [a, b] of inStep(operands)) {
-      for (let i = 0; i < a!.length; i++) {
-        magnitude[0] = Math.abs(a![i]! - b![i]!);
-        if (agreeAbove(digits, found, place)) counts[digits[place]!]!++;
-      }
-    }
-    let digit = counts.length - 1;
-    while (counts[digit]! < left) left -= counts[digit--]!;
-    found[place] = digit;
-  }
-  return new Float64Array(found.buffer)[0]!;
+  const uppers = countDigits(operands, (word) => word >>> DIGIT_BITS);
+  const [upper, left] = digitOfRank(uppers, rank);
+  const lowers = countDigits(
+    operands,
+    (word) => word >>> DIGIT_BITS === upper ? word & 0xffff : undefined,
+  );
+  const [lower] = digitOfRank(lowers, left);
+  return new Float32Array(Uint32Array.of((upper << DIGIT_BITS) | lower).buffer)[0]!;
 }
 
-function agreeAbove(a: Uint16Array, b: Uint16Array, place: number): boolean {
-  for (let i = DIGITS - 1; i > place; i--) if (a[i] !== b[i]) return false;
-  return true;
+/** How often each digit comes among the magnitudes' bits; `undefined` does not count. */
+function countDigits(
+  operands: readonly [Values, Values],
+  digitOf: (word: number) => number | undefined,
+): Uint32Array {
+  const counts = new Uint32Array(2 ** DIGIT_BITS);
+  const magnitudes = new Float32Array(PIECE_ELEMENTS);
+  const words = new Uint32Array(magnitudes.buffer);
+  for (const [a, b] of inStep(operands)) {
+    for (let i = 0; i < a!.length; i++) magnitudes[i] = Math.abs(a![i]! - b![i]!);
+    for (let i = 0; i < a!.length; i++) {
+      const digit = digitOf(words[i]!);
+      if (digit !== undefined) counts[digit]!++;
+    }
+  }
+  return counts;
+}
+
+/** @returns the digit of the `rank`-th largest value, and its rank among those with the same digit */
+function digitOfRank(counts: Uint32Array, rank: number): readonly [digit: number, rank: number] {
+  let [digit, left] = [counts.length - 1, rank];
+  while (counts[digit]! < left) left -= counts[digit--]!;
+  return [digit, left];
 }

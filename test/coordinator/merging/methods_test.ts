@@ -98,9 +98,11 @@ Deno.test("ties() with all values kept averages per sign; equal ones at the thre
 
 Deno.test("ties() finds the threshold among tiny and huge magnitudes of many pieces", () => {
   const count = PIECE_ELEMENTS + 1000;
-  // Magnitudes that differ in the lowest bits only, and from denormal to enormous.
+  // Magnitudes that differ in the lowest bits only, and from tiny to enormous; as f32, by which values are trimmed.
   const values = Float64Array.from({ length: count }, (_, i) => {
-    const magnitude = i % 2 === 0 ? 1 + i * Number.EPSILON : 2 ** ((i % 2000) - 1000);
+    const magnitude = Math.fround(
+      i % 2 === 0 ? 1 + i * 2 ** -23 : 2 ** ((i % 240) - 120),
+    );
     return i % 3 === 0 ? -magnitude : magnitude;
   });
   const kept = Math.floor(0.3 * count);
