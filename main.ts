@@ -42,6 +42,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   certs: { summary: "make certificates and tokens to try a secure cluster with" },
   samplers: { summary: "list the samplers and schedules that images can be drawn with" },
   inspect: { summary: "tell what a model file or folder holds" },
+  merge: { summary: "make one checkpoint out of several" },
   train: { summary: "train the aggregators (SABW) of an ensemble", callsWorkers: true },
   screen: {
     summary: "tell how much an ensemble's experts can gain, before training",

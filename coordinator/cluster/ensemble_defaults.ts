@@ -19,7 +19,7 @@
 import { DEFAULTS_TABLE, type FileDefaults } from "../settings/choose_settings.ts";
 import { fileKeyOf, type SettingsTable, type SettingValues } from "../settings/setting.ts";
 import { SETTINGS, type Settings } from "../settings/settings.ts";
-import type { TomlFields } from "./toml_fields.ts";
+import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 
 export type EnsembleDefaults = FileDefaults<Settings>;
 

@@ -34,16 +34,16 @@
  * @module
  */
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { parse, TomlError } from "smol-toml";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import { FormatError } from "../../shared/errors.ts";
+import { readToml } from "../../shared/toml/read_toml.ts";
+import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 import { type Address, formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import { type EnsembleDefaults, readDefaults } from "./ensemble_defaults.ts";
 import { type EnsembleSecurity, readSecurity } from "./ensemble_security.ts";
 import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
-import { TomlFields } from "./toml_fields.ts";
 
 /** One expert. At least one of `model` and `addresses` is there, or `choice` alone. */
 export interface EnsembleExpert {
@@ -77,8 +77,6 @@ export interface EnsembleFile {
   readonly security?: EnsembleSecurity;
 }
 
-/** Far more than thousands of experts need. */
-const MAX_FILE_BYTES = 2 ** 20;
 const FILE_KEYS = [
   "name",
   "sabw",
@@ -101,7 +99,7 @@ export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
  */
 export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
   const file = resolve(path);
-  const fields = new TomlFields(file, "", parseToml(file, await readText(file)));
+  const fields = await readToml(file, "ensemble file");
   fields.refuseUnknown(FILE_KEYS);
   const optional = async (key: "tokenizer" | "scheduler", kind: "a file" | "a folder") =>
     fields.has(key) ? { [key]: await existing(fields, key, kind) } : {};
@@ -117,42 +115,6 @@ export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
     ...readDefaults(fields),
     ...readSecurity(fields),
   };
-}
-
-async function readText(file: string): Promise<string> {
-  let sizeBytes: number;
-  try {
-    const found = await stat(file);
-    sizeBytes = found.size;
-    if (found.isFile() && sizeBytes <= MAX_FILE_BYTES) {
-      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file));
-    }
-  } catch (cause) {
-    const reason = cause instanceof TypeError ? "it must be UTF-8 text" : reasonOf(cause);
-    throw new FormatError(`Cannot read ensemble file "${file}": ${reason}`, { cause });
-  }
-  throw new FormatError(
-    `Ensemble file "${file}" must be a file of at most ${MAX_FILE_BYTES} bytes: ` +
-      `current size is ${sizeBytes}`,
-  );
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
-function parseToml(file: string, text: string): Record<string, unknown> {
-  try {
-    return parse(text, { maxDepth: 16 });
-  } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    // Its message goes on with an excerpt of several lines: the first names the problem.
-    const problem = cause.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
-    throw new FormatError(
-      `${file}:${cause.line}:${cause.column}: Ensemble file must be TOML: ${problem}`,
-      { cause, details: { file, line: String(cause.line), column: String(cause.column) } },
-    );
-  }
 }
 
 function readName(fields: TomlFields): string {

@@ -22,7 +22,7 @@
 
 import { dirname, resolve } from "node:path";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
-import type { TomlFields } from "./toml_fields.ts";
+import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 
 /** Absolute paths. */
 export type SecurityPaths = Omit<SecurityFlags, "insecure">;

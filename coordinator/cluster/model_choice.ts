@@ -5,7 +5,7 @@
  */
 
 import { FormatError } from "../../shared/errors.ts";
-import type { TomlFields } from "./toml_fields.ts";
+import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 
 /** At least one of both. */
 export interface ModelChoice {

@@ -33,3 +33,17 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
   }
   return bits;
 }
+
+/** Rounds f64 to bfloat16 bits in one step (to nearest, ties to even; NaN stays NaN). */
+export function float64ToBfloat16(values: Float64Array): Uint16Array<ArrayBuffer> {
+  const singles = new Float32Array(values);
+  const words = new Uint32Array(singles.buffer);
+  for (let i = 0; i < words.length; i++) {
+    const [exact, single] = [values[i]!, singles[i]!];
+    if (single === exact || exact !== exact) continue;
+    // To odd: the last bit tells that something follows, so the second rounding cannot take it for a tie.
+    if (Math.abs(single) > Math.abs(exact)) words[i] = words[i]! - 1;
+    words[i] = words[i]! | 1;
+  }
+  return float32ToBfloat16(singles);
+}

@@ -15,6 +15,9 @@ const LAYERS: Readonly<Record<string, number>> = {
   "main.ts": 3,
 };
 
+/** Rooms of a role that know nothing of the role's other rooms. */
+const ROOMS_APART = ["coordinator/merging"];
+
 /** These may import anything; nothing of the program may import them. */
 const OUTSIDE = ["test", "deploy"];
 
@@ -44,6 +47,10 @@ export function importViolation(from: string, to: string): string | undefined {
   if (to.startsWith("../")) return "leaves the repository";
   if (OUTSIDE.includes(importer)) return undefined;
   if (OUTSIDE.includes(imported)) return `${importer} must not import ${imported}`;
+  const room = ROOMS_APART.find((room) => from.startsWith(`${room}/`));
+  if (room !== undefined && importer === imported && !to.startsWith(`${room}/`)) {
+    return `${room} must import no other room of ${importer}`;
+  }
   const [upper, lower] = [LAYERS[importer], LAYERS[imported]];
   if (upper === undefined || importer === imported) return undefined;
   if (lower === undefined) return `${imported} has no place in the order of imports`;

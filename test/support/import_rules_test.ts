@@ -29,6 +29,17 @@ Deno.test("importViolation() lets imports point one way only", () => {
   }
 });
 
+Deno.test("importViolation() keeps merging apart from the coordinator's other rooms", () => {
+  const [from, other] = ["coordinator/merging/methods/a.ts", "coordinator/cli/a.ts"];
+  assert.equal(
+    importViolation(from, other),
+    "coordinator/merging must import no other room of coordinator",
+  );
+  assert.equal(importViolation(from, "coordinator/merging/b.ts"), undefined);
+  assert.equal(importViolation(from, "shared/a.ts"), undefined);
+  assert.equal(importViolation(other, from), undefined);
+});
+
 Deno.test("importViolation() lets tests import anything, and nothing import tests", () => {
   for (const to of ["worker/a.ts", "coordinator/a.ts", "main.ts", "test/support/a.ts"]) {
     assert.equal(importViolation("test/a_test.ts", to), undefined);

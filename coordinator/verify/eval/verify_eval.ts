@@ -7,6 +7,7 @@ import type { VerifyOptions } from "../verify.ts";
 import { EnsemblingChecks } from "./ensembling_checks.ts";
 import { type EvalCheck, EvalFolder } from "./eval_folder.ts";
 import { toleranceOf } from "./measure.ts";
+import { mergingCheck } from "./merging_checks.ts";
 import { samplerCheck } from "./sampler_checks.ts";
 
 /** @throws {FormatError} if the folder's manifest cannot be read; a folder that is not there has no checks */
@@ -32,6 +33,7 @@ function runnerOf(
   check: EvalCheck,
 ): Runner | undefined {
   if (check.part === "ensembling") return () => ensembling.run(check);
+  if (check.part === "merging") return () => mergingCheck(folder, check);
   const run = check.part === "samplers" ? samplerCheck(check.name) : undefined;
   return run && (() => run(folder, check));
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readModelChoice } from "../../../coordinator/cluster/model_choice.ts";
-import { TomlFields } from "../../../coordinator/cluster/toml_fields.ts";
+import { TomlFields } from "../../../shared/toml/toml_fields.ts";
 import { FormatError } from "../../../shared/errors.ts";
 
 const read = (table: Record<string, unknown>) =>

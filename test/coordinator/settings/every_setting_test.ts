@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { sampleCommand } from "../../../coordinator/cli/sample.ts";
 import { submitCommand } from "../../../coordinator/cli/submit.ts";
 import { readSettings } from "../../../coordinator/cluster/ensemble_defaults.ts";
-import { TomlFields } from "../../../coordinator/cluster/toml_fields.ts";
+import { TomlFields } from "../../../shared/toml/toml_fields.ts";
 import { type ImageFacts, imageMetadata } from "../../../coordinator/jobs/image_metadata.ts";
 import { jobSpecFromJson, jobSpecToJson, newJob } from "../../../coordinator/jobs/job_spec.ts";
 import { fileKeyOf, flagOf, type SettingsTable } from "../../../coordinator/settings/setting.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Command } from "commander";
 import { addJobOptions } from "../../../coordinator/cli/job_options.ts";
 import { readSettings } from "../../../coordinator/cluster/ensemble_defaults.ts";
-import { TomlFields } from "../../../coordinator/cluster/toml_fields.ts";
+import { TomlFields } from "../../../shared/toml/toml_fields.ts";
 import { chooseSettings } from "../../../coordinator/settings/choose_settings.ts";
 import { setting, type SettingValues } from "../../../coordinator/settings/setting.ts";
 import {

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { FormatError } from "../../shared/errors.ts";
-import { show } from "../../shared/show.ts";
-import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import { FormatError } from "../errors.ts";
+import { show } from "../show.ts";
+import { didYouMean } from "../terminal/did_you_mean.ts";
 
 /** One table of a TOML file and where it stands. */
 export class TomlFields {
@@ -42,6 +42,15 @@ export class TomlFields {
         `known keys are ${known.join(", ")}`,
       { details: { file: this.file, key: this.pathOf(unknown) } },
     );
+  }
+
+  get keys(): readonly string[] {
+    return Object.keys(this.table);
+  }
+
+  /** The value of a key that has no one type; undefined if there is none. */
+  raw(key: string): unknown {
+    return this.has(key) ? this.table[key] : undefined;
   }
 
   has(key: string): boolean {

@@ -1,0 +1,58 @@
+/** Reads a TOML file whole, as a table whose keys are then read strictly. @module */
+
+import { readFile, stat } from "node:fs/promises";
+import { parse, TomlError } from "smol-toml";
+import { FormatError } from "../errors.ts";
+import { TomlFields } from "./toml_fields.ts";
+
+/** Far more than anyone writes by hand. */
+const MAX_FILE_BYTES = 2 ** 20;
+
+/**
+ * @param file absolute path
+ * @param kind what the file is, for messages: `ensemble file`
+ * @throws {FormatError} if it cannot be read, or is no TOML; with line and column
+ */
+export async function readToml(file: string, kind: string): Promise<TomlFields> {
+  return new TomlFields(file, "", parseToml(file, kind, await readText(file, kind)));
+}
+
+async function readText(file: string, kind: string): Promise<string> {
+  let sizeBytes: number;
+  try {
+    const found = await stat(file);
+    sizeBytes = found.size;
+    if (found.isFile() && sizeBytes <= MAX_FILE_BYTES) {
+      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file));
+    }
+  } catch (cause) {
+    const reason = cause instanceof TypeError ? "it must be UTF-8 text" : reasonOf(cause);
+    throw new FormatError(`Cannot read ${kind} "${file}": ${reason}`, { cause });
+  }
+  throw new FormatError(
+    `${capital(kind)} "${file}" must be a file of at most ${MAX_FILE_BYTES} bytes: ` +
+      `current size is ${sizeBytes}`,
+  );
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function parseToml(file: string, kind: string, text: string): Record<string, unknown> {
+  try {
+    return parse(text, { maxDepth: 16 });
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    // Its message goes on with an excerpt of several lines: the first names the problem.
+    const problem = cause.message.split("\n")[0]!.replace("Invalid TOML document: ", "");
+    throw new FormatError(
+      `${file}:${cause.line}:${cause.column}: ${capital(kind)} must be TOML: ${problem}`,
+      { cause, details: { file, line: String(cause.line), column: String(cause.column) } },
+    );
+  }
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,20 @@
+/** Numbers as a tensor of a merge, and back. @module */
+
+import { PIECE_ELEMENTS, type Values } from "../../../coordinator/merging/values.ts";
+
+export function plainValues(numbers: ArrayLike<number>): Values {
+  const all = Float64Array.from(numbers);
+  return {
+    shape: [all.length],
+    *pieces() {
+      for (let i = 0; i < all.length; i += PIECE_ELEMENTS) yield all.slice(i, i + PIECE_ELEMENTS);
+    },
+  };
+}
+
+export function numbersOf(values: Values): number[] {
+  const numbers: number[] = [];
+  // Piece by piece: a piece holds until the next one is asked for.
+  for (const piece of values.pieces()) for (const value of piece) numbers.push(value);
+  return numbers;
+}
