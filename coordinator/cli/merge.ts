@@ -55,7 +55,8 @@ export function mergeCommand(): Command {
   return new Command("merge")
     .summary("make one checkpoint out of several")
     .description(
-      "Merges single-file checkpoints of one family into one. It needs little memory, whatever their size, computes in f64 and rounds once.",
+      "Merges single-file checkpoints of one family into one. It needs little memory, whatever their size, computes in " +
+        "f64 and rounds once.",
     )
     .argument("[models...]", "single .safetensors files: A, B, C, ...")
     .requiredOption("--out <file>", "where the result is written")

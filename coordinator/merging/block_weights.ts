@@ -1,6 +1,6 @@
 /**
- * A number for each block of the U-Net, in the forms in which people write it: one number for all, a preset's name, 25 numbers
- * IN00..OUT11, or 26 with BASE in front (SDXL 19 or 20).
+ * A number for each block of the U-Net, in the forms in which people write it: one number for all, a preset's name, 25
+ * numbers IN00..OUT11, or 26 with BASE in front (SDXL 19 or 20).
  *
  * @module
  */
@@ -56,7 +56,7 @@ export function parseBlockWeights(
   return byBlock(fitted(preset, family, field), base ?? presetBase(text!), family);
 }
 
-/** Weights of SD1.5's blocks for SDXL's, as supermerger does: the three blocks of the level that SDXL lacks are left out. */
+/** SD1.5's weights for SDXL's blocks, as supermerger converts them: IN09..IN11 and OUT09..OUT11 are left out. */
 export function weightsForSdxl(weights: readonly number[]): readonly number[] {
   return [...weights.slice(0, 9), ...weights.slice(12, 22)];
 }

@@ -1,6 +1,6 @@
 /**
- * What the file of a merge says about itself, in the two keys that web UIs write and show: `sd_merge_recipe` is how it was
- * made, `sd_merge_models` of what, by the SHA-256 of each file.
+ * What the file of a merge says about itself, in the two keys that web UIs write and show: `sd_merge_recipe` is how it
+ * was made, `sd_merge_models` of what, by the SHA-256 of each file.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Ingredient, Merge } from "./recipe.ts";
 
 const RECIPE_KEY = "sd_merge_recipe";
 const MODELS_KEY = "sd_merge_models";
-/** Without it readers take a model of velocities for one of noise. */
+/** Without the second one readers take a model of velocities for one of noise. */
 const KEPT_KEYS = ["modelspec.architecture", "modelspec.prediction_type"];
 
 /** A file that was merged. */

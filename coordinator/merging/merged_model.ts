@@ -1,10 +1,10 @@
 /**
- * The result of a merge as a model: it knows its keys, dtypes and shapes at once, and computes a tensor when somebody goes
- * through it. So a merge can be the input of another one without a file in between.
+ * The result of a merge as a model: it knows its keys, dtypes and shapes at once, and computes a tensor when somebody
+ * goes through it. So a merge can be the input of another one without a file in between.
  *
- * Which keys merge is supermerger's rule: those that contain "model", and "weight" or "bias", and that all models have. All
- * others are the first model's (position ids, schedules, `logit_scale`), and keys with "model" that it lacks come from the
- * first model that has them.
+ * Which keys merge is supermerger's rule: those that contain "model", and "weight" or "bias", and that all models have.
+ * All others are the first model's (position ids, schedules, `logit_scale`), and keys with "model" that it lacks come
+ * from the first model that has them.
  *
  * @module
  */

@@ -23,7 +23,7 @@ export interface ParameterOptions {
   readonly family: Family;
 }
 
-/** Weights may be off by this, as 0.333 is off a third... but three of them leave a thousandth of the picture out. */
+/** Rounding of sums like 0.7 + 0.2 + 0.1. Not more: 0.333 three times would make the whole model weaker. */
 const SUM_TOLERANCE = 1e-6;
 
 /**

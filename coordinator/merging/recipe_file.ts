@@ -1,6 +1,6 @@
 /**
- * A recipe: merges in a TOML file, each of files and of results of other merges. Nothing is written in between. The merge that no other one uses is the result;
- * paths are relative to the file.
+ * A recipe: merges in a TOML file, each of files and of results of other merges. Nothing is written in between. The
+ * merge that no other one uses is the result; paths are relative to the file.
  *
  * @example
  * ```toml

@@ -11,9 +11,9 @@ import { weightedSum } from "./sums.ts";
 const PARALLEL = 0.9995;
 
 /**
- * Spherical linear interpolation: `sin((1 - alpha) W) / sin W A + sin(alpha W) / sin W B`, with `W` the angle between A and
- * B (Shoemake 1985, "Animating Rotation with Quaternion Curves"). Nearly parallel or opposite tensors, and zeros, have no
- * arc of their own: they are summed.
+ * Spherical linear interpolation: `sin((1 - alpha) W) / sin W A + sin(alpha W) / sin W B`, with `W` the angle between A
+ * and B (Shoemake 1985, "Animating Rotation with Quaternion Curves"). Between nearly parallel or opposite tensors the arc
+ * is no better defined than the straight line, which is taken instead; zeros count as perpendicular to everything.
  */
 export function slerp([a, b]: readonly Values[], { alpha }: { readonly alpha: number }): Values {
   if (alpha === 0 || alpha === 1) return weightedSum([a!, b!], { alpha });
@@ -30,10 +30,10 @@ export function slerp([a, b]: readonly Values[], { alpha }: { readonly alpha: nu
 }
 
 /**
- * Model Stock (Jang et al. 2024, arXiv 2403.19522, equation 4 and its extension to N models): the first model is the one that the others were trained from;
- * the result is that model plus `t` times the mean of the N differences from it, `t = N cos / (1 + (N - 1) cos)`, `cos` the mean
- * cosine between two differences. The better they agree, the more of their mean is kept. Differences that point away
- * from each other on average (`cos` below 0) agree in nothing, so nothing is added.
+ * Model Stock (Jang et al. 2024, arXiv 2403.19522): the first model is the one that the others were trained from. The
+ * result is that model plus `t` times the mean of the N differences from it, `t = N cos / (1 + (N - 1) cos)`, with `cos`
+ * the mean cosine between two differences: the better they agree, the more of their mean is kept. Differences that point
+ * away from each other on average (`cos` below 0) agree in nothing, so nothing is added.
  */
 export function modelStock([base, ...tuned]: readonly Values[]): Values {
   const count = tuned.length;

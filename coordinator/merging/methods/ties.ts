@@ -1,6 +1,6 @@
 /**
- * TIES (Yadav et al. 2023, arXiv 2306.01708, algorithm 1): trim, elect a sign, merge what agrees. The first model is the one that
- * the others were trained from; a tensor is trimmed by itself, as in mergekit.
+ * TIES (Yadav et al. 2023, arXiv 2306.01708, algorithm 1): trim, elect a sign, merge what agrees. The first model is the
+ * one that the others were trained from; a tensor is trimmed by itself, as in mergekit.
  *
  * @module
  */
@@ -55,7 +55,7 @@ function magnitude(difference: number): number {
   return Math.fround(Math.abs(difference));
 }
 
-/** The smallest magnitude that stays when `density` of the values of `model - base` stay; equal ones stay together. */
+/** The smallest magnitude that stays when a share of `model - base` stays; equal ones stay together. */
 function trimmedBelow(operands: readonly [Values, Values], density: number): number {
   const kept = Math.max(1, Math.floor(density * elementCount(operands[0].shape)));
   return largestMagnitude(operands, kept);
@@ -65,7 +65,8 @@ const DIGIT_BITS = 16;
 
 /**
  * The `rank`-th largest magnitude of `model - base`, without holding or sorting the values. Bits of positive floats sort
- * as the floats do, so it counts the values by their upper 16 bits, finds the upper bits of the one that it looks for, and then counts those that have these by their lower ones.
+ * as the floats do: it counts the values by their upper 16 bits, which tells those of the value that it looks for, and
+ * then counts the values with these upper bits by their lower ones.
  */
 function largestMagnitude(operands: readonly [Values, Values], rank: number): number {
   const uppers = countDigits(operands, (word) => word >>> DIGIT_BITS);
