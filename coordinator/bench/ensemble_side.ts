@@ -11,7 +11,6 @@ import { SampleStats } from "../cli/sample_stats.ts";
 import type { Aggregator } from "../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import { conditioningOf } from "../sampling/conditioning.ts";
-import type { GuidanceHalf } from "../sampling/guidance.ts";
 import { EnsembleSession, type PredictionRequest } from "../sampling/session/ensemble_session.ts";
 import type { Side } from "./alternate.ts";
 import { type CallInputs, type CallSize, randomInputs } from "./random_inputs.ts";
@@ -70,7 +69,6 @@ export class EnsembleSide implements Side, AsyncDisposable {
       height,
       width,
       timesteps,
-      halves: new Array<GuidanceHalf>(batch).fill("conditional"),
       ...(signal && { signal }),
     };
     const session = await EnsembleSession.open(experts, conditioning, opening);

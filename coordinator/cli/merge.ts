@@ -5,7 +5,6 @@ import { basename } from "node:path";
 import process from "node:process";
 import { FAMILIES } from "../../shared/models/families.ts";
 import { UsageError } from "../../shared/errors.ts";
-import type { FloatDType } from "../../shared/tensor/float64.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
@@ -19,6 +18,7 @@ import { readRecipe } from "../merging/recipe_file.ts";
 import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { DTYPE_NAMES } from "./dtype_names.ts";
 
 /** Flags that are parameters of methods, under the parameters' names. */
 interface ParameterFlags {
@@ -39,12 +39,6 @@ interface MergeFlags extends ParameterFlags {
   readonly overwrite: boolean;
   readonly json: boolean;
 }
-
-const DTYPE_NAMES = {
-  f32: "float32",
-  f16: "float16",
-  bf16: "bfloat16",
-} as const satisfies Record<string, FloatDType>;
 
 const PARAMETERS = ["weights", "alpha", "beta", "density", "lambda", "mbw", "base"] as const;
 

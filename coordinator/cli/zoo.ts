@@ -15,13 +15,13 @@ import {
   writeConfigs,
   writeRandomCheckpoint,
 } from "../zoo/random_checkpoint.ts";
-import type { FloatDType } from "../zoo/random_values.ts";
 import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { shapesCommand } from "./zoo_shapes.ts";
 import { sheetCommand } from "./zoo_sheet.ts";
 import { trainZooCommand } from "./zoo_train.ts";
+import { DTYPE_NAMES } from "./dtype_names.ts";
 
 interface RandomFlags {
   readonly family: Family;
@@ -32,12 +32,6 @@ interface RandomFlags {
   readonly depth?: number;
   readonly json: boolean;
 }
-
-const DTYPE_NAMES = {
-  f32: "float32",
-  f16: "float16",
-  bf16: "bfloat16",
-} as const satisfies Record<string, FloatDType>;
 
 const EXAMPLES = `
 The values follow from the seed alone: equal in both layouts, rounded to the dtype. A single file of other widths or

@@ -153,12 +153,7 @@ export const wireDtype: ValueType<string> = {
 };
 
 function isWireDtype(text: string): boolean {
-  try {
-    parseWireDtypes(text);
-    return text.length <= MAX_WIRE_DTYPE_CHARS;
-  } catch {
-    return false;
-  }
+  return text.length <= MAX_WIRE_DTYPE_CHARS && attempt(() => parseWireDtypes(text)) !== undefined;
 }
 
 function shortestWireDtype(text: string): string {

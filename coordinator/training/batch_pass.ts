@@ -14,7 +14,6 @@ import type { Aggregator } from "../sampling/aggregation.ts";
 import type { Segment } from "../sampling/aggregation_plan.ts";
 import { addedCondOf, conditioningOf } from "../sampling/conditioning.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
-import type { GuidanceHalf } from "../sampling/guidance.ts";
 import { EnsembleSession, type PredictionRequest } from "../sampling/session/ensemble_session.ts";
 import type { PromptEmbeds } from "../sampling/prompt_embeds.ts";
 import { type DifferentiableAggregator, ensembleBackward } from "./ensemble_backward.ts";
@@ -131,7 +130,6 @@ async function openBatch(
     width,
     keepInputs,
     timesteps: [timesteps],
-    halves: new Array<GuidanceHalf>(batch).fill("conditional"),
     patience: new Patience({ waitMs: ROOM_WAIT_MS, signal }),
     ...(signal && { signal }),
   };

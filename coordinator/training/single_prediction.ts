@@ -4,7 +4,6 @@ import type { Expert } from "../../shared/engine/expert.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { aggregationPlan } from "../sampling/aggregation_plan.ts";
 import { addedCondOf } from "../sampling/conditioning.ts";
-import type { GuidanceHalf } from "../sampling/guidance.ts";
 import { EnsembleSession } from "../sampling/session/ensemble_session.ts";
 import type { NoisyBatch } from "./batch_pass.ts";
 
@@ -29,7 +28,6 @@ export async function noisePrediction(
     height,
     width,
     timesteps: timesteps.slice(0, 1),
-    halves: new Array<GuidanceHalf>(batch).fill("conditional"),
     ...(signal && { signal }),
   });
   const [noise] = await session.predictNoise({

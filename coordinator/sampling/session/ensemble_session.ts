@@ -31,8 +31,8 @@ export interface EnsembleOpening {
   readonly width: number;
   /** Of every prediction that will be asked for, in order; predictions name them by index. */
   readonly timesteps: readonly StepTimesteps[];
-  /** One per row of the batch. */
-  readonly halves: readonly GuidanceHalf[];
+  /** One per row of the batch. @default all conditional */
+  readonly halves?: readonly GuidanceHalf[];
   /**
    * Into how many parts the rows are split. They travel on their own: while one is on its way or is aggregated, the experts
    * compute another. Each takes a session on every expert. More than there are rows are as many as there are rows.
@@ -95,7 +95,9 @@ export class EnsembleSession implements AsyncDisposable {
     conditioning: Conditioning,
     opening: EnsembleOpening,
   ): Promise<EnsembleSession> {
-    const { halves, waves: count = 1, patience, signal, job, ...common } = opening;
+    const rows = conditioning.experts[0]?.encoderHiddenStates.shape[0] ?? 0;
+    const { halves = new Array<GuidanceHalf>(rows).fill("conditional"), ...others } = opening;
+    const { waves: count = 1, patience, signal, job, ...common } = others;
     const isGuided = halves.includes("unconditional");
     const images = halves.filter((half) => half === "conditional").length;
     const waves = await openWaves(

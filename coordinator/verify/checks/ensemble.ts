@@ -5,7 +5,6 @@ import { copyTensor, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { type Aggregator, UniformAggregator } from "../../sampling/aggregation.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../../sampling/aggregation_plan.ts";
 import { conditioningOf } from "../../sampling/conditioning.ts";
-import type { GuidanceHalf } from "../../sampling/guidance.ts";
 import { EnsembleSession } from "../../sampling/session/ensemble_session.ts";
 import { SabwAggregator } from "../../sampling/methods/sabw/sabw_aggregator.ts";
 import { compare, type Comparison } from "../check.ts";
@@ -68,6 +67,24 @@ export async function openSabw(context: FamilyContext): Promise<SabwAggregator> 
   return await SabwAggregator.open(context.path(sabw), shared, context.lane);
 }
 
+/** A session on all experts with a golden's text states, for one prediction at its latents and timestep. */
+export async function openPass(
+  context: FamilyContext,
+  golden: Golden,
+  { keepInputs = false } = {},
+): Promise<{ readonly x: F32Tensor; readonly session: EnsembleSession }> {
+  const experts = await context.experts();
+  const [x, timesteps] = await Promise.all([golden.f32("x"), golden.numbers("timestep")]);
+  const [batch = 0, , height = 0, width = 0] = x.shape;
+  const conditionings = await Promise.all(experts.map(async (expert, i) => ({
+    encoderHiddenStates: await golden.f32(`ctx.${context.letter(i)}`),
+    temb: await expert.embedTimesteps(timesteps),
+  })));
+  const conditioning = conditioningOf(conditionings, batch, timesteps.length);
+  const opening = { height, width, timesteps, keepInputs };
+  return { x, session: await EnsembleSession.open(experts, conditioning, opening) };
+}
+
 async function forwardOnce(
   context: FamilyContext,
   golden: Golden,
@@ -75,22 +92,8 @@ async function forwardOnce(
   aggregated: AggregatedBlocks,
 ): Promise<Map<string, F32Tensor>> {
   const experts = await context.experts();
-  const [x, timesteps] = await Promise.all([golden.f32("x"), golden.numbers("timestep")]);
-  const [batch = 0, , height = 0, width = 0] = x.shape;
-  const texts = await Promise.all(experts.map((_, i) => golden.f32(`ctx.${context.letter(i)}`)));
-  const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
-  const conditionings = texts.map((encoderHiddenStates, i) => ({
-    encoderHiddenStates,
-    temb: tembs[i]!,
-  }));
-  const conditioning = conditioningOf(conditionings, batch, timesteps.length);
-  const halves = new Array<GuidanceHalf>(batch).fill("conditional");
-  await using session = await EnsembleSession.open(experts, conditioning, {
-    height,
-    width,
-    timesteps,
-    halves,
-  });
+  const { x, session: opened } = await openPass(context, golden);
+  await using session = opened;
   const computed = new Map<string, F32Tensor>();
   const [eps] = await session.predictNoise({
     latentModelInput: x,

@@ -6,9 +6,6 @@ import { blockIndex } from "../../../shared/models/blocks.ts";
 import { difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { aggregationPlan } from "../../sampling/aggregation_plan.ts";
-import { conditioningOf } from "../../sampling/conditioning.ts";
-import type { GuidanceHalf } from "../../sampling/guidance.ts";
-import { EnsembleSession } from "../../sampling/session/ensemble_session.ts";
 import { ensembleBackward, type EnsembleGradients } from "../../training/ensemble_backward.ts";
 import { noiseLoss } from "../../training/noise_loss.ts";
 import { SessionExpert } from "../../training/session_expert.ts";
@@ -17,6 +14,7 @@ import { TrainableSabw } from "../../training/trainable_sabw.ts";
 import { compare, type Comparison } from "../check.ts";
 import type { FamilyContext, Golden } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
+import { openPass } from "./ensemble.ts";
 
 /** The manifests' "gradient_floor": a smaller share of the total norm is compared against this share of it. */
 const FLOOR = 1e-4;
@@ -55,9 +53,6 @@ async function lossAndGradients(
   golden: Golden,
   experts: readonly Expert[],
 ): Promise<{ readonly loss: number; readonly gradients: EnsembleGradients }> {
-  const [x, timesteps] = await Promise.all([golden.f32("x"), golden.numbers("timestep")]);
-  const [batch = 0, , height = 0, width = 0] = x.shape;
-  const texts = await Promise.all(experts.map((_, i) => golden.f32(`ctx.${context.letter(i)}`)));
   const { description } = experts[0]!;
   const { sabw } = context.manifest;
   if (sabw === undefined) {
@@ -66,15 +61,8 @@ async function lossAndGradients(
   const shared = { ...description, numExperts: experts.length };
   const aggregator = await TrainableSabw.open(context.path(sabw), shared, context.lane);
   try {
-    const tembs = await Promise.all(experts.map((expert) => expert.embedTimesteps(timesteps)));
-    const conditionings = texts.map((encoderHiddenStates, i) => ({
-      encoderHiddenStates,
-      temb: tembs[i]!,
-    }));
-    const conditioning = conditioningOf(conditionings, batch, timesteps.length);
-    const halves = new Array<GuidanceHalf>(batch).fill("conditional");
-    const opening = { height, width, timesteps, halves, keepInputs: true };
-    await using session = await EnsembleSession.open(experts, conditioning, opening);
+    const { x, session: opened } = await openPass(context, golden, { keepInputs: true });
+    await using session = opened;
     const tape = new ForwardTape(x);
     const [noise] = await session.predictNoise({
       latentModelInput: x,
