@@ -10,11 +10,13 @@ import {
 import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
+import { UsageError } from "../../shared/errors.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
+import { show } from "../../shared/show.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { formatAddress, isLoopback } from "../../shared/wire/address.ts";
+import { formatAddress, isLoopback, parseAddress } from "../../shared/wire/address.ts";
 import { type EnsembleExpert, loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { hasCredentials, startDetachedWorker } from "../cluster/detached_worker.ts";
 import { findRunningWorkers, type WorkerRecord } from "../cluster/worker_records.ts";
@@ -24,23 +26,24 @@ import { mergeSecurity } from "./security_flags.ts";
 
 interface UpFlags extends DeviceFlags, NatsFlags, SecurityFlags {
   readonly threads?: number;
+  readonly listen?: string;
   readonly replicas: number;
   readonly json: boolean;
 }
 
 const EXAMPLES = `
-Experts with addresses in the file listen there; the others take a free port on 127.0.0.1. Workers that run
-already with the same weights, also those of another ensemble, are left as they are, and the table says so; where the file
+Experts with addresses in the file listen there; the others on 127.0.0.1, or the host that --listen names, at the port
+that they had last if it is free. Workers that run already with the same weights, also those of another ensemble, are left as they are, and the table says so; where the file
 has addresses, only workers there count. With several workers per expert, an image survives that one of them is lost. \`tutti sample --ensemble FILE\` finds them; \`tutti down FILE\` stops them.
 
 Examples:
   tutti up castles.toml
-  tutti up castles.toml --nats nats://nats:4222
+  tutti up castles.toml --nats nats://nats:4222 --listen gpu-1 --token-file tokens --tls-cert gpu-1.pem
   tutti up castles.toml --replicas 2
   tutti up                 # the experts that come with Tutti
   tutti ps`;
 
-const FREE_PORT = "127.0.0.1:0";
+const LOOPBACK = "127.0.0.1";
 
 const SECURITY = {
   cert: "certificate (PEM) that the workers show (default: [security.workers] of the file)",
@@ -72,6 +75,11 @@ export function upCommand(): Command {
       wholeNumber("--replicas"),
       1,
     )
+    .option(
+      "--listen <host>",
+      "where experts without addresses in the file listen: a name or address of this machine (default: 127.0.0.1)",
+      listenHost,
+    )
     .option("--json", "print one JSON object per worker", false)
     .addHelpText("after", EXAMPLES)
     .action((ensemble: string | undefined, flags: UpFlags, command: Command) =>
@@ -87,12 +95,23 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
   const terminal = stderrTerminal();
   const ensemble = await loadEnsembleFile(path);
   // The workers log in themselves; a wrong flag is told once, and here.
-  await natsOptions(flags, "tutti up");
+  const nats = await natsOptions(flags, "tutti up");
   const security = mergeSecurity(command, ensemble.security?.workers);
+  const isReachable = flags.listen !== undefined || ensemble.experts.every((e) => e.addresses);
+  if (nats && !nats.list.servers.every(isLoopback) && !isReachable && !json) {
+    terminal.write(
+      `warning: the workers listen on ${LOOPBACK}, which only this machine can reach: ` +
+        "--listen HOST lets others draw with them\n",
+    );
+  }
   const { device, explanation } = await chooseDevice(flags.device);
   if (explanation !== undefined && !json) terminal.write(`${explanation}\n`);
   const local = ensemble.experts.filter(isLocal);
-  const places = local.map((expert) => ({ expert, listens: listenAddresses(expert, replicas) }));
+  const anyPort = formatAddress({ host: flags.listen ?? LOOPBACK, port: 0 });
+  const places = local.map((expert) => ({
+    expert,
+    listens: listenAddresses(expert, replicas, anyPort),
+  }));
   const count = places.reduce((sum, { listens }) => sum + listens.length, 0);
   const perWorker = threads ??
     Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, count)));
@@ -122,7 +141,10 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
   // Before any is started: a refusal leaves everything as it was.
   const found = await Promise.all(places.map(async ({ expert, listens }) => {
     const wanted = { ...expert, ensemble: ensemble.name, isSecured };
-    return takePlaces(listens, await findRunningWorkers(expert.model, wanted));
+    const running = await findRunningWorkers(expert.model, wanted);
+    const isInPlace = ({ address }: WorkerRecord) =>
+      flags.listen === undefined || parseAddress(address).host === flags.listen;
+    return takePlaces(listens, running.filter(isInPlace));
   }));
   const starts = places.flatMap(({ expert, listens }, i) =>
     listens.map(async (listen, replica): Promise<UpRecord> => {
@@ -158,22 +180,42 @@ function isLocal(expert: EnsembleExpert): expert is LocalExpertEntry {
   return expert.model !== undefined && (expert.addresses ?? []).every(isLoopback);
 }
 
-/** For each place the worker that is there; at free ports any of the others. */
+/** For each place the worker that is there; where any port will do, any of the others. */
 function takePlaces(
   listens: readonly string[],
   running: readonly WorkerRecord[],
 ): (WorkerRecord | undefined)[] {
   const others = running.filter(({ address }) => !listens.includes(address));
   return listens.map((listen) =>
-    listen === FREE_PORT ? others.shift() : running.find(({ address }) => address === listen)
+    listen.endsWith(":0") ? others.shift() : running.find(({ address }) => address === listen)
   );
 }
 
-/** One per worker: the addresses of the file, then free ports. */
-function listenAddresses({ addresses = [] }: LocalExpertEntry, replicas: number): string[] {
+/** One per worker: the addresses of the file, then any port. */
+function listenAddresses(
+  { addresses = [] }: LocalExpertEntry,
+  replicas: number,
+  anyPort: string,
+): string[] {
   const count = Math.max(replicas, addresses.length);
   return Array.from({ length: count }, (_, i) => {
     const address = addresses[i];
-    return address ? formatAddress(address) : FREE_PORT;
+    return address ? formatAddress(address) : anyPort;
   });
+}
+
+/** A host at which others can connect. */
+function listenHost(text: string): string {
+  const address = text.includes(":") && !text.startsWith("[") ? `[${text}]:1` : `${text}:1`;
+  const isWildcard = /^[\[\]0.:]+$/.test(text);
+  try {
+    if (!isWildcard) return parseAddress(address).host;
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(
+    `--listen must be a name or address of this machine at which others connect, without a port: current value is ${
+      show(text)
+    }`,
+  );
 }

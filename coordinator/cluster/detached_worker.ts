@@ -10,12 +10,13 @@ import { SECURITY_ENV, type SecurityFlags } from "../../shared/security/security
 import { TOKEN_ENV } from "../../shared/security/token_file.ts";
 import { delay } from "./delay.ts";
 import { recordedLoras } from "./expert_loras.ts";
+import { formerAddress, rememberAddress } from "./former_address.ts";
 import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
 import { isWorkerProcess, removeRecord, type WorkerRecord, writeRecord } from "./worker_records.ts";
 import { environmentWithout } from "./worker_environment.ts";
 
 export interface DetachedOptions extends SpawnOptions {
-  /** HOST:PORT; port 0 takes a free one. */
+  /** HOST:PORT; port 0 takes the one that it had last, else a free one. */
   readonly listen: string;
   /** What it is to be called with. */
   readonly security?: SecurityFlags;
@@ -46,7 +47,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
   const child = spawn(Deno.execPath(), [
     ...workerCommand(options),
     "--listen",
-    options.listen,
+    await formerAddress(options, options.listen),
     ...securityArgs(security),
   ], {
     detached: true,
@@ -82,6 +83,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
         log,
       };
       await writeRecord(record);
+      await rememberAddress(record);
       return record;
     }
     if (exitCode !== undefined) {

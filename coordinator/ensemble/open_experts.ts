@@ -12,6 +12,7 @@ import { formatAddress } from "../../shared/wire/address.ts";
 import { hasOwnCredentials } from "../cluster/credentials.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
 import { StaticReplicas } from "../cluster/replicas/replica_directory.ts";
+import { RunningReplicas } from "../cluster/replicas/running_replicas.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
 import { findRunningWorkers } from "../cluster/worker_records.ts";
 import type { Discovery } from "../discovery/discovery.ts";
@@ -103,12 +104,11 @@ async function connectOrStart(
 ): Promise<ConnectedExpert> {
   const { device, precision, signal, onProgress } = options;
   await using resources = new AsyncDisposableStack();
-  let at = addresses?.map(formatAddress) ??
-    (await findRunningWorkers(model!, {
-      name,
-      ...(loras && { loras }),
-      ...(isSecured !== undefined && { isSecured }),
-    })).map(({ address }) => address);
+  const findRunning = async () => {
+    const wanted = { name, ...(loras && { loras }), ...(isSecured !== undefined && { isSecured }) };
+    return (await findRunningWorkers(model!, wanted)).map(({ address }) => address);
+  };
+  let at = addresses?.map(formatAddress) ?? await findRunning();
   const isOurs = at.length === 0;
   if (isOurs) {
     onProgress?.(`Starting a worker for ${name}`);
@@ -125,7 +125,9 @@ async function connectOrStart(
     at = [worker.address];
   }
   const connected = await connectReplicas({
-    ...{ name, directory: new StaticReplicas(at), ...(loras && { loras }) },
+    name,
+    directory: addresses || isOurs ? new StaticReplicas(at) : new RunningReplicas(at, findRunning),
+    ...(loras && { loras }),
     // Nobody starts a worker again that this command started.
     ...(isOurs && { parkMs: 0 }),
   }, options);

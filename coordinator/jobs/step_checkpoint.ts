@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
 import { readSafetensors } from "../../shared/safetensors/read_bytes.ts";
 import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
@@ -82,7 +83,7 @@ export function checkSameRun(
 ): void {
   const [before, now] = [jobFields(checkpoint.spec), jobFields(run.spec)];
   for (const field of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    requireSame(field, JSON.stringify(before[field]), JSON.stringify(now[field]));
+    requireSame(field, before[field], now[field]);
   }
   const fields = [...Object.keys(checkpoint.conditions), ...Object.keys(run.conditions)];
   for (const field of new Set(fields)) {
@@ -90,13 +91,16 @@ export function checkSameRun(
   }
 }
 
-function requireSame(field: string, before = "none", now = "none"): void {
-  if (before === now) return;
+function requireSame(field: string, before: unknown, now: unknown): void {
+  if (isDeepStrictEqual(before, now)) return;
+  const [checkpoint, current] = [before, now].map((value) =>
+    typeof value === "string" ? value : JSON.stringify(value) ?? "none"
+  ) as [string, string];
   throw new TuttiError(
     "FAILED_PRECONDITION",
-    `The checkpoint is of another run: ${field} must be ${show(before)}: ` +
-      `current value is ${show(now)}. Run with the same models and settings, or start anew`,
-    { details: { field, checkpoint: before, current: now } },
+    `The checkpoint is of another run: ${field} must be ${show(checkpoint)}: ` +
+      `current value is ${show(current)}. Run with the same models and settings, or start anew`,
+    { details: { field, checkpoint, current } },
   );
 }
 

@@ -122,12 +122,32 @@ testTutti(
       assert.equal((await records(home)).length, 3);
     });
 
-    await t.step("a worker that was killed is started again", async () => {
-      const { pid } = byName.get("square")![0]!;
+    await t.step("a worker that was killed is started again, at its address", async () => {
+      const { pid, address } = byName.get("square")![0]!;
       Deno.kill(pid, "SIGKILL");
       const { stderr } = await home.expect(0, ["up"]);
       assert.equal(stderr, "Starting a worker for square\n");
       assert.equal((await home.workers()).length, 3);
+      const lines = await home.json<PsLine>(["ps"]);
+      assert.equal(lines.find(({ name }) => name === "square")!.address, address);
+    });
+
+    await t.step("a run that lost its worker finds the one that starts elsewhere", async () => {
+      const ensemble = ["--ensemble", zooPath("ensemble.toml")];
+      const run = home.start(["sample", PROMPT, "--steps", "100", "--seed", "1", ...ensemble]);
+      await run.says(/Sampling .*\b[1-9]\d*\/100/);
+      const running = await home.json<WorkerLine>(["up"]);
+      const { pid, address } = running.find(({ name }) => name === "square")!;
+      Deno.kill(pid, "SIGKILL");
+      await run.says(/square.*wait/);
+      const { hostname, port } = new URL(`http://${address}`);
+      {
+        // Somebody else takes its port.
+        using _listener = Deno.listen({ hostname, port: Number(port) });
+        const again = await home.json<WorkerLine>(["up"]);
+        assert.notEqual(again.find(({ name }) => name === "square")!.address, address);
+      }
+      assert.equal((await run.result).code, 0);
     });
 
     await t.step("down stops those of an ensemble, or all", async () => {

@@ -23,7 +23,8 @@ Deno.test({
       }).output();
       return { success, said: new TextDecoder().decode(stderr) };
     };
-    const env = { TUTTI_NATS_PASSWORD: "a-password-of-the-test" };
+    // As the files beside it make one; nats-server reads one that begins with a digit as a number, and fails at "1e5a".
+    const env = { TUTTI_NATS_PASSWORD: "tutti-1e5a" };
     const { success, said } = await check(text, env);
     assert.ok(success, said);
     assert.ok(!(await check(text, {})).success, "it starts without a password");

@@ -1,5 +1,6 @@
 /** Into the queue, once however often it is said, and following the job to its end. @module */
 
+import { isDeepStrictEqual } from "node:util";
 import { TuttiError, UsageError } from "../../../shared/errors.ts";
 import { isAway } from "../../../shared/nats/nats_errors.ts";
 import { errorOfKind } from "../../../shared/wire/status.ts";
@@ -83,5 +84,5 @@ function endOf(record: JobRecord): JobRecord {
 }
 
 function isSame({ spec }: JobRecord, job: QueuedJob): boolean {
-  return JSON.stringify(jobSpecToJson(spec)) === JSON.stringify(jobSpecToJson(job.spec));
+  return isDeepStrictEqual(jobSpecToJson(spec), jobSpecToJson(job.spec));
 }

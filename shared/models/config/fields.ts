@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { FormatError } from "../../errors.ts";
 
 export class ConfigFields {
@@ -105,7 +106,7 @@ export class ConfigFields {
   /** Refuses a feature that we do not build: the key must be absent, or have one of these values. */
   mustBe(key: string, ...supported: readonly unknown[]): void {
     const value = this.#json[key];
-    if (value === undefined || supported.some((s) => JSON.stringify(s) === JSON.stringify(value))) {
+    if (value === undefined || supported.some((s) => isDeepStrictEqual(s, value))) {
       return;
     }
     const wanted = supported.map((s) => JSON.stringify(s)).join(" or ");

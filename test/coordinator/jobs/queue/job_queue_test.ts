@@ -45,6 +45,17 @@ testWithNats(
   },
 );
 
+testWithNats("jobs are compared by value, in whatever order their fields come", async () => {
+  await using server = await NatsServer.start();
+  await using opened = await openQueue(server);
+  const { submit } = opened;
+  await submit("a", { ...JOB, size: { width: 128, height: 64 } });
+  const again = await submit("a", { ...JOB, size: { height: 64, width: 128 } });
+  assert.deepEqual(again, { isRepeated: true });
+  const other = { ...JOB, size: { width: 64, height: 64 } };
+  await assert.rejects(submit("a", other), { code: "ALREADY_EXISTS" });
+});
+
 testWithNats(
   "a full queue refuses at once, says when to come back, and keeps no trace of the job",
   async () => {
