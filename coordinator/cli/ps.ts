@@ -46,7 +46,7 @@ export function psCommand(): Command {
   const command = new Command("ps")
     .summary("show workers, their models, sessions and load")
     .description(
-      "Asks every worker for its model, sessions, load and memory. Exit code 3 if one that --workers names cannot be reached.",
+      "Asks every worker for its model, sessions, load and memory. Exit code 3 if one that --workers names cannot be reached, or all refuse.",
     );
   return choosesWorkers(command)
     .option("--sessions", "list every session", false)
@@ -65,6 +65,7 @@ async function runPs(flags: PsFlags): Promise<void> {
   const rows = await Promise.all(
     (await places.list()).map((place) => askWorker(place, (address) => ask(address, flags))),
   );
+  rows.sort((a, b) => `${nameOf(a)} ${a.address}`.localeCompare(`${nameOf(b)} ${b.address}`));
   if (flags.json) {
     for (const row of rows) printJson("error" in row ? withoutAnswer(row, row.error) : facts(row));
     checkNamedReached(flags, rows);
@@ -95,6 +96,11 @@ async function ask(address: string, flags: PsFlags): Promise<PsAnswer> {
     }),
   ]);
   return { status, sessions };
+}
+
+/** Of its model; those that say none come last. */
+function nameOf(row: Row): string {
+  return ("error" in row ? row.announced?.name : row.answer.status.name) ?? "\uffff";
 }
 
 function facts({ address, answer: { status, sessions } }: Extract<Row, { answer: PsAnswer }>) {

@@ -98,21 +98,30 @@ export async function askWorker<T>(
 }
 
 /** The word for a worker that gave no answer: it wants other credentials, or it is not there. */
-export function stateWithoutAnswer({ code, details }: TuttiError): "refused" | "unreachable" {
-  const isRefusal = code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" ||
-    details.field === "tls";
-  return isRefusal ? "refused" : "unreachable";
+export function stateWithoutAnswer(error: TuttiError): "refused" | "unreachable" {
+  return isRefused(error) ? "refused" : "unreachable";
+}
+
+function isRefused({ code, details }: TuttiError): boolean {
+  return code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" || details.field === "tls";
 }
 
 /**
  * To be called when all that is known has been printed: the exit code tells of the rest.
  *
- * @throws {WorkerError} UNAVAILABLE if a worker that `--workers` names cannot be reached
+ * @throws {WorkerError} UNAUTHENTICATED if all refuse, UNAVAILABLE if one that `--workers` names cannot be reached
  */
 export function checkNamedReached(
   { workers }: WorkerPlacesFlags,
   answers: readonly WorkerAnswer<unknown>[],
 ): void {
+  if (answers.length > 0 && answers.every((one) => "error" in one && isRefused(one.error))) {
+    throw new WorkerError(
+      "UNAUTHENTICATED",
+      `All ${answers.length} workers refuse this side's credentials: name others (--token-file, --tls-ca)`,
+      { details: { workers: answers.map(({ address }) => address).join(",") } },
+    );
+  }
   if (workers === undefined) return;
   const missing = answers.filter((answer) =>
     "error" in answer && stateWithoutAnswer(answer.error) === "unreachable"

@@ -8,7 +8,7 @@ import { readSamples } from "../support/read_samples.ts";
 import { jsonLines } from "../support/run_tutti.ts";
 import { serialAt } from "../support/serial_at.ts";
 import { eventually } from "../support/serve_expert.ts";
-import { PROMPT } from "../support/zoo.ts";
+import { PROMPT, zooPath } from "../support/zoo.ts";
 
 const STEPS = 80;
 /** Longer than a lease and the queue's patience. */
@@ -64,7 +64,7 @@ testQueue(
 );
 
 testQueue(
-  "jobs end as failed or cancelled with a reason, and submit --wait with the job's exit code",
+  "jobs end as failed or cancelled with a reason, and submit --follow with the job's exit code",
   async (queue) => {
     const { home, env } = queue;
     await using nats = await connectTo(queue.server);
@@ -82,7 +82,7 @@ testQueue(
       "f32,OUT99=int8",
       "--id",
       "wrong",
-      "--wait",
+      "--follow",
     ], { env });
     assert.match(
       wrong.stderr,
@@ -95,7 +95,7 @@ testQueue(
         "its coordinator ended without a word each time",
     );
 
-    const long = home.start(["submit", PROMPT, "--steps", "1000", "--id", "long", "--wait"], {
+    const long = home.start(["submit", PROMPT, "--steps", "1000", "--id", "long", "--follow"], {
       env,
     });
     await long.says(/Job long/);
@@ -106,11 +106,39 @@ testQueue(
     assert.equal((await long.result).code, 130);
     assert.equal((await queue.record("long")).state, "cancelled");
 
-    const [good] = await home.json<{ state: string; images: unknown[] }>(
-      ["submit", PROMPT, "--steps", "2", "--batch", "2", "--wait"],
+    const bundled = await Deno.readTextFile(zooPath("ensemble.toml"));
+    const paths = /^(sabw|vae|tokenizer|scheduler|model) = "/gm;
+    const toml = bundled.replaceAll(paths, `$1 = "${zooPath()}/`);
+    await Deno.writeTextFile(home.file("mine.toml"), `${toml}\n[defaults]\nsteps = 2\n`);
+    const absent = await home.expect(4, ["submit", PROMPT, "--ensemble", "none.toml"], { env });
+    assert.match(absent.stderr, /none\.toml/);
+    const [good] = await home.json<{ id: string; state: string; images: unknown[] }>(
+      ["submit", PROMPT, "--ensemble", "mine.toml", "--batch", "2", "--wait"],
       { env },
     );
     assert.deepEqual([good!.state, good!.images.length], ["done", 2]);
+    const [{ path, seed }] = good!.images as [{ path: string; seed: string }];
+    const table = (await home.expect(0, ["jobs"], { env })).stdout;
+    const row = table.split("\n").find((line) => line.startsWith(good!.id.slice(0, 8)))!;
+    assert.ok(row.includes(path) && row.includes("done"), table);
+    const told = await home.expect(0, ["jobs", good!.id.slice(0, 6)], { env });
+    assert.match(told.stdout, new RegExp(`^job +${good!.id}\nstate +done\n`));
+    assert.ok(told.stdout.includes(`${path} (seed ${seed})`), told.stdout);
+    const fetched = await home.json<{ fetched: string[] }>(
+      ["jobs", good!.id, "--fetch", "elsewhere"],
+      { env },
+    );
+    const [copy] = fetched[0]!.fetched;
+    assert.deepEqual(await Deno.readFile(home.file(copy!)), await Deno.readFile(path));
+    const none = await home.expect(1, ["jobs", "long", "--fetch", "long.png"], { env });
+    assert.match(none.stderr, /Job "long" has no pictures: it is cancelled/);
+    const several = await home.expect(2, ["jobs", "w"], { env });
+    assert.match(several.stderr, /"w" must be the beginning of one job's id: 2 begin so/);
+    assert.match(
+      (await home.expect(1, ["jobs", "none"], { env })).stderr,
+      /There is no job "none"/,
+    );
+
     const samples = readSamples(await (await fetch(`http://${http}/metrics`)).text());
     const jobs = (labels: Record<string, string>) =>
       samples.sum("tutti_coordinator_jobs_total", labels);

@@ -1,6 +1,6 @@
 /** The records of all jobs, in the bucket `tutti_results`. @module */
 
-import { TuttiError } from "../../../shared/errors.ts";
+import { TuttiError, UsageError } from "../../../shared/errors.ts";
 import { CasBucket } from "../../../shared/nats/cas_bucket.ts";
 import type { Nats } from "../../../shared/nats/connect.ts";
 import { decodeRecord, encodeRecord, isOver, type JobRecord } from "./job_record.ts";
@@ -65,6 +65,27 @@ export class JobRecords {
   }
 
   /**
+   * The job with this id, or the only one whose id begins so.
+   *
+   * @throws {TuttiError} NOT_FOUND
+   * @throws {UsageError} if several begin so
+   */
+  async find(start: string): Promise<JobRecord> {
+    const stored = await this.get(start);
+    if (stored) return stored.record;
+    const ids = (await this.#bucket.keys()).filter((id) => id.startsWith(start));
+    if (ids.length > 1) {
+      const shown = ids.slice(0, 3).map((id) => `"${id}"`).join(", ");
+      throw new UsageError(
+        `"${start}" must be the beginning of one job's id: ${ids.length} begin so, such as ${shown}`,
+      );
+    }
+    const found = ids[0] === undefined ? undefined : await this.get(ids[0]);
+    if (found) return found.record;
+    throw notFound(start);
+  }
+
+  /**
    * Asks for the end of a job: one that waits is over at once, one that runs ends after the block that it computes.
    *
    * @returns its record after that; that of a job that is over stays as it is
@@ -73,11 +94,7 @@ export class JobRecords {
   async cancel(id: string): Promise<JobRecord> {
     for (;;) {
       const stored = await this.get(id);
-      if (!stored) {
-        throw new TuttiError("NOT_FOUND", `There is no job "${id}": \`tutti jobs\` lists them`, {
-          details: { job: id },
-        });
-      }
+      if (!stored) throw notFound(id);
       const { record, revision } = stored;
       if (isOver(record)) return record;
       const cancelled: JobRecord = record.state === "queued"
@@ -86,4 +103,10 @@ export class JobRecords {
       if (await this.update(cancelled, revision) !== undefined) return cancelled;
     }
   }
+}
+
+function notFound(id: string): TuttiError {
+  return new TuttiError("NOT_FOUND", `There is no job "${id}": \`tutti jobs\` lists them`, {
+    details: { job: id },
+  });
 }

@@ -19,6 +19,7 @@ import type { HeldJob } from "./held_job.ts";
 import { lostError } from "./job_lease.ts";
 import { readQueuedJob } from "./job_queue.ts";
 import { jobError, type StoredImage } from "./job_record.ts";
+import { QueuedPictures } from "./queued_pictures.ts";
 import { type JobStores, takeJob } from "./take_job.ts";
 
 export interface ServeOptions extends JobStores {
@@ -134,7 +135,7 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
     drawn = await runJob({ ...run, onStep });
   }
   await held.confirmLastly(draining);
-  const images = await store(drawn, job, options);
+  const images = await store(drawn, job, options, warn);
   const done = { state: "done", images, stepsDone: spec.steps, attempts: 0 } as const;
   await held.writeLastly({ ...done, endedAt: Date.now() }, draining);
   onEvent({ event: "done", job, images });
@@ -145,7 +146,8 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
 async function store(
   drawn: DrawnImages,
   job: string,
-  { ensemble, out }: ServeOptions,
+  { ensemble, out, nats }: ServeOptions,
+  warn: (text: string) => void,
 ): Promise<StoredImage[]> {
   const seeds = drawn.facts.map(({ seed }) => seed);
   // No id has a dot: "castle-1" is another job, and not the first image of "castle".
@@ -153,8 +155,14 @@ async function store(
     join(out, seeds.length === 1 ? `${job}.png` : `${job}.${i + 1}.png`)
   );
   await storeImages(ensemble, drawn, paths);
+  const pictures = new QueuedPictures(nats);
   return await Promise.all(paths.map(async (path, i) => {
-    const sha256 = createHash("sha256").update(await Deno.readFile(path)).digest("hex");
+    const bytes = await Deno.readFile(path);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    // It is drawn: that others cannot fetch it is no reason to draw it again.
+    await pictures.put(bytes, { sha256 }).catch((error) =>
+      warn(`it is here only: ${TuttiError.from(error).message}`)
+    );
     return { path: await Deno.realPath(path), seed: String(seeds[i]), sha256 };
   }));
 }
