@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { UsageError } from "../../shared/errors.ts";
 import { bytesOf, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
+import { checkSessionSize } from "../../shared/wire/check_limits.ts";
 import {
   checkWireBlocks,
   dtypesOnTheWay,
@@ -16,6 +17,7 @@ import {
 } from "../cluster/tensor_transport.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
+import { usesGuidance } from "../sampling/guidance.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
@@ -28,6 +30,7 @@ import {
   findSampler,
   spacedConfig,
 } from "../sampling/samplers/samplers.ts";
+import { splitIntoWaves } from "../sampling/session/waves.ts";
 import type { SpacedConfig } from "../sampling/samplers/scheduler_config.ts";
 import type { JobSpec } from "./job_spec.ts";
 
@@ -62,7 +65,10 @@ export function prepareJob(
 ): PreparedJob {
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
-  const noise = new ImageNoise(spec.seeds, given?.shape.slice(1) ?? latentShape(ensemble, spec));
+  const shape = given?.shape.slice(1) ?? latentShape(ensemble, spec);
+  const waves = spec.waves ?? defaultWaves(ensemble.members);
+  checkFits(ensemble, spec, { shape, waves });
+  const noise = new ImageNoise(spec.seeds, shape);
   // The first draw of each image's generator, also where a file takes its place.
   const drawn = noise.next();
   const latents = given ?? drawn;
@@ -71,7 +77,6 @@ export function prepareJob(
   const method = jobMethod(ensemble, spec);
   const { sampler, config } = jobSampler(ensemble, spec);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
-  const waves = spec.waves ?? defaultWaves(ensemble.members);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
   checkWireBlocks(wireDtypes, description.blocks);
   return {
@@ -103,6 +108,24 @@ export function prepareJob(
       noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
     },
   };
+}
+
+/**
+ * Before noise is drawn, which may take more memory than there is: what workers would refuse is refused here.
+ *
+ * @param shape of one image's latents
+ * @throws {TuttiError} INVALID_ARGUMENT naming what is too large
+ */
+function checkFits(
+  { experts }: Ensemble,
+  { seeds, guidance }: JobSpec,
+  { shape: [, height = 0, width = 0], waves }: { readonly shape: Shape; readonly waves: number },
+): void {
+  const parts = splitIntoWaves(seeds.length, usesGuidance(guidance) ? 2 : 1, waves);
+  const batch = Math.max(...parts.map(({ start, end }) => end - start));
+  for (const { limits } of experts) {
+    if (limits) checkSessionSize(limits, { batch, height, width });
+  }
 }
 
 /** @throws {UsageError} if the ensemble cannot play it */

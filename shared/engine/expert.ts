@@ -13,6 +13,7 @@ import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import type { Family } from "../models/families.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
+import type { SessionLimits } from "../wire/check_limits.ts";
 import type { WireDtypes } from "../wire/convert_plane.ts";
 import type { ArenaMemory } from "./session_arena.ts";
 
@@ -244,6 +245,8 @@ export interface ExpertSession {
 
 export interface Expert {
   readonly description: ExpertDescription;
+  /** Of an expert elsewhere: what its worker said that it takes. */
+  readonly limits?: SessionLimits;
   /**
    * @param inputIds int64 `[B, L]`, padded to the encoder's `maxLength`
    * @throws {TuttiError} FAILED_PRECONDITION if the expert has no such encoder, INVALID_ARGUMENT on wrong ids or

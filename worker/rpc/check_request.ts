@@ -10,6 +10,7 @@ import type { ExpertDescription, TextDescription } from "../../shared/engine/exp
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import { type BlockSpec, sizeAtScale } from "../../shared/models/blocks.ts";
 import { byteLength, formatType, type Tensor } from "../../shared/tensor/tensor.ts";
+import { atMost, checkSessionSize } from "../../shared/wire/check_limits.ts";
 import type { OpenCommand } from "../../shared/wire/convert_session.ts";
 import { RESULT_OVERHEAD_BYTES, type WorkerLimits } from "../../shared/wire/limits.ts";
 import { widestOutput } from "../session_bytes.ts";
@@ -34,9 +35,7 @@ export function checkOpen(
   limits: WorkerLimits,
   open: OpenCommand,
 ): void {
-  atMost("batch", open.batch, limits.maxBatch);
-  atMost("height", open.height, limits.maxLatentHeight);
-  atMost("width", open.width, limits.maxLatentWidth);
+  checkSessionSize(limits, open);
   checkTimesteps(limits, open.timesteps.flat());
   const { block, bytes } = widestOutput(expert, { ...open, tokens: 0, timesteps: 0 });
   // Feature maps on a plane are not part of a message.
@@ -139,14 +138,5 @@ function checkResultFits(limits: WorkerLimits, block: string, bytes: number): vo
     `The output of block "${block}" would have ${bytes} bytes, and a message holds at most ` +
       `${limits.maxMessageBytes}: use fewer rows or a smaller size`,
     { details: { limit: "max_message_bytes", block, asked: String(bytes) } },
-  );
-}
-
-export function atMost(field: string, value: number, limit: number): void {
-  if (value <= limit) return;
-  throw new TuttiError(
-    "INVALID_ARGUMENT",
-    `${field} must be at most ${limit} on this worker: current value is ${value}`,
-    { details: { field, limit: String(limit) } },
   );
 }

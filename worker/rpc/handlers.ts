@@ -21,6 +21,7 @@ import {
   textEncodingToMessage,
   timeEmbeddingToMessage,
 } from "../../shared/wire/convert.ts";
+import { atMost } from "../../shared/wire/check_limits.ts";
 import { descriptionToMessage } from "../../shared/wire/convert_description.ts";
 import {
   sessionsToMessage,
@@ -29,7 +30,6 @@ import {
 } from "../../shared/wire/convert_status.ts";
 import type { WorkerHost } from "../worker_host.ts";
 import {
-  atMost,
   checkForwardBlock,
   checkInputIds,
   checkModelHash,

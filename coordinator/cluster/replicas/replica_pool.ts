@@ -6,6 +6,7 @@
  */
 
 import type { ExpertDescription } from "../../../shared/engine/expert.ts";
+import type { SessionLimits } from "../../../shared/wire/check_limits.ts";
 import { TuttiError, WorkerError } from "../../../shared/errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../deadlines.ts";
 import { checkReplica } from "./identity.ts";
@@ -49,6 +50,7 @@ export class ReplicaPool {
   /** Those that are open. */
   readonly sessions = new Set<JobSession>();
   #description: ExpertDescription | undefined;
+  #limits: SessionLimits | undefined;
 
   constructor(options: ReplicaPoolOptions) {
     this.#options = options;
@@ -94,6 +96,11 @@ export class ReplicaPool {
   get description(): ExpertDescription {
     if (this.#description) return this.#description;
     throw new TuttiError("FAILED_PRECONDITION", `No replica of "${this.name}" has answered yet`);
+  }
+
+  /** Of the first replica that answered. */
+  get limits(): SessionLimits | undefined {
+    return this.#limits;
   }
 
   emit(event: Parameters<ReplicaListener>[0]): void {
@@ -183,7 +190,10 @@ export class ReplicaPool {
       address,
       connect: this.#options.connect,
       settings: this.settings,
-      check: ({ description }) => this.#check(address, description),
+      check: ({ description, limits }) => {
+        this.#check(address, description);
+        this.#limits ??= limits;
+      },
       hasSpare: () => this.hasSpare(replica),
       // While this one is well there is time to find out which others are back: when it is lost, that decides how soon.
       onAnswer: () => this.#replicas.forEach((other) => void other.look()),

@@ -14,6 +14,7 @@ import type {
   TextEncoding,
   TextOptions,
 } from "../../../shared/engine/expert.ts";
+import type { SessionLimits } from "../../../shared/wire/check_limits.ts";
 import type { F32Tensor, Tensor } from "../../../shared/tensor/tensor.ts";
 import { SMALL_WORK_DEADLINE_MS } from "../deadlines.ts";
 import { attempt } from "./attempt.ts";
@@ -40,6 +41,7 @@ export async function openReplicatedExpert(
 
 export class ReplicatedExpert implements Expert {
   readonly description: ExpertDescription;
+  readonly limits?: SessionLimits;
   readonly #pool: ReplicaPool;
   readonly #sessions = new Set<ReplicatedSession>();
 
@@ -47,6 +49,7 @@ export class ReplicatedExpert implements Expert {
   constructor(pool: ReplicaPool) {
     this.#pool = pool;
     this.description = pool.description;
+    if (pool.limits) this.limits = pool.limits;
   }
 
   encodeText(

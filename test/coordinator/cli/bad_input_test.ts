@@ -77,6 +77,8 @@ testTutti(
     await home.expect(0, ["up"]);
     const cases = [
       [["--batch", "100"], /--batch is beyond what a worker takes: .*at most 32 .* 200 \(rows/],
+      // Noise for all of them would take 64 GiB.
+      [["--size", "16384", "--batch", "1024"], /--batch is beyond what a worker takes: .* 2048/],
       [["--clip-skip", "99"], /--clip-skip is beyond what a worker takes: .* in 1\.\.2, .* 99/],
       [["--wire-dtype", "f16,OUT99=int8"], /--wire-dtype must name blocks among .* "OUT99"/],
       [["--aggregate", "OUT99"], /Aggregated blocks must be among .* "OUT99"/],
