@@ -46,6 +46,7 @@ export class Replica {
   #bannedUntil = -Infinity;
   #retryAt = -Infinity;
   #isBack = false;
+  #refusal: Loss | undefined;
   #nextLook = -Infinity;
   readonly #closed = new AbortController();
   readonly #closing = new Set<Promise<void>>();
@@ -72,6 +73,11 @@ export class Replica {
   /** Whether a banned one has answered since: it could take over if there were no other. */
   get isBack(): boolean {
     return this.#isBack && this.isBanned;
+  }
+
+  /** What it said when it last had no room, while it is banned for that. */
+  get refusal(): Loss | undefined {
+    return this.isBanned ? this.#refusal : undefined;
   }
 
   /** How much another session would share the worker with. */
@@ -139,8 +145,10 @@ export class Replica {
    *
    * @param link on which it happened, if it was connected: what many hear of one broken connection counts once
    */
-  lost({ isOfWorker, error, reason }: Loss, link?: Link): void {
+  lost(loss: Loss, link?: Link): void {
     if (link && link !== this.#linked) return;
+    const { isOfWorker, error, reason } = loss;
+    this.#refusal = reason === "full" ? loss : undefined;
     const { banMs, maxBanMs, retryMs, maxRetryMs } = this.#options.settings;
     const now = performance.now();
     const times = 2 ** Math.min(this.#losses++, 20);

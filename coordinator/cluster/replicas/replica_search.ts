@@ -134,7 +134,9 @@ export class ReplicaSearch {
 
   #gaveUp(): TuttiError {
     const { name, parkMs, modelHash } = this.#pool;
-    const last = this.#last?.error;
+    // One that has no room is there, although it was not asked again so soon.
+    const full = this.#pool.candidates().find(({ refusal }) => refusal)?.refusal;
+    const last = (this.#last ?? full)?.error;
     // Who does not wait wants to know what happened; so does who asked for something that fails everywhere.
     if (last && (parkMs === 0 || this.#hopeless.size > 0)) return last;
     const seconds = parkMs / 1000;

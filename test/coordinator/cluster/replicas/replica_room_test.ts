@@ -72,6 +72,28 @@ Deno.test("a worker that was full gets work as soon as it has room, however ofte
   await expert.close();
 });
 
+Deno.test("without park time a full worker goes on saying that it is full", async () => {
+  const fleet = new ReplicaFleet({ "w0:1": local });
+  fleet.fault = ({ method }) => {
+    if (method === "openSession") throw refusal("max_sessions");
+  };
+  // It is not asked again while the test runs.
+  const settings = { retryMs: 60_000, maxRetryMs: 60_000 };
+  const options = fleet.options({ parkMs: 0 });
+  const expert = await openReplicatedExpert({
+    ...options,
+    settings: { ...options.settings, ...settings },
+  });
+  const config = await sessionConfig(local);
+  for (let i = 0; i < 3; i++) {
+    await assert.rejects(expert.openSession(config), {
+      code: "RESOURCE_EXHAUSTED",
+      details: refusal("max_sessions").details,
+    });
+  }
+  await expert.close();
+});
+
 Deno.test("a job of two waves that loses one of them needs room for one", async () => {
   const start = async () => {
     const limits = { maxSessions: 3 };
