@@ -11,6 +11,7 @@ export interface Terminal {
   readonly hasColour: boolean;
   /** Columns now; windows are resized while we draw. */
   columns(): number;
+  /** Never throws: what cannot be written is lost. */
   write(text: string): void;
 }
 
@@ -33,8 +34,12 @@ export function stderrTerminal(): Terminal {
     },
     write(text) {
       const bytes = encoder.encode(text);
-      for (let offset = 0; offset < bytes.length;) {
-        offset += Deno.stderr.writeSync(bytes.subarray(offset));
+      try {
+        for (let offset = 0; offset < bytes.length;) {
+          offset += Deno.stderr.writeSync(bytes.subarray(offset));
+        }
+      } catch {
+        // A full disk, or nobody reads any more: no line is worth a run.
       }
     },
   };

@@ -58,3 +58,12 @@ if (script) {
     },
   );
 }
+
+testTutti("a run whose lines cannot be written goes on to its picture", async (home) => {
+  const sample = ["sample", "x", "--steps", "2", "--size", "16", "--seed", "1"];
+  const command = [Deno.execPath(), "run", "-q", "-A", MAIN_PROGRAM, ...sample]
+    .map((part) => `'${part}'`).join(" ");
+  // As on a full disk every write to that device fails.
+  const run = await home.startProgram("sh", ["-c", `${command} 2>/dev/full`]).result;
+  assert.deepEqual([run.code, run.stdout], [0, "out/tutti-1.png (seed 1)\n"]);
+});
