@@ -1,8 +1,10 @@
 /** Whole DDIM runs of every ensembling method on the goldens' experts. @module */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { exists } from "../../../shared/checkpoint/exists.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import type { ComputeOptions } from "../../../shared/engine/lower_graph.ts";
+import { FormatError } from "../../../shared/errors.ts";
 import { f32, sliceRows, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { fusionMask, saliencyWeights } from "../../sampling/methods/magic_fusion.ts";
 import type { TrainedSabw } from "../../sampling/methods/definition.ts";
@@ -17,6 +19,7 @@ import type { OpenExpert } from "../context.ts";
 import { type FamilyManifest, readFamilyManifest } from "../manifest.ts";
 import type { EvalCheck, EvalFolder } from "./eval_folder.ts";
 import { measure, measureRows } from "./measure.ts";
+import { writeUniformSoup } from "./uniform_soup.ts";
 
 /** Names that experts have in these checks' methods. */
 const nameOf = (index: number) => `expert-${index}`;
@@ -27,7 +30,9 @@ export class EnsemblingChecks implements AsyncDisposable {
   readonly #open: OpenExpert;
   readonly #experts = new Map<string, Promise<Expert>>();
   #sabw: TrainedSabw | undefined;
-  #family: Promise<FamilyManifest> | undefined;
+  #family: Promise<Family> | undefined;
+  /** Of models that are made for a check. */
+  #madeFolder: string | undefined;
 
   constructor(folder: EvalFolder, lane: ComputeOptions, open: OpenExpert) {
     this.#folder = folder;
@@ -39,8 +44,9 @@ export class EnsemblingChecks implements AsyncDisposable {
     const folder = this.#folder;
     const text = methodOf(check);
     if (text === undefined) return { skipped: "this method is not built yet" };
-    const paths = check.inputs.experts as readonly string[];
-    const experts = await Promise.all(paths.map((path) => this.#expert(path)));
+    const paths = (check.inputs.experts as readonly string[]).map((path) => folder.file(path));
+    const models = isSoup(check) ? [await this.#makeSoup(check.name, paths)] : paths;
+    const experts = await Promise.all(models.map((path) => this.#expert(path)));
     const family = await this.#readFamily();
     const guidanceScale = check.inputs.guidance_scale as number;
     const method = createMethod(text, {
@@ -58,7 +64,7 @@ export class EnsemblingChecks implements AsyncDisposable {
       return method.combineNoise!(predictions, context);
     });
     const init = await folder.f32(check, check.inputs.init);
-    const config = await readSchedulerConfig(this.#beside(family.scheduler!));
+    const config = await readSchedulerConfig(join(family.folder, family.manifest.scheduler!));
     const steps = check.inputs.num_inference_steps as number;
     const run = sample({
       experts,
@@ -67,7 +73,7 @@ export class EnsemblingChecks implements AsyncDisposable {
       guidanceScale,
       initialLatents: init,
       promptIds: rowsOf(await folder.tensor(check, check.inputs.input_ids)),
-      negativePromptIds: new Array(init.shape[0]!).fill(family.uncond_input_ids),
+      negativePromptIds: new Array(init.shape[0]!).fill(family.manifest.uncond_input_ids),
     });
     const latents = [init];
     for await (const step of run) latents.push(step.latents);
@@ -118,37 +124,71 @@ export class EnsemblingChecks implements AsyncDisposable {
 
   #expert(path: string): Promise<Expert> {
     let expert = this.#experts.get(path);
-    if (!expert) this.#experts.set(path, expert = this.#open(join(this.#folder.path, path)));
+    if (!expert) this.#experts.set(path, expert = this.#open(path));
     return expert;
   }
 
-  async #openSabw(family: FamilyManifest, experts: readonly Expert[]): Promise<TrainedSabw> {
+  async #makeSoup(name: string, models: readonly string[]): Promise<string> {
+    const out = join(
+      this.#madeFolder ??= await Deno.makeTempDir({ prefix: "tutti-verify-" }),
+      name,
+    );
+    await writeUniformSoup(models, out);
+    return out;
+  }
+
+  async #openSabw(
+    { folder, manifest }: Family,
+    experts: readonly Expert[],
+  ): Promise<TrainedSabw> {
     const shared = { ...experts[0]!.description, numExperts: experts.length };
     const aggregator = this.#sabw?.aggregator ??
-      await SabwAggregator.open(this.#beside(family.sabw!), shared, this.#lane);
+      await SabwAggregator.open(join(folder, manifest.sabw!), shared, this.#lane);
     return this.#sabw ??= { aggregator, hash: "golden", aggregatedBlocks: "all" };
   }
 
-  #readFamily(): Promise<FamilyManifest> {
-    return this.#family ??= readFamilyManifest(this.#beside("."));
-  }
-
-  /** In the folder of the family whose experts are used. */
-  #beside(name: string): string {
-    return join(this.#folder.path, "..", "sd15", name);
+  #readFamily(): Promise<Family> {
+    return this.#family ??= findFamily(this.#folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sabw?.aggregator.close();
     const opened = await Promise.allSettled(this.#experts.values());
     await Promise.all(opened.map((end) => end.status === "fulfilled" && end.value.close()));
+    if (this.#madeFolder !== undefined) await Deno.remove(this.#madeFolder, { recursive: true });
   }
+}
+
+/** The family whose experts are used. */
+interface Family {
+  readonly folder: string;
+  readonly manifest: FamilyManifest;
+}
+
+/** @throws {FormatError} if no expert of the checks lies in a family's folder, beside a manifest */
+async function findFamily(folder: EvalFolder): Promise<Family> {
+  const checks = folder.checks.filter(({ part }) => part === "ensembling");
+  const experts = checks.flatMap(({ inputs }) => inputs.experts as readonly string[]);
+  for (const path of new Set(experts.map((expert) => dirname(folder.file(expert))))) {
+    if (!await exists(join(path, "manifest.json"))) continue;
+    return { folder: path, manifest: await readFamilyManifest(path) };
+  }
+  throw new FormatError(
+    `An expert of the checks of "${folder.path}" must lie beside a manifest.json: current experts are ${
+      [...new Set(experts)].join(", ")
+    }`,
+  );
+}
+
+/** Of one model that is made of the experts. */
+function isSoup({ name }: Pick<EvalCheck, "name">): boolean {
+  return name === "ensembling.uniform_soup";
 }
 
 /** A check's method as users would write it; `undefined` if there is none. */
 function methodOf({ name, inputs }: EvalCheck): string | undefined {
   const kind = name.replace(/^ensembling\./, "");
-  if (/^single_|^block_average$/.test(kind)) return "average";
+  if (isSoup({ name }) || /^single_|^block_average$/.test(kind)) return "average";
   if (kind.startsWith("noise_average")) return "noise-average";
   if (kind.startsWith("one_hot_")) return `one-hot:${nameOf(inputs.one_hot as number)}`;
   if (kind === "afa") return "afa";

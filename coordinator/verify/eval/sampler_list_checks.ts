@@ -27,8 +27,7 @@ const SPACINGS = ["leading", "linspace", "trailing"] as const;
 /** How `samplers.KIND.NAME` is checked; `undefined` where there is no such list. */
 export function listCheck(kind: string, name: string): Check | undefined {
   if (kind === "table") return tableCheck(name);
-  const lists = kind === "timesteps" ? timesteps() : sigmas();
-  const listOf = lists[name];
+  const listOf = kind === "timesteps" ? timesteps()[name] : sigmas()[name] ?? sigmasBetween(name);
   return listOf && (async (folder, check) => {
     const counts = check.inputs.steps as readonly number[];
     return await Promise.all(counts.map(async (n) => {
@@ -81,9 +80,19 @@ function sigmas(): Lists {
     ...Object.fromEntries(
       SPACINGS.map((s) => [`diffusers_${s}`, (n: number) => noiseLevels(n, spaced(s)).sigmas]),
     ),
-    "karras_0.1_10": (n) => [...karrasSigmas(n, 0.1, 10), 0],
-    polyexponential_2: (n) => [...polyexponentialSigmas(n, sigmaMin, sigmaMax, 2), 0],
   };
+}
+
+/** Formulas with numbers of their own: `karras_SIGMAMIN_SIGMAMAX`, `polyexponential_RHO`. */
+function sigmasBetween(name: string): Lists[string] {
+  const [formula, ...texts] = name.split("_");
+  const [first = NaN, second = NaN] = texts.map(Number);
+  if (formula === "karras" && texts.length === 2) {
+    return (n) => [...karrasSigmas(n, first, second), 0];
+  }
+  if (formula !== "polyexponential" || texts.length !== 1) return undefined;
+  const { sigmaMin, sigmaMax } = new TrainingLevels(DEFAULT_SCHEDULER_CONFIG);
+  return (n) => [...polyexponentialSigmas(n, sigmaMin, sigmaMax, first), 0];
 }
 
 function spaced(timestepSpacing: TimestepSpacing) {

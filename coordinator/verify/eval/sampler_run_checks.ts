@@ -105,11 +105,13 @@ interface Convergence {
   readonly options: RunOptions;
   /** By the number of steps. */
   readonly error: Readonly<Record<string, number>>;
+  /** Between the two largest numbers of steps. */
+  readonly observed_order?: number;
 }
 
 /**
- * Errors against the exact solution, on levels even in log sigma. The solvers run on doubles: in f32 the state itself is off by
- * some 1e-6, more than the errors of the better solvers.
+ * Errors against the exact solution, on levels even in log sigma, and the order with which they fall. The solvers run on
+ * doubles: in f32 the state itself is off by some 1e-6, more than the errors of the better solvers.
  */
 export async function checkConvergence(
   folder: EvalFolder,
@@ -120,18 +122,29 @@ export async function checkConvergence(
   const exact = await folder.value(check, check.inputs.exact) as number[];
   const file = String(check.inputs.init).split("#")[0];
   const model = await folder.value(check, `${file}#model`) as GaussianData;
-  return Object.entries(runs).flatMap(([name, { options, error }]) => {
+  return Object.entries(runs).flatMap(([name, { options, error, observed_order }]) => {
     const solver = solverOf(name.replace(/(dpm_solver|unipc|deis)_\d.*$/, "$1"), options)!;
-    return Object.entries(error).map(([steps, expected]) => {
-      const sampler = samplerOn(solver, evenInLog(Number(steps)));
-      const end = finalState(sampler, init, model);
-      const distance = Math.hypot(...exact.map((value, i) => end[i]! - value));
-      return {
-        ...measure(check, name, list([distance]), list([expected])),
-        tensor: `${name}[${steps}]`,
-      };
+    const errors = Object.keys(error).map(Number).sort((a, b) => a - b).map((steps) => {
+      const end = finalState(samplerOn(solver, evenInLog(steps)), init, model);
+      return { steps, distance: Math.hypot(...exact.map((value, i) => end[i]! - value)) };
     });
+    const compared = (what: string | number, actual: number, expected: number) => ({
+      ...measure(check, name, list([actual]), list([expected])),
+      tensor: `${name}[${what}]`,
+    });
+    return [
+      ...errors.map(({ steps, distance }) => compared(steps, distance, error[steps]!)),
+      ...(observed_order === undefined
+        ? []
+        : [compared("order", orderOf(errors.slice(-2)), observed_order)]),
+    ];
   });
+}
+
+/** `p` where errors fall as `n^-p`, of two numbers of steps. */
+function orderOf(errors: readonly { readonly steps: number; readonly distance: number }[]): number {
+  const [few, many] = errors;
+  return Math.log(few!.distance / many!.distance) / Math.log(many!.steps / few!.steps);
 }
 
 function finalState(

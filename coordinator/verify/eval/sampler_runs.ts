@@ -51,6 +51,7 @@ export interface RunOptions {
   readonly prediction_type?: SchedulerConfig["predictionType"];
   readonly zero_snr?: boolean;
   readonly set_alpha_to_one?: boolean;
+  readonly steps_offset?: number;
   readonly lower_order_final?: boolean;
 }
 
@@ -113,6 +114,7 @@ export function samplerOfTimesteps(name: string, { options }: GoldenRun): Sample
     ...DEFAULT_SCHEDULER_CONFIG,
     timestepSpacing: spacing,
     setAlphaToOne: options.set_alpha_to_one === true,
+    stepsOffset: options.steps_offset ?? DEFAULT_SCHEDULER_CONFIG.stepsOffset,
     predictionType: options.prediction_type ?? "epsilon",
     rescaleBetasZeroSnr: options.zero_snr === true,
   };
@@ -152,8 +154,9 @@ function solverOfTimesteps(
   if (run === "dpmpp_2m_heun") {
     return { solver: dpmppMultistep({ order: 2, solverType: solver! }), final: "zero" };
   }
-  if (run === "dpmsolver_3s" && form === "eps") {
-    return { solver: dpmppSinglestep({ order: 3, form: "epsilon" }), final: "sigma_min" };
+  if (/^dpmsolver_[23]s$/.test(run) && form === "eps") {
+    const of = { order: order as 2 | 3, form: "epsilon" } as const;
+    return { solver: dpmppSinglestep(of), final: "sigma_min" };
   }
   if (run.startsWith("unipc")) {
     const final = run.endsWith("sigma_min") ? "sigma_min" : "zero";

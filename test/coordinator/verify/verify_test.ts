@@ -45,6 +45,10 @@ testTutti(
         name,
       );
     }
+    // All that experts are asked for in the folder of methods.
+    const methods = cluster.filter(({ name }) => name.startsWith("ensembling."));
+    assert.equal(methods.length, 20);
+    assert.deepEqual(methods.filter(({ verdict }) => verdict !== "ok"), []);
     // Every block of the U-Net, its time embedding and its noise.
     assert.equal(byName.get("sd15/unet")!.comparisons.length, 27);
     // The loss, the latents, and 59 weights of each of 25 aggregators.

@@ -170,8 +170,8 @@ function warm(before: HeldResources, residentBytes: readonly number[]): HeldReso
   return { ...before, coordinator: { ...coordinator, residentBytes: bytes } };
 }
 
-/** The bundled ensemble on the fleet's workers. */
-async function openOn(
+/** The bundled experts with plain averaging, on the fleet's workers. */
+export async function openOn(
   fleet: WorkerFleet,
   parkSeconds: number,
   onEvent: (event: TimedEvent) => void,

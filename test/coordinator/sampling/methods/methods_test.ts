@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createMethod, METHODS } from "../../../../coordinator/sampling/methods/methods.ts";
 import type { MethodContext } from "../../../../coordinator/sampling/methods/definition.ts";
 import type { MethodStep } from "../../../../coordinator/sampling/methods/method.ts";
+import { sample, type SampledStep } from "../../../../coordinator/sampling/sample.ts";
 import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { assertClose, assertFar } from "../../../support/goldens.ts";
 import { openGoldenEnsemble } from "../golden_ensemble.ts";
-import { run, smallRequest } from "../small_run.ts";
+import { ddim, run, smallRequest } from "../small_run.ts";
 
 const { blocks } = new AffineExpert().description;
 const CONTEXT: MethodContext = { experts: ["photo", "anime"], blocks, guidanceScale: 5 };
@@ -111,7 +112,13 @@ Deno.test("equivalences: one-hot, one part of a switch and a fusion of twins are
   for (const text of whole) {
     assert.ok(bitEqual((await play(text)).data, alone.data), text);
   }
-  assert.ok(bitEqual((await play("switch:expert-1=0")).data, other.data));
+  for (
+    const text of ["one-hot:expert-1", "only:expert-1", "weights:expert-1=1", "switch:expert-1=0"]
+  ) {
+    assert.ok(bitEqual((await play(text)).data, other.data), text);
+  }
+  const first = await play("weights:expert-0=1,expert-1=0,expert-2=0", [a, b, b]);
+  assert.ok(bitEqual(first.data, alone.data), "the first of three");
   for (const text of ["noise-average", "magicfusion", "autoguidance"]) {
     assertClose(`${text} of twins`, await play(text, [a, a]), alone, 1e-6);
   }
@@ -145,4 +152,24 @@ Deno.test("an expert that a run does not ask gets neither prompt nor session", a
   await run(smallRequest([asked, idle], words, { method: create("switch:photo=0") }));
   assert.deepEqual(calls, []);
   assert.equal(asked.openSessions, 0);
+});
+
+Deno.test("noise-average with weights that change: the first step is the first expert's, the last one the other's", async () => {
+  await using ensemble = await openGoldenEnsemble();
+  const { a, experts } = ensemble;
+  const prompts = { promptIds: [PROMPT], negativePromptIds: [NEGATIVE] };
+  const play = (text: string, from?: SampledStep) => {
+    const names = ["expert-0", "expert-1"];
+    const context = { experts: names, blocks: a.description.blocks, guidanceScale: 5 };
+    const changes = { method: createMethod(text, context), sampler: ddim(3) };
+    return Array.fromAsync(
+      sample(smallRequest(experts, prompts, { ...changes, ...(from && { from }) })),
+    );
+  };
+  const [first, second, last] = await play("noise-average:expert-0=1>0,expert-1=0>1");
+  const [firstAlone, secondAlone] = await play("only:expert-0");
+  assert.ok(bitEqual(first!.latents.data, firstAlone!.latents.data));
+  assertFar("the second step", second!.latents, secondAlone!.latents, 1e-3);
+  const [lastAlone] = await play("only:expert-1", second);
+  assert.ok(bitEqual(last!.latents.data, lastAlone!.latents.data));
 });
