@@ -14,6 +14,7 @@ import {
   formatWireDtypes,
   parseWireDtypes,
 } from "../cluster/tensor_transport.ts";
+import type { AgreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
@@ -21,14 +22,9 @@ import type { EnsemblingMethod } from "../sampling/methods/method.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
-import type { Sampler } from "../sampling/samplers/sampler.ts";
-import {
-  createSampler,
-  DEFAULT_SAMPLER,
-  findSampler,
-  spacedConfig,
-} from "../sampling/samplers/samplers.ts";
-import type { SpacedConfig } from "../sampling/samplers/scheduler_config.ts";
+import { scheduleText } from "../sampling/samplers/schedule_text.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
+import { jobSampler } from "./job_sampler.ts";
 import type { JobSpec } from "./job_spec.ts";
 
 export interface PreparedJob {
@@ -52,13 +48,15 @@ export interface PrepareOptions {
   readonly noise?: F32Tensor;
   /** Told what of the prompts was cut or ignored. */
   readonly warn: (text: string) => void;
+  /** Told by which schedule the models are sampled, if it is another than Stable Diffusion 1.5's. */
+  readonly note?: (text: string) => void;
 }
 
 /** @throws {UsageError} if the job asks for what this ensemble cannot draw */
 export function prepareJob(
   ensemble: Ensemble,
   spec: JobSpec,
-  { noise: given, warn }: PrepareOptions,
+  { noise: given, warn, note }: PrepareOptions,
 ): PreparedJob {
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
@@ -69,7 +67,8 @@ export function prepareJob(
   const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
   const method = jobMethod(ensemble, spec);
-  const { sampler, config } = jobSampler(ensemble, spec);
+  const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
+  noteSchedule(agreed, note);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const waves = spec.waves ?? defaultWaves(ensemble.members);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
@@ -97,12 +96,18 @@ export function prepareJob(
       ...method.conditions,
       vaeHash: ensemble.vaeHash,
       computedBy: ensemble.computedBy,
-      scheduler: JSON.stringify(config),
+      scheduler,
       waves: String(waves),
       tokens: tokensHash(rows),
       noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
     },
   };
+}
+
+function noteSchedule({ config, source }: AgreedSchedule, note: PrepareOptions["note"]): void {
+  const text = scheduleText(config);
+  if (text === scheduleText(DEFAULT_SCHEDULER_CONFIG)) return;
+  note?.(`Schedule: ${text}${source === undefined ? "" : ` (${source})`}`);
 }
 
 /** @throws {UsageError} if the ensemble cannot play it */
@@ -117,24 +122,6 @@ export function jobMethod(
     guidanceScale: guidance,
     aggregated: aggregate,
   });
-}
-
-/** With the config that it goes by. */
-function jobSampler(
-  { experts, schedulerConfig }: Ensemble,
-  { sampler = DEFAULT_SAMPLER, steps, schedule, eta }: JobSpec,
-): { readonly sampler: Sampler; readonly config: SpacedConfig } {
-  const { predictionType } = experts[0]!.description;
-  const config = spacedConfig(findSampler(sampler), { ...schedulerConfig, predictionType });
-  return {
-    config,
-    sampler: createSampler(sampler, {
-      steps,
-      config,
-      ...(schedule !== undefined && { schedule }),
-      ...(eta !== undefined && { eta }),
-    }),
-  };
 }
 
 /** Of each expert: its weights, what computes, and what its feature maps are on the way. */

@@ -38,6 +38,8 @@ export interface EnsemblingMethod {
   /** What else than experts and settings its bits follow from, by name; for checkpoints. */
   readonly conditions: Readonly<Record<string, string>>;
   plan(step: MethodStep): StepPlan;
+  /** Which experts any plan asks, by index. @default all */
+  readonly asked?: readonly number[];
   /** Which blocks it aggregates, where that is one choice for the whole run. */
   readonly aggregatedBlocks?: AggregatedBlocks;
   /** Makes one feature map of the experts'. Not needed where one expert is asked. */
