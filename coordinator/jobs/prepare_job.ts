@@ -17,6 +17,7 @@ import {
 import type { AgreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
+import { isEverGuided } from "../sampling/guidance.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
@@ -55,9 +56,12 @@ export interface PrepareOptions {
 /** @throws {UsageError} if the job asks for what this ensemble cannot draw */
 export function prepareJob(
   ensemble: Ensemble,
-  spec: JobSpec,
+  job: JobSpec,
   { noise: given, warn, note }: PrepareOptions,
 ): PreparedJob {
+  // Guidance that is never on is none.
+  const isNeverGuided = !isEverGuided(job.steps, job.guidanceInterval);
+  const spec = isNeverGuided ? { ...job, guidance: 1 } : job;
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
   const noise = new ImageNoise(spec.seeds, given?.shape.slice(1) ?? latentShape(ensemble, spec));
@@ -84,6 +88,8 @@ export function prepareJob(
       initialLatents: latents,
       imageSize: size,
       guidanceScale: spec.guidance,
+      ...(spec.guidanceInterval && { guidanceInterval: spec.guidanceInterval }),
+      ...(spec.guidanceRescale !== undefined && { guidanceRescale: spec.guidanceRescale }),
       promptIds: new Array(batch).fill(rows.prompt),
       negativePromptIds: new Array(batch).fill(rows.negative),
       clipSkip: spec.clipSkip,

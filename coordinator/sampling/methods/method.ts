@@ -42,6 +42,8 @@ export interface EnsemblingMethod {
   readonly asked?: readonly number[];
   /** Which blocks it aggregates, where that is one choice for the whole run. */
   readonly aggregatedBlocks?: AggregatedBlocks;
+  /** Whether it looks at the unconditional half also in steps in which guidance is off. @default false */
+  readonly needsBothHalves?: boolean;
   /** Makes one feature map of the experts'. Not needed where one expert is asked. */
   readonly aggregator?: Aggregator;
   /**
