@@ -8,6 +8,7 @@ import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
+import { scheduleText } from "../sampling/samplers/schedule_text.ts";
 
 interface InspectFlags {
   readonly config?: string;
@@ -99,11 +100,15 @@ function printInspection(inspection: Inspection): void {
 function facts(inspection: Inspection): string[][] {
   const { family, layout, predictionType, modelHash, missing, leftOver, path } = inspection;
   const { emaCopies, emaBytes, others } = leftOver;
+  const { ownSchedule } = inspection;
   return [
     ["model", path],
     ["family", FAMILIES[family].name],
     ["layout", layout],
     ["prediction", predictionType],
+    ...(ownSchedule
+      ? [["schedule", `${scheduleText(ownSchedule.config)} (${ownSchedule.source})`]]
+      : []),
     ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],
     ["missing", missing.join(", ") || "nothing"],
     ...(emaCopies > 0

@@ -222,7 +222,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const stats = new SampleStats();
   const maps = new AttentionMaps();
   const drawn = await draw({
-    ...{ ensemble, spec, origins, warn, signal },
+    ...{ ensemble, spec, origins, warn, note, signal },
     ...(noise && { noise }),
     ...(from && { from }),
     ...(picture && { drawnBefore: picture.conditions }),

@@ -7,6 +7,7 @@ import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { agreedSchedule } from "../ensemble/agreed_schedule.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { headroom, screen, type ScreenResult } from "../training/screen.ts";
 import {
@@ -87,7 +88,7 @@ async function runScreen(flags: ScreenFlags): Promise<void> {
     const request = {
       ...{ experts: ensemble.experts, rows: data.rows, examples: data.examples, signal },
       ...{ timestepsPerExample: flags.timesteps, draws: flags.draws, seed: flags.seed },
-      numTrainTimesteps: ensemble.schedulerConfig.numTrainTimesteps,
+      numTrainTimesteps: agreedSchedule(ensemble).config.numTrainTimesteps,
     };
     for await (result of screen(request)) progress.update(++done);
   }

@@ -1,6 +1,7 @@
 /**
  * Whether a set of experts can play together. Their features are mixed pixel by pixel after every block, so
- * everything that gives those features their shape and meaning must agree, before any tensor travels.
+ * everything that gives those features their shape and meaning must agree, before any tensor travels. Whether they were trained
+ * with the same noise is told when it is known which of them are asked (`coordinator/ensemble/agreed_schedule.ts`).
  *
  * @module
  */
@@ -21,7 +22,6 @@ type Value = string | number | boolean | undefined;
 /** What must agree, in the order in which a reader wants to hear of it. */
 const FIELDS: readonly (readonly [string, (expert: ExpertDescription) => Value])[] = [
   ["family", (expert) => expert.family],
-  ["predictionType", (expert) => expert.predictionType],
   ["latentChannels", (expert) => expert.latentChannels],
   // SABW takes the mean of the experts' time embeddings and text states.
   ["timeEmbedDim", (expert) => expert.timeEmbedDim],
@@ -84,7 +84,8 @@ function scalar(value: BlockSpec[keyof BlockSpec]): Value {
   return typeof value === "object" ? value.join() : value;
 }
 
-function requireEqual(
+/** @throws {TuttiError} FAILED_PRECONDITION naming field, both values and both places */
+export function requireEqual(
   field: string,
   [first, value]: readonly [Candidate, Value],
   [other, otherValue]: readonly [Candidate, Value],

@@ -31,7 +31,6 @@ import {
   trainedOrder,
 } from "../sampling/methods/sabw/sabw_metadata.ts";
 import {
-  DEFAULT_SCHEDULER_CONFIG,
   readSchedulerConfig,
   type SchedulerConfig,
 } from "../sampling/samplers/scheduler_config.ts";
@@ -51,7 +50,8 @@ export interface Ensemble extends AsyncDisposable {
   readonly vaeHash: string;
   /** One per text encoder of an expert. */
   readonly tokenizers: readonly [ClipTokenizer, ...ClipTokenizer[]];
-  readonly schedulerConfig: SchedulerConfig;
+  /** Of the file that the ensemble names, if it names one: it wins over what the experts say. */
+  readonly schedulerConfig?: SchedulerConfig;
   /** What computes VAE and SABW here, as far as bits depend on it. */
   readonly computedBy: string;
   /** What the user should know before the image is drawn. */
@@ -99,7 +99,7 @@ export async function openEnsemble(
   const tokenizer = await ClipTokenizer.load(found.path);
   const vaePart = await openVae(plan.vae);
   const schedulerConfig = plan.scheduler === undefined
-    ? DEFAULT_SCHEDULER_CONFIG
+    ? undefined
     : await readSchedulerConfig(plan.scheduler);
   const trained = plan.sabw.kind === "trained" ? await readSabwMetadata(plan.sabw.path) : undefined;
   const backend = await openBackend(options.device ?? "cpu");
@@ -142,7 +142,7 @@ export async function openEnsemble(
     vae,
     vaeHash: await modelHash(weightPaths(vaePart.weights)),
     tokenizers,
-    schedulerConfig,
+    ...(schedulerConfig && { schedulerConfig }),
     computedBy: `${backend.device} ${await instructionSets()}`,
     warnings: [...warnings, ...sabwWarnings],
   };

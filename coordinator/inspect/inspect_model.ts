@@ -24,6 +24,8 @@ export interface Inspection {
   readonly layout: "single file" | "diffusers folder";
   readonly family: Family;
   readonly predictionType: Checkpoint["predictionType"];
+  /** What the model says of the noise that it was trained with; absent where it says nothing. */
+  readonly ownSchedule?: Checkpoint["ownSchedule"];
   readonly parts: readonly PartReport[];
   /** Parts that a whole model has and this one has not. */
   readonly missing: readonly string[];
@@ -66,7 +68,7 @@ export async function inspectModel(
   { configFrom, onHash }: InspectOptions = {},
 ): Promise<Inspection> {
   const checkpoint = await openCheckpoint(path, configFrom === undefined ? {} : { configFrom });
-  const { family, predictionType, unet, text, text2 } = checkpoint;
+  const { family, predictionType, ownSchedule, unet, text, text2 } = checkpoint;
   const isFolder = (await Deno.stat(path)).isDirectory;
   const vae = await findVae(path, isFolder, configFrom);
   const expert = [unet, text, text2].flatMap((part) => part ? [part.weights] : []);
@@ -77,6 +79,7 @@ export async function inspectModel(
     layout: isFolder ? "diffusers folder" : "single file",
     family,
     predictionType,
+    ...(ownSchedule && { ownSchedule }),
     parts: describeParts(checkpoint, vae),
     missing: [
       ...(text ? [] : ["text encoder"]),

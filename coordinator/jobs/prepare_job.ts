@@ -6,32 +6,26 @@
  */
 
 import { createHash } from "node:crypto";
-import { UsageError } from "../../shared/errors.ts";
-import { bytesOf, type F32Tensor, type Shape } from "../../shared/tensor/tensor.ts";
-import { checkSessionSize } from "../../shared/wire/check_limits.ts";
+import { bytesOf, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import {
   checkWireBlocks,
   dtypesOnTheWay,
   formatWireDtypes,
   parseWireDtypes,
 } from "../cluster/tensor_transport.ts";
+import type { AgreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
-import { usesGuidance } from "../sampling/guidance.ts";
+import { isEverGuided } from "../sampling/guidance.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
-import type { Sampler } from "../sampling/samplers/sampler.ts";
-import {
-  createSampler,
-  DEFAULT_SAMPLER,
-  findSampler,
-  spacedConfig,
-} from "../sampling/samplers/samplers.ts";
-import { splitIntoWaves } from "../sampling/session/waves.ts";
-import type { SpacedConfig } from "../sampling/samplers/scheduler_config.ts";
+import { scheduleText } from "../sampling/samplers/schedule_text.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
+import { jobSampler } from "./job_sampler.ts";
+import { checkFits, latentShape } from "./job_size.ts";
 import type { JobSpec } from "./job_spec.ts";
 
 export interface PreparedJob {
@@ -55,14 +49,19 @@ export interface PrepareOptions {
   readonly noise?: F32Tensor;
   /** Told what of the prompts was cut or ignored. */
   readonly warn: (text: string) => void;
+  /** Told by which schedule the models are sampled, if it is another than Stable Diffusion 1.5's. */
+  readonly note?: (text: string) => void;
 }
 
 /** @throws {UsageError} if the job asks for what this ensemble cannot draw */
 export function prepareJob(
   ensemble: Ensemble,
-  spec: JobSpec,
-  { noise: given, warn }: PrepareOptions,
+  job: JobSpec,
+  { noise: given, warn, note }: PrepareOptions,
 ): PreparedJob {
+  // Guidance that is never on is none.
+  const isNeverGuided = !isEverGuided(job.steps, job.guidanceInterval);
+  const spec = isNeverGuided ? { ...job, guidance: 1 } : job;
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
   const shape = given?.shape.slice(1) ?? latentShape(ensemble, spec);
@@ -75,7 +74,8 @@ export function prepareJob(
   const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
   const method = jobMethod(ensemble, spec);
-  const { sampler, config } = jobSampler(ensemble, spec);
+  const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
+  noteSchedule(agreed, note);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
   checkWireBlocks(wireDtypes, description.blocks);
@@ -90,6 +90,8 @@ export function prepareJob(
       initialLatents: latents,
       imageSize: size,
       guidanceScale: spec.guidance,
+      ...(spec.guidanceInterval && { guidanceInterval: spec.guidanceInterval }),
+      ...(spec.guidanceRescale !== undefined && { guidanceRescale: spec.guidanceRescale }),
       promptIds: new Array(batch).fill(rows.prompt),
       negativePromptIds: new Array(batch).fill(rows.negative),
       clipSkip: spec.clipSkip,
@@ -102,7 +104,7 @@ export function prepareJob(
       ...method.conditions,
       vaeHash: ensemble.vaeHash,
       computedBy: ensemble.computedBy,
-      scheduler: JSON.stringify(config),
+      scheduler,
       waves: String(waves),
       tokens: tokensHash(rows),
       noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
@@ -110,22 +112,10 @@ export function prepareJob(
   };
 }
 
-/**
- * Before noise is drawn, which may take more memory than there is: what workers would refuse is refused here.
- *
- * @param shape of one image's latents
- * @throws {TuttiError} INVALID_ARGUMENT naming what is too large
- */
-function checkFits(
-  { experts }: Ensemble,
-  { seeds, guidance }: JobSpec,
-  { shape: [, height = 0, width = 0], waves }: { readonly shape: Shape; readonly waves: number },
-): void {
-  const parts = splitIntoWaves(seeds.length, usesGuidance(guidance) ? 2 : 1, waves);
-  const batch = Math.max(...parts.map(({ start, end }) => end - start));
-  for (const { limits } of experts) {
-    if (limits) checkSessionSize(limits, { batch, height, width });
-  }
+function noteSchedule({ config, source }: AgreedSchedule, note: PrepareOptions["note"]): void {
+  const text = scheduleText(config);
+  if (text === scheduleText(DEFAULT_SCHEDULER_CONFIG)) return;
+  note?.(`Schedule: ${text}${source === undefined ? "" : ` (${source})`}`);
 }
 
 /** @throws {UsageError} if the ensemble cannot play it */
@@ -140,24 +130,6 @@ export function jobMethod(
     guidanceScale: guidance,
     aggregated: aggregate,
   });
-}
-
-/** With the config that it goes by. */
-function jobSampler(
-  { experts, schedulerConfig }: Ensemble,
-  { sampler = DEFAULT_SAMPLER, steps, schedule, eta }: JobSpec,
-): { readonly sampler: Sampler; readonly config: SpacedConfig } {
-  const { predictionType } = experts[0]!.description;
-  const config = spacedConfig(findSampler(sampler), { ...schedulerConfig, predictionType });
-  return {
-    config,
-    sampler: createSampler(sampler, {
-      steps,
-      config,
-      ...(schedule !== undefined && { schedule }),
-      ...(eta !== undefined && { eta }),
-    }),
-  };
 }
 
 /** Of each expert: its weights, what computes, and what its feature maps are on the way. */
@@ -184,19 +156,4 @@ function tokensHash({ prompt, negative }: PromptRows): string {
 /** A wire is worth hiding behind another wave's computing; on one host there is next to nothing to hide. */
 function defaultWaves(members: Ensemble["members"]): number {
   return members.some(({ isElsewhere }) => isElsewhere) ? 2 : 1;
-}
-
-/** `[4, H, W]` in the job's size or the experts' own. */
-function latentShape({ experts, vae }: Ensemble, spec: JobSpec): Shape {
-  const { latentChannels, sampleSize } = experts[0]!.description;
-  const size = spec.size ?? { width: sampleSize * vae.factor, height: sampleSize * vae.factor };
-  for (const [axis, pixels] of Object.entries(size)) {
-    if (pixels < vae.factor || pixels % vae.factor !== 0) {
-      const near = Math.max(1, Math.round(pixels / vae.factor)) * vae.factor;
-      throw new UsageError(
-        `--size must be a multiple of ${vae.factor}: current ${axis} is ${pixels}; ${near} is the nearest`,
-      );
-    }
-  }
-  return [latentChannels, size.height / vae.factor, size.width / vae.factor];
 }

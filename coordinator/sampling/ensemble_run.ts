@@ -12,7 +12,9 @@ import { Patience } from "../cluster/admission_retry.ts";
 import { encodeConditioning } from "./conditioning.ts";
 import {
   duplicateForGuidance,
+  type GuidanceInterval,
   guidanceRows,
+  isGuided,
   type NoisePrediction,
   splitGuidance,
   usesGuidance,
@@ -33,6 +35,10 @@ export interface RunRequest
   readonly method: EnsemblingMethod;
   readonly sampler: Sampler;
   readonly guidanceScale: number;
+  /** Where guidance is on. @default in all steps */
+  readonly guidanceInterval?: GuidanceInterval;
+  /** How much of the deviation that guidance adds is undone (`rescaleGuidance()`). @default 0 */
+  readonly guidanceRescale?: number;
   /** Unit Gaussian noise, f32 `[B, 4, H, W]`. */
   readonly initialLatents: F32Tensor;
   /** One row per image; with guidance all rows of both must have equally many chunks. */
@@ -88,7 +94,11 @@ export class EnsembleRun implements AsyncDisposable {
     const experts = asked.map((i) => request.experts[i]!);
     const [images = 0, , height = 0, width = 0] = initialLatents.shape;
     const halves = guidanceRows(images, guidanceScale);
-    const { signal, clipSkip, imageSize, secondPadId, waves, job, fence, wireDtypes } = rest;
+    const { signal, clipSkip, imageSize, secondPadId, job, fence, wireDtypes } = rest;
+    // Where a step leaves the unconditional half out, that half has waves of its own.
+    const leavesOut = usesGuidance(guidanceScale) &&
+      !steps.every((step) => takesBothHalves(request, step));
+    const waves = leavesOut ? Math.max(rest.waves ?? 1, 2) : rest.waves;
     const opening = {
       height,
       width,
@@ -121,15 +131,18 @@ export class EnsembleRun implements AsyncDisposable {
   }
 
   /**
-   * What the ensemble predicts for an evaluation, both halves of guidance in one pass.
+   * What the ensemble predicts for an evaluation, both halves of guidance in one pass; the conditional one alone where
+   * guidance is off.
    *
    * @param latentModelInput f32 `[B, 4, H, W]`
    * @throws {TuttiError} what an expert or the aggregator threw
    */
   async predictNoise(latentModelInput: F32Tensor, evaluationIndex: number): Promise<RunPrediction> {
-    const { method, guidanceScale, onSegment, signal } = this.#request;
+    const { method, onSegment, signal } = this.#request;
     const step = this.#steps[evaluationIndex]!;
     const { experts, segments } = method.plan(step);
+    // At scale 1 only the conditional half is asked.
+    const guidanceScale = takesBothHalves(this.#request, step) ? this.#request.guidanceScale : 1;
     const predictions = await this.#session.predictNoise({
       latentModelInput: duplicateForGuidance(latentModelInput, guidanceScale),
       index: evaluationIndex,
@@ -148,4 +161,12 @@ export class EnsembleRun implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
   }
+}
+
+function takesBothHalves(
+  { method, guidanceScale, guidanceInterval }: RunRequest,
+  step: MethodStep,
+): boolean {
+  return usesGuidance(guidanceScale) &&
+    (method.needsBothHalves === true || isGuided(step, guidanceInterval));
 }

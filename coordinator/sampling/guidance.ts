@@ -20,6 +20,30 @@ export function usesGuidance(guidanceScale: number): boolean {
   return guidanceScale !== 1;
 }
 
+/**
+ * The part of a run in which guidance is on, as shares of its steps: 0 is before the first and 1 after the last (after Kynkäänniemi
+ * et al. 2024, who count in noise levels). Outside the conditional half decides alone, as at scale 1.
+ */
+export interface GuidanceInterval {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Whether a step begins within the interval. */
+export function isGuided(
+  { stepIndex, stepCount }: { readonly stepIndex: number; readonly stepCount: number },
+  { from, to }: GuidanceInterval = { from: 0, to: 1 },
+): boolean {
+  const done = stepIndex / stepCount;
+  return from <= done && done < to;
+}
+
+/** Whether guidance is on in any of a run's steps. */
+export function isEverGuided(stepCount: number, interval?: GuidanceInterval): boolean {
+  const steps = Array.from({ length: stepCount }, (_, stepIndex) => ({ stepIndex, stepCount }));
+  return steps.some((step) => isGuided(step, interval));
+}
+
 /** Which half each row of a step's batch belongs to: all unconditional rows first. */
 export function guidanceRows(images: number, guidanceScale: number): GuidanceHalf[] {
   const half = (name: GuidanceHalf) => new Array<GuidanceHalf>(images).fill(name);

@@ -9,10 +9,16 @@ import { ShapeError } from "../../shared/errors.ts";
 import { checkTensor } from "../../shared/tensor/check.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { EnsembleRun, type RunRequest } from "./ensemble_run.ts";
-import { classifierFreeGuidance } from "./guidance.ts";
+import {
+  classifierFreeGuidance,
+  isGuided,
+  type NoisePrediction,
+  rescaleGuidance,
+} from "./guidance.ts";
 import type { ImageNoise } from "./image_noise.ts";
 import {
   endsStep,
+  type Evaluation,
   initialState,
   type Sampler,
   type SamplerState,
@@ -47,7 +53,7 @@ export interface SampleStep extends SampledStep {
  * @throws {TuttiError} what an expert or the method threw; sessions are closed whatever happens
  */
 export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep, void, void> {
-  const { sampler, guidanceScale, noise, from } = request;
+  const { sampler, noise, from } = request;
   checkRequest(request);
   const begin = from === undefined ? 0 : firstEvaluationAfter(sampler, from.stepIndex);
   if (begin === sampler.evaluations.length) return;
@@ -58,7 +64,7 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     const drawn = noise?.take(evaluation) ?? [];
     const latentModelInput = sampler.scaleModelInput(state.latents, index, drawn);
     const { prediction, perExpert } = await ensemble.predictNoise(latentModelInput, index);
-    const guided = classifierFreeGuidance(prediction, guidanceScale);
+    const guided = guide(request, prediction, evaluation);
     const step = sampler.step(
       { ...prediction, guided, ...(perExpert && { perExpert }) },
       index,
@@ -71,6 +77,19 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
     const timestep = sampler.evaluations.find((each) => each.stepIndex === stepIndex)!.timestep;
     yield { stepIndex, timestep, state, latents: state.latents, denoised: step.denoised };
   }
+}
+
+/** What guidance makes of both halves, in the steps in which it is on. */
+function guide(
+  { sampler, guidanceScale, guidanceInterval, guidanceRescale = 0 }: SampleRequest,
+  prediction: NoisePrediction,
+  { stepIndex }: Evaluation,
+): F32Tensor {
+  const { conditional, unconditional } = prediction;
+  const isOn = isGuided({ stepIndex, stepCount: stepCount(sampler) }, guidanceInterval);
+  if (!unconditional || !isOn) return conditional;
+  const guided = classifierFreeGuidance(prediction, guidanceScale);
+  return rescaleGuidance(guided, conditional, guidanceRescale);
 }
 
 /** @throws {ShapeError} if prompts, noise or an earlier step do not fit the run */

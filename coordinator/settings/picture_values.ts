@@ -6,7 +6,14 @@ import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { MAX_PIXELS, MAX_SEED, PIXELS_PER_LATENT } from "./limits.ts";
 import { findMethod, METHODS } from "../sampling/methods/methods.ts";
 import { parseMethod } from "../sampling/methods/method_text.ts";
-import { findSampler, SAMPLERS } from "../sampling/samplers/samplers.ts";
+import type { GuidanceInterval } from "../sampling/guidance.ts";
+import { findSampler, findSchedule } from "../sampling/samplers/find_sampler.ts";
+import { SAMPLERS } from "../sampling/samplers/sampler_table.ts";
+import {
+  SCHEDULES,
+  SIGMA_SCHEDULES,
+  type SigmaSchedule,
+} from "../sampling/samplers/sigma_schedules.ts";
 import { BLOCK_ID } from "../../shared/models/blocks.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import type { TextProblem, ValueType } from "./value_type.ts";
@@ -18,6 +25,7 @@ export interface ImageSize {
   readonly height: number;
 }
 
+const INTERVAL_TEXT = "two shares of the steps as 0.2..0.8, the first at most the second, in 0..1";
 const SIDES = `multiples of ${PIXELS_PER_LATENT}`;
 const RANGE = `in ${PIXELS_PER_LATENT}..${MAX_PIXELS}`;
 
@@ -114,6 +122,44 @@ export const sampler: ValueType<string> = {
     hint: didYouMean(text.toLowerCase(), SAMPLERS.map(({ name }) => name)),
   }),
 };
+
+/** Where noise levels come from, by any name that it is known by; its own name is kept. */
+export const schedule: ValueType<SigmaSchedule> = {
+  expected: `one of ${SIGMA_SCHEDULES.join(", ")}`,
+  read: (value) => typeof value === "string" ? attempt(() => findSchedule(value).name) : undefined,
+  fromText: (text) => text,
+  explain: (text) => ({
+    expected: schedule.expected,
+    hint: didYouMean(text, SCHEDULES.flatMap(({ name, label }) => [name, label])),
+  }),
+};
+
+const INTERVAL = /^(\d+(?:\.\d+)?|\.\d+)\.\.(\d+(?:\.\d+)?|\.\d+)$/;
+
+/** On the command line and in an ensemble file `0.2..0.8`. */
+export const guidanceInterval: ValueType<GuidanceInterval> = {
+  expected: '{"from": share, "to": share}, shares of the steps with 0 <= from <= to <= 1',
+  read: readInterval,
+  fromText: intervalOf,
+  explain: () => ({ expected: INTERVAL_TEXT }),
+  inFile: {
+    expected: INTERVAL_TEXT,
+    read: (value) => readInterval(typeof value === "string" ? intervalOf(value) : value),
+  },
+};
+
+function readInterval(value: unknown): GuidanceInterval | undefined {
+  const { from, to, ...others } = (value ?? {}) as Record<string, unknown>;
+  const isRight = typeof from === "number" && typeof to === "number" &&
+    0 <= from && from <= to && to <= 1 && Object.keys(others).length === 0;
+  return isRight ? { from, to } : undefined;
+}
+
+/** Any two numbers. */
+function intervalOf(text: string): GuidanceInterval | undefined {
+  const match = INTERVAL.exec(text);
+  return match ? { from: Number(match[1]), to: Number(match[2]) } : undefined;
+}
 
 /** An ensembling method with its options; whether these fit the ensemble is told when it is there. */
 export const method: ValueType<string> = {

@@ -5,11 +5,20 @@
  * @module
  */
 
-import { SIGMA_SCHEDULES } from "../sampling/samplers/noise_levels.ts";
-import { DEFAULT_SAMPLER } from "../sampling/samplers/samplers.ts";
+import { SIGMA_SCHEDULES } from "../sampling/samplers/sigma_schedules.ts";
+import { DEFAULT_SAMPLER, SAMPLERS } from "../sampling/samplers/samplers.ts";
 import { PROMPT_SYNTAXES } from "../../shared/prompt/read_prompt.ts";
 import { MAX_CLIP_SKIP, MAX_IMAGES, MAX_PROMPT_CHARS, MAX_STEPS, MAX_WAVES } from "./limits.ts";
-import { blockChoice, firstSeed, imageSize, method, sampler, wireDtype } from "./picture_values.ts";
+import {
+  blockChoice,
+  firstSeed,
+  guidanceInterval,
+  imageSize,
+  method,
+  sampler,
+  schedule,
+  wireDtype,
+} from "./picture_values.ts";
 import { setting, type SettingValues } from "./setting.ts";
 import { finiteNumber, numberIn, oneOf, textUpTo, wholeNumber } from "./value_types.ts";
 
@@ -103,7 +112,7 @@ export const JOB_SETTINGS = {
     isCommon: true,
     aliases: ["scheduler", "sampling-method"],
   }),
-  schedule: setting(oneOf(SIGMA_SCHEDULES), {
+  schedule: setting(schedule, {
     defaultText: "the model's timesteps",
     argument: "<name>",
     help: `where the noise levels come from: ${SIGMA_SCHEDULES.join(", ")}`,
@@ -113,6 +122,50 @@ export const JOB_SETTINGS = {
     defaultText: "the sampler's own",
     argument: "<share>",
     help: "noise that a sampler draws anew in each step, as a share of what it could",
+    group: "Method",
+  }),
+  /** S_churn of Karras et al. 2022, Algorithm 2; so are the three after it. */
+  churn: setting(numberIn(0, 1000), {
+    defaultText: "0",
+    argument: "<amount>",
+    help: "noise that is added before steps, in all (s_churn), for " +
+      SAMPLERS.flatMap(({ name, takesChurn }) => takesChurn ? [name] : []).join(", "),
+    group: "Method",
+    aliases: ["s-churn"],
+  }),
+  sTmin: setting(numberIn(0, 1e6), {
+    defaultText: "0",
+    argument: "<sigma>",
+    help: "noise level below which --churn adds nothing",
+    group: "Method",
+  }),
+  sTmax: setting(numberIn(0, 1e6), {
+    defaultText: "none",
+    argument: "<sigma>",
+    help: "noise level above which --churn adds nothing",
+    group: "Method",
+  }),
+  sNoise: setting(numberIn(0, 10), {
+    defaultText: "1",
+    argument: "<factor>",
+    help: "factor on the noise of --churn",
+    group: "Method",
+  }),
+  /** As `rescaleGuidance()` takes it. */
+  guidanceRescale: setting(numberIn(0, 1), {
+    defaultText: "0",
+    argument: "<share>",
+    help: "how much of the contrast that guidance adds is taken back; 0.7 for models of zero " +
+      "terminal SNR",
+    group: "Method",
+    aliases: ["cfg-rescale"],
+  }),
+  guidanceInterval: setting(guidanceInterval, {
+    defaultText: "0..1",
+    argument: "<from..to>",
+    help:
+      "part of the steps in which guidance is on, as 0.2..0.8; outside only the prompt decides, " +
+      "in half the time",
     group: "Method",
   }),
   /** As `createMethod()` takes it. Pictures tell the method, chosen or not. */

@@ -3,6 +3,7 @@
 import { firstText } from "../../shared/engine/choose_text.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { encodePrompt } from "../../shared/tokenizer/prompt.ts";
+import { agreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { alphasCumprod } from "../sampling/samplers/noise_schedule.ts";
 import { areSamplesUsable, type Examples, prepareExamples } from "./dataset/examples.ts";
@@ -47,6 +48,7 @@ export async function prepareData(
 ): Promise<PreparedData> {
   const { experts, vae, vaeHash, tokenizers: [tokenizer, secondTokenizer] } = ensemble;
   const { description } = experts[0]!;
+  const { config } = agreedSchedule(ensemble);
   const size = settings.size ?? description.sampleSize * vae.factor;
   if (size % vae.factor !== 0) {
     throw new UsageError(`--size must be a multiple of ${vae.factor}: current value is ${size}`);
@@ -67,8 +69,8 @@ export async function prepareData(
       ...(secondTokenizer && { secondPadId: secondTokenizer.padTokenId }),
     }),
     emptyIds: encodePrompt(tokenizer, "", maxLength).inputIds,
-    alphasCumprod: alphasCumprod(ensemble.schedulerConfig),
-    predictionType: description.predictionType,
+    alphasCumprod: alphasCumprod(config),
+    predictionType: config.predictionType,
     scalingFactor: vae.config.scalingFactor,
     samplesLatents: latents === "sample",
     latentShape: [description.latentChannels, size / vae.factor, size / vae.factor],

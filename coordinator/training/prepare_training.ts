@@ -12,6 +12,7 @@ import {
   formatWireDtypes,
   type TransportOptions,
 } from "../cluster/tensor_transport.ts";
+import { agreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type AggregatedBlocks, aggregationPlan } from "../sampling/aggregation_plan.ts";
 import type { AdamwOptions } from "./adamw.ts";
@@ -158,12 +159,12 @@ function split(
 }
 
 /** What noise is added, and to what: it stands in configurations, which no hash of weights covers. */
-function noiseRecipe({ vae, schedulerConfig }: Ensemble) {
-  const { numTrainTimesteps, betaStart, betaEnd, betaSchedule, rescaleBetasZeroSnr } =
-    schedulerConfig;
-  const betas = [numTrainTimesteps, betaStart, betaEnd, betaSchedule];
+function noiseRecipe(ensemble: Ensemble) {
+  const { config } = agreedSchedule(ensemble);
+  const { numTrainTimesteps, betaStart, betaEnd, betaSchedule, rescaleBetasZeroSnr } = config;
+  const betas = config.trainedBetas ?? [numTrainTimesteps, betaStart, betaEnd, betaSchedule];
   return {
-    scaling_factor: vae.config.scalingFactor,
+    scaling_factor: ensemble.vae.config.scalingFactor,
     noise_schedule: rescaleBetasZeroSnr ? [...betas, "zero terminal SNR"] : betas,
   };
 }

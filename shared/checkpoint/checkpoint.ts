@@ -13,6 +13,8 @@ import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { openDiffusersFolder } from "./diffusers_folder.ts";
+import type { OwnSchedule } from "./own_schedule.ts";
+import type { PredictionType } from "./prediction_type.ts";
 import { openSingleFile } from "./single_file.ts";
 
 export interface Part<C> {
@@ -24,7 +26,9 @@ export interface Checkpoint {
   readonly path: string;
   readonly name: string;
   readonly family: Family;
-  readonly predictionType: "epsilon" | "v_prediction";
+  readonly predictionType: PredictionType;
+  /** Absent where the model says nothing of it. */
+  readonly ownSchedule?: OwnSchedule;
   readonly unet: Part<UNetConfig>;
   /** A file may hold the U-Net alone. */
   readonly text?: Part<ClipTextConfig>;

@@ -10,13 +10,14 @@ import type { Checkpoint, Part } from "./checkpoint.ts";
 import { familyOfConfig, notSupported } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
-import { folderPredictionType } from "./prediction_type.ts";
+import { folderSchedule } from "./own_schedule.ts";
 import { readPartWeights } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
 /**
- * Opens `unet/` and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what the model predicts.
+ * Opens `unet/` and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what it predicts and with what noise
+ * it was trained.
  *
  * @throws {FormatError} on a missing or damaged part, and on models that Tutti does not run
  */
@@ -24,11 +25,13 @@ export async function openDiffusersFolder(path: string): Promise<Parts> {
   if (await exists(join(path, "transformer")) && !await exists(join(path, "unet"))) {
     throw notSupported(path, "a transformer model, as FLUX and Stable Diffusion 3 are");
   }
+  const ownSchedule = await folderSchedule(path);
   const unet = await openUNetFolder(join(path, "unet"));
   const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
     family: familyOfConfig(unet.config, path),
-    predictionType: await folderPredictionType(path),
+    predictionType: ownSchedule?.config.predictionType ?? "epsilon",
+    ...(ownSchedule && { ownSchedule }),
     unet,
     ...(await exists(textFolder) && { text: await openTextFolder(textFolder) }),
     ...(await exists(text2Folder) && { text2: await openTextFolder(text2Folder) }),

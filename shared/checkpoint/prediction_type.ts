@@ -1,37 +1,23 @@
 /**
- * What a model predicts, noise or velocity. A diffusers folder says it in its scheduler's config; a single file has no
- * config, only two customs: a marker tensor `v_pred`, and `modelspec.prediction_type` among the metadata
- * (Stability's model specification). Without either it is noise, as for nearly all files.
+ * What a single file predicts, noise or velocity. It has no config, only customs: a marker tensor `v_pred`, and a word among
+ * the metadata (Stability's model specification, and ComfyUI's key for it). Without either it is noise, as for nearly all files.
  *
  * @module
  */
 
-import { join } from "node:path";
-import { ConfigFields } from "../models/config/fields.ts";
+import type { SchedulerConfig } from "../models/config/scheduler_config.ts";
 import type { SafetensorsFile } from "../safetensors/reader.ts";
-import { exists } from "./exists.ts";
 
-export type PredictionType = "epsilon" | "v_prediction";
+export type PredictionType = SchedulerConfig["predictionType"];
 
-const MARKER = "v_pred";
-const METADATA_KEY = "modelspec.prediction_type";
+export const VELOCITY_MARK = "v_pred";
+export const PREDICTION_KEYS = ["modelspec.prediction_type", "modelspec.predict_key"] as const;
 const VELOCITY_WORDS = ["v", "v_prediction", "v-prediction"];
-
-/**
- * @param folder of the model, with `scheduler/scheduler_config.json` in it or without
- * @throws {FormatError} if the config names another prediction
- */
-export async function folderPredictionType(folder: string): Promise<PredictionType> {
-  const file = join(folder, "scheduler", "scheduler_config.json");
-  if (!await exists(file)) return "epsilon";
-  const fields = await ConfigFields.read(file);
-  return fields.choice("prediction_type", ["epsilon", "v_prediction"], "epsilon");
-}
 
 export function filePredictionType(
   { entries, metadata }: Pick<SafetensorsFile, "entries" | "metadata">,
 ): PredictionType {
-  const isVelocity = entries.has(MARKER) ||
-    VELOCITY_WORDS.includes((metadata[METADATA_KEY] ?? "").toLowerCase());
+  const isVelocity = entries.has(VELOCITY_MARK) ||
+    PREDICTION_KEYS.some((key) => VELOCITY_WORDS.includes((metadata[key] ?? "").toLowerCase()));
   return isVelocity ? "v_prediction" : "epsilon";
 }

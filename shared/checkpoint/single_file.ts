@@ -19,7 +19,7 @@ import { modernClipKey } from "./keymaps/clip.ts";
 import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
-import { filePredictionType } from "./prediction_type.ts";
+import { fileSchedule, folderSchedule } from "./own_schedule.ts";
 import type { VaePart } from "./vae_family.ts";
 import { weightTable } from "./weight_files.ts";
 
@@ -32,6 +32,8 @@ export async function openSingleFile(
 ): Promise<Parts> {
   const file = await SafetensorsFile.open(path);
   const family = detectFamily(file.entries, path);
+  const ownSchedule = fileSchedule(file, path) ??
+    (configFrom === undefined ? undefined : await folderSchedule(configFrom));
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
@@ -40,7 +42,8 @@ export async function openSingleFile(
   const openClip = await weightTable(file, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
-    predictionType: filePredictionType(file),
+    predictionType: ownSchedule?.config.predictionType ?? "epsilon",
+    ...(ownSchedule && { ownSchedule }),
     unet: {
       config: unetConfig,
       weights: await weightTable(file, below(UNET_PREFIX, toDiffusers)),

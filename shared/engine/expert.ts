@@ -10,6 +10,8 @@
  */
 
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
+import type { OwnSchedule } from "../checkpoint/own_schedule.ts";
+import type { PredictionType } from "../checkpoint/prediction_type.ts";
 import type { BlockId, BlockSpec } from "../models/blocks.ts";
 import type { Family } from "../models/families.ts";
 import type { F32Tensor, Tensor } from "../tensor/tensor.ts";
@@ -26,7 +28,9 @@ export interface ExpertDescription {
   /** What was merged into those weights; part of `modelHash`. */
   readonly loras: readonly LoraDescription[];
   readonly family: Family;
-  readonly predictionType: "epsilon" | "v_prediction";
+  readonly predictionType: PredictionType;
+  /** What the model says of the noise that it was trained with; absent where it says nothing. */
+  readonly ownSchedule?: OwnSchedule;
   /** Channels of the latents. */
   readonly latentChannels: number;
   /** Latent size that the model was trained at: `config.sample_size`. */

@@ -115,6 +115,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     loras,
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
+    ...(checkpoint.ownSchedule && { ownSchedule: checkpoint.ownSchedule }),
     latentChannels: unet.config.inChannels,
     sampleSize: unet.config.sampleSize,
     timeEmbedDim: timeEmbedDim(unet.config),

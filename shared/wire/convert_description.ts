@@ -9,7 +9,9 @@ import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
 import type { ExpertDescription, NumericsFingerprint, TextDescription } from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
+import { PREDICTION_TYPES } from "../models/config/scheduler_config.ts";
 import { FAMILY_IDS } from "../models/families.ts";
+import { scheduleFromFields, scheduleToMessage } from "./convert_schedule.ts";
 import { Fields, type Message } from "./fields.ts";
 import type { WorkerLimits } from "./limits.ts";
 import type { ProtocolRange } from "./version.ts";
@@ -36,11 +38,10 @@ const MAX_BLOCKS = 256;
 const MAX_LOCATIONS = 64;
 const MAX_TEXT_ENCODERS = 2;
 const MAX_LORAS = 64;
-const PREDICTION_TYPES = ["epsilon", "v_prediction"] as const;
 
 export function descriptionToMessage(worker: WorkerDescription): Message {
   const { expert } = worker;
-  const { blocks, texts, ...scalars } = expert;
+  const { blocks, texts, ownSchedule, ...scalars } = expert;
   return {
     ...scalars,
     versions: versionsToMessage(worker.versions),
@@ -48,6 +49,7 @@ export function descriptionToMessage(worker: WorkerDescription): Message {
     blocks: blocks.map((block) => blockToMessage(block, expert.sampleSize)),
     textEncoders: texts,
     limits: worker.limits,
+    ...(ownSchedule && { noiseSchedule: scheduleToMessage(ownSchedule) }),
   };
 }
 
@@ -58,6 +60,7 @@ export function versionsFromDescription(message: unknown): Versions {
 
 export function descriptionFromMessage(message: unknown): WorkerDescription {
   const fields = new Fields(message, "DescribeResponse");
+  const predictionType = fields.oneOf("predictionType", PREDICTION_TYPES);
   return {
     versions: versionsFromFields(fields.message("versions")),
     configJson: fields.text("configJson"),
@@ -67,7 +70,10 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       modelHash: hashFromFields(fields, "modelHash"),
       loras: fields.list("loras", MAX_LORAS).map(loraFromMessage),
       family: fields.oneOf("family", FAMILY_IDS),
-      predictionType: fields.oneOf("predictionType", PREDICTION_TYPES),
+      predictionType,
+      ...(fields.has("noiseSchedule") && {
+        ownSchedule: scheduleFromFields(fields.message("noiseSchedule"), predictionType),
+      }),
       latentChannels: fields.whole("latentChannels", 1),
       sampleSize: fields.whole("sampleSize", 1),
       timeEmbedDim: fields.whole("timeEmbedDim", 1),

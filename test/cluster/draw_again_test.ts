@@ -24,6 +24,26 @@ testTutti("tutti sample --from draws a picture again", async (home, t) => {
     assert.deepEqual([record.sampler, record.schedule, record.eta], ["euler_a", "karras", 0.7]);
   });
 
+  await t.step("with churn, and guidance rescaled in a part of the steps", async () => {
+    await draw(
+      ...[PROMPT, "--steps", "4", "--seed", "11", "--sampler", "heun", "--schedule", "SGM Uniform"],
+      ...["--churn", "3", "--s-tmin", "0.1", "--s-tmax", "10", "--s-noise", "1.003"],
+      ...["--guidance-rescale", "0.7", "--guidance-interval", "0.25..0.75", "--out", "churn.png"],
+    );
+    await draw("--from", "churn.png", "--out", "churn-again.png");
+    const [once, again] = [await picture("churn.png"), await picture("churn-again.png")];
+    assert.deepEqual(again.rgb, once.rgb);
+    const said = JSON.parse(again.text.tutti!);
+    assert.deepEqual(said, JSON.parse(once.text.tutti!));
+    const { schedule, churn, sTmin, sTmax, sNoise, guidanceRescale, guidanceInterval } = said;
+    assert.deepEqual([schedule, churn, sTmin, sTmax, sNoise, guidanceRescale, guidanceInterval], [
+      ...["sgm_uniform", 3, 0.1, 10, 1.003, 0.7],
+      { from: 0.25, to: 0.75 },
+    ]);
+    await draw("--from", "churn.png", "--guidance-interval", "0..1", "--out", "all.png");
+    assert.notDeepEqual((await picture("all.png")).rgb, once.rgb);
+  });
+
   await t.step("flags change what it says", async () => {
     await draw("--from", "first.png", "--seed", "12", "--out", "other.png");
     assert.notDeepEqual((await picture("other.png")).rgb, first.rgb);

@@ -29,6 +29,7 @@ export const AUTOGUIDANCE: MethodDefinition = {
     return {
       name: "autoguidance",
       conditions: { method: `autoguidance ${JSON.stringify({ strong, weak, weight })}` },
+      asked: plan.experts,
       plan: () => plan,
       combineNoise([good, bad]) {
         const { conditional, unconditional } = good!;

@@ -177,6 +177,7 @@ export const MAGIC_FUSION: MethodDefinition = {
     return {
       name: "magicfusion",
       conditions: { method: `magicfusion ${JSON.stringify({ ...fusion, after, before })}` },
+      needsBothHalves: true,
       plan: ({ timestep }) => ({ experts: isFused(timestep) ? all : alone, segments }),
       combineNoise: (predictions) =>
         predictions.length === 1

@@ -38,8 +38,12 @@ export interface EnsemblingMethod {
   /** What else than experts and settings its bits follow from, by name; for checkpoints. */
   readonly conditions: Readonly<Record<string, string>>;
   plan(step: MethodStep): StepPlan;
+  /** Which experts any plan asks, by index. @default all */
+  readonly asked?: readonly number[];
   /** Which blocks it aggregates, where that is one choice for the whole run. */
   readonly aggregatedBlocks?: AggregatedBlocks;
+  /** Whether it looks at the unconditional half also in steps in which guidance is off. @default false */
+  readonly needsBothHalves?: boolean;
   /** Makes one feature map of the experts'. Not needed where one expert is asked. */
   readonly aggregator?: Aggregator;
   /**

@@ -16,6 +16,7 @@ export const ONLY: MethodDefinition = {
     return {
       name: `only:${experts[index]}`,
       conditions: { method: `only ${index}` },
+      asked: [index],
       plan: () => plan,
     };
   },

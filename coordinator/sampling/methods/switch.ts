@@ -52,6 +52,7 @@ export const SWITCH: MethodDefinition = {
     return {
       name: "switch",
       conditions: { method: `switch ${JSON.stringify({ unit, parts })}` },
+      asked: [...new Set(parts.map(({ expert }) => expert))],
       plan: (step) => ({ experts: [switchedExpert(parts, unit, step)], segments }),
     };
   },

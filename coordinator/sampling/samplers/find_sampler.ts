@@ -1,4 +1,4 @@
-/** From what users call a sampler to its row of the table. @module */
+/** From what users call a sampler or a schedule to its row of the table. @module */
 
 import { UsageError } from "../../../shared/errors.ts";
 import { didYouMean } from "../../../shared/terminal/did_you_mean.ts";
@@ -44,6 +44,23 @@ function findJoined(wanted: string): NamedSampler | undefined {
     }
   }
   return undefined;
+}
+
+/**
+ * A schedule by one of its names, read as those of samplers are.
+ *
+ * @throws {UsageError} with the nearest name and the list
+ */
+export function findSchedule(text: string): ScheduleDefinition {
+  const wanted = plainName(text);
+  const found = SCHEDULES.find((schedule) => namesOf(schedule).includes(wanted));
+  if (found) return found;
+  const names = SCHEDULES.map(({ name }) => name);
+  const known = SCHEDULES.flatMap(({ name, label, aliases }) => [name, label, ...aliases]);
+  throw new UsageError(
+    `The schedule must be one of ${names.join(", ")}: current value is "${text}"` +
+      didYouMean(text, known),
+  );
 }
 
 /** Whether a sampler's noise levels may come from a schedule. */

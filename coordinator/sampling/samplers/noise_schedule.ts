@@ -5,24 +5,16 @@
  * @module
  */
 
+import type { NoiseScheduleConfig } from "../../../shared/models/config/scheduler_config.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 
-export interface NoiseScheduleConfig {
-  readonly numTrainTimesteps: number;
-  readonly betaStart: number;
-  readonly betaEnd: number;
-  readonly betaSchedule: "scaled_linear" | "linear";
-  /** Whether the last timestep is pure noise (zero terminal SNR), which only a velocity says anything about. */
-  readonly rescaleBetasZeroSnr: boolean;
-}
-
 /**
- * beta_t: evenly spaced square roots, squared (`scaled_linear`), or evenly spaced (`linear`); for zero terminal SNR those that the
- * rescaled alphaBar follows from.
+ * beta_t: evenly spaced square roots, squared (`scaled_linear`), or evenly spaced (`linear`), unless the config lists them; for zero
+ * terminal SNR those that the rescaled alphaBar follows from.
  */
 export function betas(config: NoiseScheduleConfig): Float64Array {
-  if (!config.rescaleBetasZeroSnr) return spacedBetas(config);
+  if (!config.rescaleBetasZeroSnr) return plainBetas(config);
   const rescaled = alphasCumprod(config);
   return rescaled.map((alphaBar, t) => 1 - alphaBar / (t === 0 ? 1 : rescaled[t - 1]!));
 }
@@ -30,13 +22,14 @@ export function betas(config: NoiseScheduleConfig): Float64Array {
 /** alphaBar_t = prod_{s <= t} (1 - beta_s), rescaled where the config says so. */
 export function alphasCumprod(config: NoiseScheduleConfig): Float64Array {
   let product = 1;
-  const alphas = spacedBetas(config).map((beta) => product *= 1 - beta);
+  const alphas = plainBetas(config).map((beta) => product *= 1 - beta);
   return config.rescaleBetasZeroSnr ? rescaleZeroTerminalSnr(alphas) : alphas;
 }
 
-function spacedBetas(
-  { numTrainTimesteps, betaStart, betaEnd, betaSchedule }: NoiseScheduleConfig,
+function plainBetas(
+  { numTrainTimesteps, betaStart, betaEnd, betaSchedule, trainedBetas }: NoiseScheduleConfig,
 ): Float64Array {
+  if (trainedBetas) return Float64Array.from(trainedBetas);
   const between = (from: number, to: number, t: number) =>
     from + (to - from) * t / (numTrainTimesteps - 1);
   return Float64Array.from(

@@ -72,14 +72,14 @@ export const SCHEDULES: readonly ScheduleDefinition[] = [
   {
     name: "karras",
     label: "Karras",
-    aliases: ["ka", "k"],
+    aliases: ["ka", "k", "use_karras_sigmas"],
     summary: "even steps of sigma^(1/7): more of them at little noise",
     sigmas: (n, { sigmaMin, sigmaMax }) => [...karrasSigmas(n, sigmaMin, sigmaMax), 0],
   },
   {
     name: "exponential",
     label: "Exponential",
-    aliases: ["exp"],
+    aliases: ["exp", "use_exponential_sigmas"],
     summary: "even steps of log sigma",
     sigmas: (n, { sigmaMin, sigmaMax }) => [...polyexponentialSigmas(n, sigmaMin, sigmaMax), 0],
   },
@@ -113,7 +113,7 @@ export const SCHEDULES: readonly ScheduleDefinition[] = [
   {
     name: "sgm_uniform",
     label: "SGM Uniform",
-    aliases: [],
+    aliases: ["sgm"],
     summary: "as normal with one step more, without the last",
     sigmas: (n, { training }) => [
       ...even(n + 1, lastTimestep(training), 0).slice(0, -1)
@@ -134,7 +134,7 @@ export const SCHEDULES: readonly ScheduleDefinition[] = [
   {
     name: "beta",
     label: "Beta",
-    aliases: [],
+    aliases: ["use_beta_sigmas"],
     summary:
       "quantiles of Beta(0.6, 0.6) between both ends: more steps at much and at little noise",
     sigmas: (n, { sigmaMin, sigmaMax }) => [
@@ -155,7 +155,7 @@ export const SCHEDULES: readonly ScheduleDefinition[] = [
   {
     name: "align_your_steps",
     label: "Align Your Steps",
-    aliases: ["ays", "align_your_steps_sd15"],
+    aliases: ["ays", "align_your_steps_sd15", "ays_sd15"],
     summary: "levels optimised for SD1.5, log-linear between where steps are not ten",
     sigmas: (n) => [...logLinear(n, ALIGN_YOUR_STEPS.sd15), 0],
   },

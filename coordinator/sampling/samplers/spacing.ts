@@ -3,8 +3,10 @@
 import { UsageError } from "../../../shared/errors.ts";
 import type { SpacedConfig } from "./scheduler_config.ts";
 
-export const TIMESTEP_SPACINGS = ["leading", "linspace", "trailing"] as const;
-export type TimestepSpacing = typeof TIMESTEP_SPACINGS[number];
+export {
+  TIMESTEP_SPACINGS,
+  type TimestepSpacing,
+} from "../../../shared/models/config/scheduler_config.ts";
 
 type SpacingConfig = Pick<SpacedConfig, "numTrainTimesteps" | "timestepSpacing" | "stepsOffset">;
 

@@ -7,7 +7,7 @@
 
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
 import { derivative } from "./euler.ts";
-import type { NoiseScheduleConfig } from "./noise_schedule.ts";
+import type { NoiseScheduleConfig } from "../../../shared/models/config/scheduler_config.ts";
 import type { Solver } from "./sigma_sampler.ts";
 import { TrainingLevels } from "./training_levels.ts";
 

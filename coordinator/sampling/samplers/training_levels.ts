@@ -1,6 +1,7 @@
 /** The noise levels that a model was trained at, one a timestep, and the ways between timestep and sigma. @module */
 
-import { alphasCumprod, type NoiseScheduleConfig, sigmaOf } from "./noise_schedule.ts";
+import type { NoiseScheduleConfig } from "../../../shared/models/config/scheduler_config.ts";
+import { alphasCumprod, sigmaOf } from "./noise_schedule.ts";
 
 /** Stands for an alphaBar of 0 (zero terminal SNR), whose sigma would be infinite: 4096 is what diffusers takes. */
 const LEAST_ALPHA_BAR = 2 ** -24;

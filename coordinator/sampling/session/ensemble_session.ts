@@ -6,6 +6,7 @@
  */
 
 import type { Expert, ExpertSession, StepTimesteps } from "../../../shared/engine/expert.ts";
+import { ShapeError } from "../../../shared/errors.ts";
 import { inSpan } from "../../../shared/telemetry/tracing.ts";
 import {
   concatRows,
@@ -54,7 +55,10 @@ export interface EnsembleOpening {
 
 /** One prediction that is asked for. */
 export interface PredictionRequest {
-  /** What the U-Nets are given, f32 `[R, 4, H, W]` with a row for each of `halves`. */
+  /**
+   * What the U-Nets are given, f32 `[R, 4, H, W]` with a row for each of `halves`; or for the conditional ones alone, where these
+   * have waves of their own.
+   */
   readonly latentModelInput: F32Tensor;
   /** Index into `EnsembleOpening.timesteps`. */
   readonly index: number;
@@ -119,6 +123,7 @@ export class EnsembleSession implements AsyncDisposable {
   async predictNoise(request: PredictionRequest): Promise<F32Tensor[]> {
     const { latentModelInput, index, segments, experts, aggregator, onSegment, signal } = request;
     const conditioning = aggregator && this.conditioningAt(index);
+    const { waves, leftOut } = this.#wavesOf(latentModelInput);
     const forward = ({ sessions, rows }: Wave, signal: AbortSignal) =>
       ensembleForward({
         sessions: experts?.map((expert) => sessions[expert]!) ?? sessions,
@@ -128,18 +133,31 @@ export class EnsembleSession implements AsyncDisposable {
         }),
         ...(onSegment && { onSegment }),
         stepIndex: index,
-        latentModelInput: sliceRows(latentModelInput, rows.start, rows.end),
+        latentModelInput: sliceRows(latentModelInput, rows.start - leftOut, rows.end - leftOut),
         firstRow: rows.start,
         signal,
       });
     const byWave = await inSpan(
       "step",
       { "tutti.step": index },
-      () => sideBySide(this.#waves, forward, signal),
+      () => sideBySide(waves, forward, signal),
     );
     // Predictions may lie in a session's memory, which its next forward overwrites.
     if (byWave.length === 1) return byWave[0]!.map(copyTensor);
     return byWave[0]!.map((_, i) => concatRows(byWave.map((predictions) => predictions[i]!)));
+  }
+
+  /** The waves that have rows in an input, and how many rows before them have none. */
+  #wavesOf(latentModelInput: F32Tensor): { readonly waves: readonly Wave[]; leftOut: number } {
+    const leftOut = this.#halves.length - latentModelInput.shape[0]!;
+    if (leftOut === 0) return { waves: this.#waves, leftOut };
+    const waves = this.#waves.filter(({ rows }) => rows.start >= leftOut);
+    if (this.#halves.indexOf("conditional") === leftOut && waves[0]?.rows.start === leftOut) {
+      return { waves, leftOut };
+    }
+    throw new ShapeError(
+      `An input must have ${this.#halves.length} rows: current shape is [${latentModelInput.shape}]`,
+    );
   }
 
   /** What an aggregator looks at besides the features, for all rows. */

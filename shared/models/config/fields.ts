@@ -61,8 +61,28 @@ export class ConfigFields {
     return this.#get(key, fallback, "a number", (v): v is number => Number.isFinite(v));
   }
 
+  /** A number between 0 and 1, without either. */
+  share(key: string, fallback?: number): number {
+    return this.#get(key, fallback, "a number above 0 and below 1", isShare);
+  }
+
+  /** A non-empty list of numbers between 0 and 1, without either. */
+  shares(key: string): readonly number[] {
+    return this.#get(key, undefined, "a list of numbers above 0 and below 1", isShareList);
+  }
+
   boolean(key: string, fallback?: boolean): boolean {
     return this.#get(key, fallback, "true or false", (v): v is boolean => typeof v === "boolean");
+  }
+
+  /** A whole number in `min..max`. */
+  whole(key: string, min: number, max: number, fallback?: number): number {
+    const isWithin = (v: unknown): v is number => isIndex(v) && min <= v && v <= max;
+    return this.#get(key, fallback, `a whole number in ${min}..${max}`, isWithin);
+  }
+
+  text(key: string, fallback?: string): string {
+    return this.#get(key, fallback, "a text", (v): v is string => typeof v === "string");
   }
 
   /** One of the given words. */
@@ -129,5 +149,8 @@ export class ConfigFields {
 
 const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 1;
 const isIndex = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+const isShare = (v: unknown): v is number => typeof v === "number" && 0 < v && v < 1;
+const isShareList = (v: unknown): v is number[] =>
+  Array.isArray(v) && v.length > 0 && v.every(isShare);
 const isCountList = (v: unknown): v is number[] =>
   Array.isArray(v) && v.length > 0 && v.every(isCount);

@@ -30,7 +30,6 @@ Deno.test("checkCompatible() refuses a difference, naming field, both values and
   const text = { ...BASE.texts[0]! };
   const cases: [Partial<ExpertDescription>, string, string, string][] = [
     [{ family: "sdxl" }, "family", '"sd15"', '"sdxl"'],
-    [{ predictionType: "v_prediction" }, "predictionType", '"epsilon"', '"v_prediction"'],
     [{ latentChannels: 16 }, "latentChannels", "4", "16"],
     [{ timeEmbedDim: 1280 }, "timeEmbedDim", "16", "1280"],
     [{ crossAttentionDim: 768 }, "crossAttentionDim", "6", "768"],
@@ -68,8 +67,8 @@ Deno.test("checkCompatible() refuses a difference, naming field, both values and
 
 Deno.test("checkCompatible() names the first of several differences", () => {
   const blocks = withBlock("IN00", { outChannels: 5 });
-  const other = candidate("b", { predictionType: "v_prediction", blocks });
-  assert.throws(() => checkCompatible([candidate("a"), other]), /agree in predictionType/);
+  const other = candidate("b", { latentChannels: 16, blocks });
+  assert.throws(() => checkCompatible([candidate("a"), other]), /agree in latentChannels/);
 });
 
 Deno.test("checkCompatible() warns of a duplicate and of another training size", () => {

@@ -74,6 +74,7 @@ Deno.test("inspectModel() of a folder says what is missing, and reads the predic
   const report = await inspectModel(temp.path);
   assert.deepEqual(report.missing, ["text encoder", "VAE"]);
   assert.equal(report.predictionType, "v_prediction");
+  assert.equal(report.ownSchedule!.source, "scheduler_config.json");
   assert.equal(
     (await inspectModel(goldenPath("sdxl"))).missing.join(),
     "text encoder,text encoder 2,VAE",

@@ -76,6 +76,14 @@ Deno.test("checkSameRun() names the first setting or condition that differs", ()
     [{ spec: { ...spec, steps: 5 }, conditions }, "steps", "4", "5"],
     [{ spec: { ...spec, seeds: [8n] }, conditions }, "seeds", '["7"]', '["8"]'],
     [{ spec: { ...spec, waves: 2 }, conditions }, "waves", "none", "2"],
+    [{ spec: { ...spec, churn: 5 }, conditions }, "churn", "none", "5"],
+    [{ spec: { ...spec, guidanceRescale: 0.7 }, conditions }, "guidanceRescale", "none", "0.7"],
+    [
+      { spec: { ...spec, guidanceInterval: { from: 0.2, to: 1 } }, conditions },
+      "guidanceInterval",
+      "none",
+      '{"from":0.2,"to":1}',
+    ],
     [{ spec, conditions: { ...conditions, vaeHash: "ef" } }, "vaeHash", "cd", "ef"],
     [{ spec, conditions: { vaeHash: "cd" } }, "experts[0].modelHash", "ab", "none"],
   ] as const;

@@ -101,6 +101,8 @@ Deno.test("every knob turns the image", async () => {
     "the prompt": request(experts, { promptIds: [PROMPT.with(1, 9)] }),
     "the negative prompt": request(experts, { negativePromptIds: [PROMPT.with(1, 9)] }),
     "the guidance": request(experts, { guidanceScale: 2 }),
+    "its rescale": request(experts, { guidanceRescale: 0.7 }),
+    "its interval": request(experts, { guidanceInterval: { from: 0.5, to: 1 } }),
     "no guidance": request(experts, { guidanceScale: 1 }),
     "the noise": request(experts, { initialLatents: randomTensor([1, 4, 8, 8], 2) }),
     "the steps": request(experts, { sampler: ddim(3) }),

@@ -42,6 +42,7 @@ import { PROTOCOL } from "../../../shared/wire/version.ts";
 import { DEFAULT_LIMITS } from "../../../shared/wire/limits.ts";
 import { errorFromMessage, errorToMessage } from "../../../shared/wire/status.ts";
 import { TuttiError } from "../../../shared/errors.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../shared/models/config/scheduler_config.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { latentsFor, promptIds, sessionConfig } from "../../support/expert_inputs.ts";
@@ -77,8 +78,12 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     token: new Uint8Array(16),
     regionBytes: 0,
   } as const;
+  const ownSchedule = {
+    config: { ...DEFAULT_SCHEDULER_CONFIG, numTrainTimesteps: 2, trainedBetas: [0.1, 0.2] },
+    source: "scheduler_config.json",
+  };
   const worker = {
-    expert: description,
+    expert: { ...description, ownSchedule },
     versions: { protocol: PROTOCOL, tutti: "0.1.0", deno: "2.9.6", runtime: "affine 1" },
     configJson: "{}",
     limits: DEFAULT_LIMITS,

@@ -164,7 +164,8 @@ Deno.test("scheduler/ says what the U-Net predicts; without it, the noise", asyn
   const config = folder.join("scheduler", "scheduler_config.json");
   await Deno.mkdir(dirname(config));
   await Deno.writeTextFile(config, '{"prediction_type": "v_prediction"}');
-  assert.equal((await openCheckpoint(folder.path)).predictionType, "v_prediction");
+  const { predictionType, ownSchedule } = await openCheckpoint(folder.path);
+  assert.deepEqual([predictionType, ownSchedule!.config.betaEnd], ["v_prediction", 0.012]);
   await Deno.writeTextFile(config, '{"prediction_type": "sample"}');
   await assert.rejects(openCheckpoint(folder.path), /"prediction_type" must be one of "epsilon"/);
 });

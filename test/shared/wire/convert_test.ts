@@ -47,6 +47,7 @@ Deno.test("a description comes through unchanged, and brings the blocks' shapes 
   };
   const message = travel("Describe", "response", descriptionToMessage(worker));
   assert.deepEqual(descriptionFromMessage(message), worker);
+  assert.equal(message.noiseSchedule, null, "what the model does not say takes no bytes");
   const blocks = message.blocks as Message[];
   const out02 = blocks.find((block) => block.id === "OUT02")!;
   assert.deepEqual(

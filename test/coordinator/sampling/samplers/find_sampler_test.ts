@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
-import { findSampler } from "../../../../coordinator/sampling/samplers/find_sampler.ts";
+import {
+  findSampler,
+  findSchedule,
+} from "../../../../coordinator/sampling/samplers/find_sampler.ts";
 import { createSampler, SAMPLERS } from "../../../../coordinator/sampling/samplers/samplers.ts";
 import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
-import { SIGMA_SCHEDULES } from "../../../../coordinator/sampling/samplers/sigma_schedules.ts";
+import {
+  SCHEDULES,
+  SIGMA_SCHEDULES,
+} from "../../../../coordinator/sampling/samplers/sigma_schedules.ts";
 
 const named = (text: string) => {
   const { name, schedule } = findSampler(text);
@@ -82,6 +88,38 @@ Deno.test("an unknown name gets the nearest and the list", () => {
   assert.throws(() => findSampler("DPM+++ 2M Carras"), { message: /must be one of ddim/ });
   // DDIM visits timesteps.
   assert.throws(() => findSampler("ddim karras"), { message: /must be one of ddim/ });
+});
+
+Deno.test("findSchedule() knows the names of other tools", () => {
+  const names = {
+    "Karras": "karras",
+    "use_karras_sigmas": "karras",
+    "use_exponential_sigmas": "exponential",
+    "use_beta_sigmas": "beta",
+    "Uniform": "normal",
+    "SGM Uniform": "sgm_uniform",
+    "sgm-uniform": "sgm_uniform",
+    "KL Optimal": "kl_optimal",
+    "Align Your Steps": "align_your_steps",
+    "AYS": "align_your_steps",
+    "Align Your Steps SDXL": "align_your_steps_sdxl",
+    "DDIM": "ddim_uniform",
+    "ddim_uniform": "ddim_uniform",
+    "Trailing": "trailing",
+  };
+  for (const [text, name] of Object.entries(names)) assert.equal(findSchedule(text).name, name);
+  for (const { name, label, aliases } of SCHEDULES) {
+    for (const text of [name, label, ...aliases]) assert.equal(findSchedule(text).name, name, text);
+  }
+});
+
+Deno.test("an unknown schedule gets the nearest and the list", () => {
+  assert.throws(() => findSchedule("Karas"), {
+    name: "UsageError",
+    message:
+      /^The schedule must be one of leading, .*: current value is "Karas" \(did you mean "[kK]arras"\?\)$/,
+  });
+  assert.throws(() => findSchedule(""), { message: /must be one of leading/ });
 });
 
 Deno.test("createSampler() refuses what a sampler does not take", () => {
