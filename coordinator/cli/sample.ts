@@ -207,6 +207,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
     device,
     precision: flags.precision,
     takesAnySabw: flags.force,
+    mayDiffer: true,
     transport: transportOptions({ plane: flags.plane, wireDtype }, fallbacks),
     ...(nats && { nats }),
     replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },

@@ -61,7 +61,6 @@ export function prepareJob(
   { noise: given, warn }: PrepareOptions,
 ): PreparedJob {
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
-  const { description } = experts[0]!;
   const noise = new ImageNoise(spec.seeds, given?.shape.slice(1) ?? latentShape(ensemble, spec));
   // The first draw of each image's generator, also where a file takes its place.
   const drawn = noise.next();
@@ -73,7 +72,7 @@ export function prepareJob(
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const waves = spec.waves ?? defaultWaves(ensemble.members);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
-  checkWireBlocks(wireDtypes, description.blocks);
+  for (const { description } of experts) checkWireBlocks(wireDtypes, description.blocks);
   return {
     size,
     request: {
@@ -105,9 +104,12 @@ export function prepareJob(
   };
 }
 
+/** What a method asks of an ensemble. */
+export type MethodEnsemble = Pick<Ensemble, "members" | "experts" | "sabw" | "featuresDiffer">;
+
 /** @throws {UsageError} if the ensemble cannot play it */
 export function jobMethod(
-  { members, experts, sabw }: Pick<Ensemble, "members" | "experts" | "sabw">,
+  { members, experts, sabw, featuresDiffer }: MethodEnsemble,
   { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
 ): EnsemblingMethod {
   return createMethod(method, {
@@ -116,6 +118,7 @@ export function jobMethod(
     sabw,
     guidanceScale: guidance,
     aggregated: aggregate,
+    featuresDiffer,
   });
 }
 

@@ -24,6 +24,8 @@ export interface MethodContext {
   readonly guidanceScale: number;
   /** Other blocks to aggregate than the method's own. */
   readonly aggregated?: AggregatedBlocks | undefined;
+  /** Why the experts' features cannot be mixed, where they differ in architecture. */
+  readonly featuresDiffer?: string | undefined;
 }
 
 export interface MethodDefinition {

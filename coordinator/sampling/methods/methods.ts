@@ -54,6 +54,8 @@ export interface MethodFacts {
   readonly hasSabw: boolean;
   readonly guidanceScale: number;
   readonly aggregated?: AggregatedBlocks | undefined;
+  /** Why the experts' features cannot be mixed, where they differ in architecture. */
+  readonly featuresDiffer?: string | undefined;
 }
 
 /**
@@ -64,6 +66,13 @@ export interface MethodFacts {
 export function fittingMethod(text: string, facts: MethodFacts): MethodDefinition {
   const definition = findMethod(parseMethod(text).name);
   const { name, usesSabw, needsGuidance, takesBlocks } = definition;
+  const mixesFeatures = usesSabw || (takesBlocks && facts.aggregated !== "noise");
+  if (mixesFeatures && facts.featuresDiffer !== undefined) {
+    throw new UsageError(
+      `Method ${name} mixes the experts' features, which must be alike: ${facts.featuresDiffer}. ` +
+        "Take a method on noise, such as noise-average",
+    );
+  }
   if (usesSabw && !facts.hasSabw) {
     throw new UsageError(
       `Method ${name} needs trained aggregators (SABW): name their folder, or take average`,
