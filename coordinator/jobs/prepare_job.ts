@@ -17,7 +17,9 @@ import {
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
+import type { PictureSize } from "../sampling/methods/definition.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
+import type { Masks } from "../sampling/methods/regions/mask.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
@@ -50,6 +52,8 @@ export type RunConditions = Readonly<Record<string, string>>;
 export interface PrepareOptions {
   /** Unit Gaussian latents instead of those of the seeds, f32 `[B, 4, H, W]`. */
   readonly noise?: F32Tensor;
+  /** The files that the method's options name. @default none: a job of the queue has no files */
+  readonly masks?: Masks;
   /** Told what of the prompts was cut or ignored. */
   readonly warn: (text: string) => void;
 }
@@ -58,7 +62,7 @@ export interface PrepareOptions {
 export function prepareJob(
   ensemble: Ensemble,
   spec: JobSpec,
-  { noise: given, warn }: PrepareOptions,
+  { noise: given, masks, warn }: PrepareOptions,
 ): PreparedJob {
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
   const noise = new ImageNoise(spec.seeds, given?.shape.slice(1) ?? latentShape(ensemble, spec));
@@ -67,7 +71,8 @@ export function prepareJob(
   const latents = given ?? drawn;
   const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
-  const method = jobMethod(ensemble, spec);
+  const picture = { ...size, latentWidth: width, latentHeight: height };
+  const method = jobMethod(ensemble, spec, { picture, masks });
   const { sampler, config } = jobSampler(ensemble, spec);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const waves = spec.waves ?? defaultWaves(ensemble.members);
@@ -110,13 +115,18 @@ export type MethodEnsemble = Pick<Ensemble, "members" | "experts" | "sabw" | "fe
 /** @throws {UsageError} if the ensemble cannot play it */
 export function jobMethod(
   { members, experts, sabw, featuresDiffer }: MethodEnsemble,
-  { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
+  spec: JobSpec,
+  { picture, masks }: { readonly picture: PictureSize; readonly masks?: Masks | undefined },
 ): EnsemblingMethod {
+  const { method = defaultMethod(sabw !== undefined), aggregate, guidance, sampler, eta } = spec;
   return createMethod(method, {
     experts: expertNames(members),
     blocks: experts[0]!.description.blocks,
     sabw,
     guidanceScale: guidance,
+    sampler: { name: sampler, eta },
+    picture,
+    masks,
     aggregated: aggregate,
     featuresDiffer,
   });

@@ -4,14 +4,17 @@ import assert from "node:assert/strict";
 import { UniformAggregator } from "../../../../coordinator/sampling/aggregation.ts";
 import { createMethod, METHODS } from "../../../../coordinator/sampling/methods/methods.ts";
 import type { MethodDefinition } from "../../../../coordinator/sampling/methods/definition.ts";
+import { ImageNoise } from "../../../../coordinator/sampling/image_noise.ts";
 import { sample } from "../../../../coordinator/sampling/sample.ts";
+import { createSampler } from "../../../../coordinator/sampling/samplers/samplers.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
 import type { Expert } from "../../../../shared/engine/expert.ts";
 import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { mean } from "../../../../shared/tensor/lincomb.ts";
 import { f32 } from "../../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { assertClose } from "../../../support/goldens.ts";
-import { ddim, run, smallRequest } from "../small_run.ts";
+import { run, SMALL_PICTURE, smallRequest } from "../small_run.ts";
 
 const NAMES = ["photo", "anime"];
 const IDS = [98, 5, 17, 99, 99, 99, 99], NEGATIVE = [98, 99, 99, 99, 99, 99, 99];
@@ -30,20 +33,27 @@ const SABW = {
   }),
 } as const;
 
-function methodOf({ name, example }: MethodDefinition, experts: readonly Expert[], guidance = 5) {
+/** One that the method goes along with. */
+const samplerOf = ({ needsReverseSde }: MethodDefinition) => needsReverseSde ? "euler_a" : "ddim";
+
+function methodOf(definition: MethodDefinition, experts: readonly Expert[], guidance = 5) {
+  const { name, example } = definition;
   const options = example?.(NAMES);
   return createMethod(options === undefined ? name : `${name}:${options}`, {
     experts: NAMES.slice(0, experts.length),
     blocks: experts[0]!.description.blocks,
     sabw: SABW,
     guidanceScale: guidance,
+    sampler: { name: samplerOf(definition) },
+    picture: SMALL_PICTURE,
   });
 }
 
 const requestOf = (definition: MethodDefinition, experts: readonly Expert[], waves = 1) =>
   smallRequest(experts, { promptIds: [IDS], negativePromptIds: [NEGATIVE] }, {
     method: methodOf(definition, experts),
-    sampler: ddim(4),
+    sampler: createSampler(samplerOf(definition), { steps: 4, config: DEFAULT_SCHEDULER_CONFIG }),
+    noise: new ImageNoise([7n], [4, 8, 8]),
     waves,
   });
 
@@ -53,7 +63,9 @@ for (const definition of METHODS) {
 
   Deno.test(`${name}: experts that are the same model draw what it draws alone`, async () => {
     const model = new AffineExpert();
-    const alone = await run(requestOf(METHODS.find(({ name }) => name === "average")!, [model]));
+    const only = METHODS.find(({ name }) => name === "only")!;
+    const method = methodOf(only, [model]);
+    const alone = await run({ ...requestOf(definition, [model, model]), experts: [model], method });
     assertClose(name, await run(requestOf(definition, [model, model])), alone, 1e-5);
   });
 
