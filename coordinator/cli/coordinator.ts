@@ -145,6 +145,7 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   const metrics = pages && new CoordinatorMetrics();
   await using ensemble = await openEnsemble(plan, {
     ...{ signal, device, precision: flags.precision, takesAnySabw: flags.force },
+    mayDiffer: true,
     transport: transportOptions({ plane: flags.plane, wireDtype: {} }, fallbacks),
     nats: options,
     replicas: {

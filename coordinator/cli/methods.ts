@@ -12,7 +12,9 @@ Examples:
   tutti methods
   tutti sample "a castle at dawn" --ensemble castles.toml --method magicfusion:uncond=general
   tutti sample "a castle at dawn" --ensemble castles.toml --method switch:photo=0,anime=0.4
-  tutti sample "a castle at dawn" --ensemble castles.toml --method one-hot:photo`;
+  tutti sample "a castle at dawn" --ensemble castles.toml --method one-hot:photo
+  tutti sample "a castle at dawn" --ensemble castles.toml --method regions:photo=0/0/0.5/1,anime=0.5/0/1/1,feather=0.2
+  tutti sample "a castle at dawn" --ensemble castles.toml --method superdiff-or --sampler euler_a --steps 200`;
 
 export function methodsCommand(): Command {
   return new Command("methods")

@@ -30,7 +30,8 @@ import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { readPictureRecord } from "../jobs/picture_record.ts";
 import { storeImages } from "../jobs/store_images.ts";
-import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
+import { defaultMethod, fittingMethod, methodFiles } from "../sampling/methods/methods.ts";
+import { readMasks } from "../sampling/methods/regions/mask.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { chooseSettings } from "../settings/choose_settings.ts";
 import { firstGiven } from "../settings/presets.ts";
@@ -184,9 +185,11 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const { settings, origins } = chooseSettings(SETTINGS, { given, defaults: plan.defaults });
   const nats = await natsOptions(flags, "tutti sample");
   const hasSabw = plan.sabw.kind === "trained";
-  const method = fittingMethod(settings.method ?? defaultMethod(hasSabw), {
+  const methodText = settings.method ?? defaultMethod(hasSabw);
+  const method = fittingMethod(methodText, {
     hasSabw,
     guidanceScale: settings.guidance,
+    sampler: { name: settings.sampler, eta: settings.eta },
     aggregated: settings.aggregate,
   });
   if (flags.saveMaps !== undefined && !method.usesSabw) {
@@ -194,6 +197,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
       "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
     );
   }
+  const masks = await readMasks(methodFiles(methodText));
   const checkpoints = flags.checkpoint === undefined
     ? undefined
     : new FileCheckpoint(flags.checkpoint);
@@ -207,6 +211,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
     device,
     precision: flags.precision,
     takesAnySabw: flags.force,
+    mayDiffer: true,
     transport: transportOptions({ plane: flags.plane, wireDtype }, fallbacks),
     ...(nats && { nats }),
     replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },
@@ -222,7 +227,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const stats = new SampleStats();
   const maps = new AttentionMaps();
   const drawn = await draw({
-    ...{ ensemble, spec, origins, warn, note, signal },
+    ...{ ensemble, spec, origins, masks, warn, note, signal },
     ...(noise && { noise }),
     ...(from && { from }),
     ...(picture && { drawnBefore: picture.conditions }),

@@ -14,6 +14,8 @@ import { JobQueue } from "../jobs/queue/job_queue.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 import { followJob, submitJob } from "../jobs/queue/submit_job.ts";
+import { methodFiles } from "../sampling/methods/methods.ts";
+import { refuseMaskOfJob } from "../sampling/methods/regions/mask.ts";
 import { chooseSettings } from "../settings/choose_settings.ts";
 import { SETTINGS } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -75,6 +77,8 @@ async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
   } catch (cause) {
     throw new UsageError(TuttiError.from(cause).message, { cause });
   }
+  const [file] = settings.method === undefined ? [] : methodFiles(settings.method);
+  if (file !== undefined) throw refuseMaskOfJob(file);
   const options = await natsOptions(flags, "tutti submit");
   if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
   using interrupt = onInterrupt();

@@ -1,7 +1,8 @@
 /**
- * Whether a set of experts can play together. Their features are mixed pixel by pixel after every block, so
- * everything that gives those features their shape and meaning must agree, before any tensor travels. Whether they were trained
- * with the same noise is told when it is known which of them are asked (`coordinator/ensemble/agreed_schedule.ts`).
+ * Whether a set of experts can play together, before any tensor travels. Everything that gives latents and noise their
+ * meaning must agree; and where features are mixed pixel by pixel after blocks, what gives those their shape and meaning, too.
+ * Whether they were trained with the same noise is told when it is known which of them are asked
+ * (`coordinator/ensemble/agreed_schedule.ts`).
  *
  * @module
  */
@@ -26,12 +27,15 @@ const FIELDS: readonly (readonly [string, (expert: ExpertDescription) => Value])
   // SABW takes the mean of the experts' time embeddings and text states.
   ["timeEmbedDim", (expert) => expert.timeEmbedDim],
   ["crossAttentionDim", (expert) => expert.crossAttentionDim],
-  // One tokenizer serves them all.
   ["pooledPromptDim", (expert) => expert.pooledPromptDim],
+  // One tokenizer serves them all.
   ["texts.length", (expert) => expert.texts.length],
   ["texts[0].vocabSize", (expert) => expert.texts[0]?.vocabSize],
   ["texts[0].maxLength", (expert) => expert.texts[0]?.maxLength],
 ];
+
+/** Of those, what is each expert's own where its U-Net runs whole; the blocks are, too. */
+const OWN_FIELDS: readonly string[] = ["timeEmbedDim", "crossAttentionDim", "pooledPromptDim"];
 
 /** What two blocks of one name must agree in; `locations` may differ, they are how a file spells it. */
 const BLOCK_FIELDS: readonly (keyof BlockSpec)[] = [
@@ -45,39 +49,66 @@ const BLOCK_FIELDS: readonly (keyof BlockSpec)[] = [
   "upsamples",
 ];
 
+export interface Compatibility {
+  /** What is allowed and probably not meant. */
+  readonly warnings: readonly string[];
+  /** Why features cannot be mixed, where experts may differ in architecture and do. */
+  readonly featuresDiffer?: TuttiError;
+}
+
+export interface CompatibleOptions {
+  /** Whether experts may differ in architecture: their noises can still be combined. @default false */
+  readonly mayDiffer?: boolean;
+}
+
 /**
  * Compares every expert with the first.
  *
- * @returns `warnings`: what is allowed and probably not meant
  * @throws {TuttiError} FAILED_PRECONDITION naming the first field that differs, both values and both places
  */
 export function checkCompatible(
   experts: readonly Candidate[],
-): { readonly warnings: readonly string[] } {
+  { mayDiffer = false }: CompatibleOptions = {},
+): Compatibility {
   const [first, ...others] = experts;
   if (first === undefined) {
     throw new TuttiError("INVALID_ARGUMENT", "An ensemble must have at least one expert");
   }
+  let featuresDiffer: TuttiError | undefined;
   for (const other of others) {
-    for (const [field, read] of FIELDS) {
-      requireEqual(field, [first, read(first.description)], [other, read(other.description)]);
+    for (const { field, values: [value, otherValue] } of comparedValues(first, other)) {
+      if (value === otherValue) continue;
+      const difference = disagreement(field, [first, value], [other, otherValue]);
+      const isOwn = OWN_FIELDS.includes(field) || field.startsWith("blocks");
+      if (!mayDiffer || !isOwn) throw difference;
+      featuresDiffer ??= difference;
     }
-    compareBlocks(first, other);
   }
-  return { warnings: [...duplicates(experts), ...otherSizes(first, others)] };
+  return {
+    warnings: [...duplicates(experts), ...otherSizes(first, others)],
+    ...(featuresDiffer && { featuresDiffer }),
+  };
 }
 
-function compareBlocks(first: Candidate, other: Candidate): void {
+interface Compared {
+  readonly field: string;
+  readonly values: readonly [Value, Value];
+}
+
+function* comparedValues(first: Candidate, other: Candidate): Generator<Compared> {
+  for (const [field, read] of FIELDS) {
+    yield { field, values: [read(first.description), read(other.description)] };
+  }
   const [blocks, otherBlocks] = [first.description.blocks, other.description.blocks];
   const shared = Math.min(blocks.length, otherBlocks.length);
   for (let i = 0; i < shared; i++) {
     const [block, otherBlock] = [blocks[i]!, otherBlocks[i]!];
     for (const field of BLOCK_FIELDS) {
       const path = field === "id" ? `blocks[${i}].id` : `blocks.${block.id}.${field}`;
-      requireEqual(path, [first, scalar(block[field])], [other, scalar(otherBlock[field])]);
+      yield { field: path, values: [scalar(block[field]), scalar(otherBlock[field])] };
     }
   }
-  requireEqual("blocks.length", [first, blocks.length], [other, otherBlocks.length]);
+  yield { field: "blocks.length", values: [blocks.length, otherBlocks.length] };
 }
 
 function scalar(value: BlockSpec[keyof BlockSpec]): Value {
@@ -87,12 +118,19 @@ function scalar(value: BlockSpec[keyof BlockSpec]): Value {
 /** @throws {TuttiError} FAILED_PRECONDITION naming field, both values and both places */
 export function requireEqual(
   field: string,
+  first: readonly [Candidate, Value],
+  other: readonly [Candidate, Value],
+): void {
+  if (first[1] !== other[1]) throw disagreement(field, first, other);
+}
+
+function disagreement(
+  field: string,
   [first, value]: readonly [Candidate, Value],
   [other, otherValue]: readonly [Candidate, Value],
-): void {
-  if (value === otherValue) return;
+): TuttiError {
   const [shown, otherShown] = [show(value), show(otherValue)];
-  throw new TuttiError(
+  return new TuttiError(
     "FAILED_PRECONDITION",
     `Experts must agree in ${field}: ${shown} at ${first.where} ("${first.description.name}") ` +
       `differs from ${otherShown} at ${other.where} ("${other.description.name}")`,

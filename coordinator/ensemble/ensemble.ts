@@ -54,6 +54,8 @@ export interface Ensemble extends AsyncDisposable {
   readonly schedulerConfig?: SchedulerConfig;
   /** What computes VAE and SABW here, as far as bits depend on it. */
   readonly computedBy: string;
+  /** Why the experts' features cannot be mixed, where they differ in architecture. */
+  readonly featuresDiffer?: string;
   /** What the user should know before the image is drawn. */
   readonly warnings: readonly string[];
 }
@@ -65,6 +67,8 @@ export interface OpenEnsembleOptions {
   readonly precision?: PrecisionChoice;
   /** Whether experts compute in this process instead of in workers. @default false */
   readonly isLocal?: boolean;
+  /** Whether experts may differ in architecture: then only their noises can be combined. @default false */
+  readonly mayDiffer?: boolean;
   /** Whether SABW may be used with other experts than it was trained with. @default false */
   readonly takesAnySabw?: boolean;
   /** How feature maps travel to workers. */
@@ -112,10 +116,15 @@ export async function openEnsemble(
     where,
     description: expert.description,
   }));
-  const { warnings } = checkCompatible(candidates);
+  const { warnings, featuresDiffer } = checkCompatible(candidates, {
+    // SABW is there to mix features.
+    mayDiffer: options.mayDiffer === true && plan.sabw.kind === "uniform",
+  });
 
   const { description } = members[0]!.expert;
-  checkWireBlocks(options.transport?.wireDtypes ?? {}, description.blocks);
+  for (const { expert } of members) {
+    checkWireBlocks(options.transport?.wireDtypes ?? {}, expert.description.blocks);
+  }
   const others = description.texts.length > 1 ? [await loadSecondTokenizer(found)] : [];
   const tokenizers = [tokenizer, ...others] as const;
   for (const [encoder, each] of tokenizers.entries()) {
@@ -144,6 +153,7 @@ export async function openEnsemble(
     tokenizers,
     ...(schedulerConfig && { schedulerConfig }),
     computedBy: `${backend.device} ${await instructionSets()}`,
+    ...(featuresDiffer && { featuresDiffer: featuresDiffer.message }),
     warnings: [...warnings, ...sabwWarnings],
   };
   const owned = resources.move();

@@ -18,7 +18,9 @@ import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
 import { isEverGuided } from "../sampling/guidance.ts";
 import { ImageNoise } from "../sampling/image_noise.ts";
+import type { PictureSize } from "../sampling/methods/definition.ts";
 import type { EnsemblingMethod } from "../sampling/methods/method.ts";
+import type { Masks } from "../sampling/methods/regions/mask.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
@@ -47,6 +49,8 @@ export type RunConditions = Readonly<Record<string, string>>;
 export interface PrepareOptions {
   /** Unit Gaussian latents instead of those of the seeds, f32 `[B, 4, H, W]`. */
   readonly noise?: F32Tensor;
+  /** The files that the method's options name. @default none: a job of the queue has no files */
+  readonly masks?: Masks;
   /** Told what of the prompts was cut or ignored. */
   readonly warn: (text: string) => void;
   /** Told by which schedule the models are sampled, if it is another than Stable Diffusion 1.5's. */
@@ -57,13 +61,12 @@ export interface PrepareOptions {
 export function prepareJob(
   ensemble: Ensemble,
   job: JobSpec,
-  { noise: given, warn, note }: PrepareOptions,
+  { noise: given, masks, warn, note }: PrepareOptions,
 ): PreparedJob {
   // Guidance that is never on is none.
   const isNeverGuided = !isEverGuided(job.steps, job.guidanceInterval);
   const spec = isNeverGuided ? { ...job, guidance: 1 } : job;
   const { experts, vae: { factor }, tokenizers: [, secondTokenizer] } = ensemble;
-  const { description } = experts[0]!;
   const shape = given?.shape.slice(1) ?? latentShape(ensemble, spec);
   const waves = spec.waves ?? defaultWaves(ensemble.members);
   checkFits(ensemble, spec, { shape, waves });
@@ -73,12 +76,13 @@ export function prepareJob(
   const latents = given ?? drawn;
   const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
-  const method = jobMethod(ensemble, spec);
+  const picture = { ...size, latentWidth: width, latentHeight: height };
+  const method = jobMethod(ensemble, spec, { picture, masks });
   const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
   noteSchedule(agreed, note);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
-  checkWireBlocks(wireDtypes, description.blocks);
+  for (const { description } of experts) checkWireBlocks(wireDtypes, description.blocks);
   return {
     size,
     request: {
@@ -118,17 +122,26 @@ function noteSchedule({ config, source }: AgreedSchedule, note: PrepareOptions["
   note?.(`Schedule: ${text}${source === undefined ? "" : ` (${source})`}`);
 }
 
+/** What a method asks of an ensemble. */
+export type MethodEnsemble = Pick<Ensemble, "members" | "experts" | "sabw" | "featuresDiffer">;
+
 /** @throws {UsageError} if the ensemble cannot play it */
 export function jobMethod(
-  { members, experts, sabw }: Pick<Ensemble, "members" | "experts" | "sabw">,
-  { method = defaultMethod(sabw !== undefined), aggregate, guidance }: JobSpec,
+  { members, experts, sabw, featuresDiffer }: MethodEnsemble,
+  spec: JobSpec,
+  { picture, masks }: { readonly picture: PictureSize; readonly masks?: Masks | undefined },
 ): EnsemblingMethod {
+  const { method = defaultMethod(sabw !== undefined), aggregate, guidance, sampler, eta } = spec;
   return createMethod(method, {
     experts: expertNames(members),
     blocks: experts[0]!.description.blocks,
     sabw,
     guidanceScale: guidance,
+    sampler: { name: sampler, eta },
+    picture,
+    masks,
     aggregated: aggregate,
+    featuresDiffer,
   });
 }
 

@@ -97,9 +97,10 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     ...(onSegment && { onSegment }),
     ...(signal && { signal }),
   });
-  for await (const { stepIndex, state } of steps) {
+  for await (const { stepIndex, state, methodMemory } of steps) {
     latents = state.latents;
-    await checkpoints?.save({ spec, stepIndex, state, conditions });
+    const kept = { spec, stepIndex, state, ...(methodMemory && { methodMemory }), conditions };
+    await checkpoints?.save(kept);
     await onStep?.(stepIndex + 1);
     if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
   }

@@ -1,6 +1,6 @@
 /**
  * A run after one of its steps: what it needs to go on, here or on another coordinator, and what must be the same there
- * for the bits to be the same. As bytes it is one safetensors file that holds the latents and what else the sampler remembers.
+ * for the bits to be the same. As bytes it is one safetensors file that holds the latents and what else sampler and method remember.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { readSafetensors } from "../../shared/safetensors/read_bytes.ts";
 import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
 import { show } from "../../shared/show.ts";
 import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import type { MethodMemory } from "../sampling/methods/method.ts";
 import type { SamplerState } from "../sampling/samplers/sampler.ts";
 import { jobFields, type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
 import type { RunConditions } from "./prepare_job.ts";
@@ -21,20 +22,27 @@ export interface StepCheckpoint {
   readonly stepIndex: number;
   /** After that step; all f32 `[B, 4, H, W]`. */
   readonly state: SamplerState;
+  /** The method's, if it has one: f32, a row for each image. */
+  readonly methodMemory?: MethodMemory;
   readonly conditions: RunConditions;
 }
 
 const FORMAT_VERSION = 2;
 /** Version 1 held latents alone: all runs were DDIM's, which remembers nothing else. */
 const READ_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
-const RECORD = "tutti.checkpoint", LATENTS = "latents", MEMORY = "memory.";
+const RECORD = "tutti.checkpoint", LATENTS = "latents", MEMORY = "memory.", METHOD = "method.";
 
 export function encodeCheckpoint(
-  { spec, stepIndex, state: { latents, memory }, conditions }: StepCheckpoint,
+  { spec, stepIndex, state: { latents, memory }, methodMemory = {}, conditions }: StepCheckpoint,
 ): Uint8Array<ArrayBuffer> {
   const record = { version: FORMAT_VERSION, stepIndex, spec: jobSpecToJson(spec), conditions };
-  const remembered = Object.entries(memory).map(([name, tensor]) => [MEMORY + name, tensor]);
-  const tensors = { [LATENTS]: latents, ...Object.fromEntries(remembered) };
+  const prefixed = (prefix: string, memory: MethodMemory) =>
+    Object.fromEntries(Object.entries(memory).map(([name, tensor]) => [prefix + name, tensor]));
+  const tensors = {
+    [LATENTS]: latents,
+    ...prefixed(MEMORY, memory),
+    ...prefixed(METHOD, methodMemory),
+  };
   return encodeSafetensors(tensors, { [RECORD]: JSON.stringify(record) });
 }
 
@@ -51,21 +59,34 @@ export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, where: string):
   const others = [...tensors].filter(([name]) => name !== LATENTS);
   const isRead = READ_VERSIONS.includes(version) && isStepOf(spec, stepIndex) &&
     latents?.dtype === "float32" && latents.shape.length === 4 && isConditions(conditions) &&
-    others.every(([name, tensor]) => name.startsWith(MEMORY) && isLike(tensor, latents));
+    others.every(([name, tensor]) =>
+      (name.startsWith(MEMORY) && isLike(tensor, latents)) ||
+      (name.startsWith(METHOD) && hasRows(tensor, latents))
+    );
   if (!isRead) {
     throw new FormatError(
       `Checkpoint ${show(where)} must have version ${
         READ_VERSIONS.join(" or ")
       }, "stepIndex" below ${spec.steps}, ` +
-        `"conditions", f32 latents [B, 4, H, W], and "${MEMORY}NAME" of that shape: current version is ${
+        `"conditions", f32 latents [B, 4, H, W], "${MEMORY}NAME" of that shape and f32 "${METHOD}NAME" [B, ...]: current version is ${
           show(version)
         }, ` +
         `stepIndex ${show(stepIndex)}, latents ${latents ? `[${latents.shape}]` : "absent"}`,
     );
   }
-  const memory = others.map(([name, tensor]) => [name.slice(MEMORY.length), tensor as F32Tensor]);
-  const state = { latents: latents as F32Tensor, memory: Object.fromEntries(memory) };
-  return { spec, stepIndex, state, conditions };
+  const unprefixed = (prefix: string): Record<string, F32Tensor> =>
+    Object.fromEntries(
+      others.filter(([name]) => name.startsWith(prefix))
+        .map(([name, tensor]) => [name.slice(prefix.length), tensor as F32Tensor]),
+    );
+  const state = { latents: latents as F32Tensor, memory: unprefixed(MEMORY) };
+  const methodMemory = unprefixed(METHOD);
+  const hasMemory = Object.keys(methodMemory).length > 0;
+  return { spec, stepIndex, state, ...(hasMemory && { methodMemory }), conditions };
+}
+
+function hasRows({ dtype, shape }: Tensor, latents: Tensor): boolean {
+  return dtype === latents.dtype && shape[0] === latents.shape[0];
 }
 
 function isLike({ dtype, shape }: Tensor, other: Tensor): boolean {

@@ -46,6 +46,8 @@ export interface ExpertTiming {
 export interface EnsembleForward {
   readonly sessions: readonly ExpertSession[];
   readonly plan: readonly Segment[];
+  /** Of each session, all of its blocks: what it runs where the plan is one segment. @default that segment */
+  readonly wholes?: readonly Segment[];
   /** Without it there must be one segment, or one session. */
   readonly aggregation?: {
     readonly aggregator: Pick<Aggregator, "name" | "aggregate">;
@@ -123,12 +125,13 @@ function nextInput(
 
 /** The same input to every expert at the same time. */
 async function forwardAll(
-  { sessions, stepIndex, signal }: EnsembleForward,
-  { first, last }: Segment,
+  { sessions, plan, wholes, stepIndex, signal }: EnsembleForward,
+  segment: Segment,
   hiddenStates: F32Tensor,
 ): Promise<{ features: F32Tensor[]; experts: ExpertTiming[] }> {
-  const answers = await sideBySide(sessions, async (session, signal) => {
+  const answers = await sideBySide(sessions, async (session, signal, index) => {
     const start = performance.now();
+    const { first, last } = plan.length === 1 ? wholes?.[index] ?? segment : segment;
     const result = await session.forward({ stepIndex, first, last, hiddenStates }, signal);
     return { result, roundTripMs: performance.now() - start };
   }, signal);

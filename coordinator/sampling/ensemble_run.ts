@@ -19,7 +19,7 @@ import {
   splitGuidance,
   usesGuidance,
 } from "./guidance.ts";
-import type { EnsemblingMethod, MethodStep } from "./methods/method.ts";
+import type { EnsemblingMethod, MethodMemory, MethodStep } from "./methods/method.ts";
 import { type Sampler, stepCount } from "./samplers/sampler.ts";
 import {
   type EnsembleOpening,
@@ -135,9 +135,14 @@ export class EnsembleRun implements AsyncDisposable {
    * guidance is off.
    *
    * @param latentModelInput f32 `[B, 4, H, W]`
+   * @param memory the method's, if it has one
    * @throws {TuttiError} what an expert or the aggregator threw
    */
-  async predictNoise(latentModelInput: F32Tensor, evaluationIndex: number): Promise<RunPrediction> {
+  async predictNoise(
+    latentModelInput: F32Tensor,
+    evaluationIndex: number,
+    memory?: MethodMemory,
+  ): Promise<RunPrediction> {
     const { method, onSegment, signal } = this.#request;
     const step = this.#steps[evaluationIndex]!;
     const { experts, segments } = method.plan(step);
@@ -154,7 +159,7 @@ export class EnsembleRun implements AsyncDisposable {
     });
     const halves = predictions.map((each) => splitGuidance(each, guidanceScale));
     if (!method.combineNoise) return { prediction: halves[0]! };
-    const context = { ...step, guidanceScale, latentModelInput };
+    const context = { ...step, guidanceScale, latentModelInput, memory };
     return { prediction: method.combineNoise(halves, context), perExpert: halves };
   }
 

@@ -16,6 +16,7 @@ import {
   rescaleGuidance,
 } from "./guidance.ts";
 import type { ImageNoise } from "./image_noise.ts";
+import type { MethodMemory } from "./methods/method.ts";
 import {
   endsStep,
   type Evaluation,
@@ -36,6 +37,8 @@ export interface SampleRequest extends RunRequest {
 export interface SampledStep {
   readonly stepIndex: number;
   readonly state: SamplerState;
+  /** The method's, if it has one. */
+  readonly methodMemory?: MethodMemory;
 }
 
 export interface SampleStep extends SampledStep {
@@ -53,17 +56,19 @@ export interface SampleStep extends SampledStep {
  * @throws {TuttiError} what an expert or the method threw; sessions are closed whatever happens
  */
 export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep, void, void> {
-  const { sampler, noise, from } = request;
+  const { sampler, method, experts, noise, from } = request;
   checkRequest(request);
   const begin = from === undefined ? 0 : firstEvaluationAfter(sampler, from.stepIndex);
   if (begin === sampler.evaluations.length) return;
   noise?.skip(sampler.evaluations.slice(0, begin));
   let state = from?.state ?? initialState(sampler, request.initialLatents);
+  let memory = from?.methodMemory ?? method.memory?.begin(request.initialLatents.shape[0]!);
+  const { predictionType } = experts[0]!.description;
   await using ensemble = await EnsembleRun.open(request, begin);
   for (const [index, evaluation] of [...sampler.evaluations.entries()].slice(begin)) {
     const drawn = noise?.take(evaluation) ?? [];
     const latentModelInput = sampler.scaleModelInput(state.latents, index, drawn);
-    const { prediction, perExpert } = await ensemble.predictNoise(latentModelInput, index);
+    const { prediction, perExpert } = await ensemble.predictNoise(latentModelInput, index, memory);
     const guided = guide(request, prediction, evaluation);
     const step = sampler.step(
       { ...prediction, guided, ...(perExpert && { perExpert }) },
@@ -72,10 +77,29 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
       drawn,
     );
     state = step.state;
+    const next = sampler.evaluations[index + 1];
+    if (method.memory && next) {
+      const evaluated = { sigma: evaluation.sigma, latentModelInput };
+      const ahead = sampler.scaleModelInput(state.latents, index + 1, []);
+      memory = method.memory.after({
+        predictions: perExpert!,
+        predictionType,
+        from: evaluated,
+        to: { sigma: next.sigma, latentModelInput: ahead },
+        memory: memory!,
+      });
+    }
     if (!endsStep(sampler, index)) continue;
     const { stepIndex } = evaluation;
     const timestep = sampler.evaluations.find((each) => each.stepIndex === stepIndex)!.timestep;
-    yield { stepIndex, timestep, state, latents: state.latents, denoised: step.denoised };
+    yield {
+      stepIndex,
+      timestep,
+      state,
+      latents: state.latents,
+      denoised: step.denoised,
+      ...(memory && { methodMemory: memory }),
+    };
   }
 }
 
@@ -94,7 +118,7 @@ function guide(
 
 /** @throws {ShapeError} if prompts, noise or an earlier step do not fit the run */
 function checkRequest(
-  { sampler, initialLatents, promptIds, negativePromptIds, noise, from }: SampleRequest,
+  { sampler, method, initialLatents, promptIds, negativePromptIds, noise, from }: SampleRequest,
 ): void {
   const batch = initialLatents.shape[0]!;
   if (promptIds.length !== batch || negativePromptIds.length !== batch) {
@@ -107,7 +131,7 @@ function checkRequest(
   }
   if (!from) return;
   const steps = stepCount(sampler);
-  const { stepIndex, state: { latents, memory } } = from;
+  const { stepIndex, state: { latents, memory }, methodMemory = {} } = from;
   if (!(Number.isSafeInteger(stepIndex) && 0 <= stepIndex && stepIndex < steps)) {
     throw new ShapeError(
       `A run of ${steps} steps goes on after one of 0..${steps - 1}: current value is ${stepIndex}`,
@@ -115,6 +139,13 @@ function checkRequest(
   }
   for (const [name, tensor] of Object.entries({ ...memory, latents })) {
     checkTensor(name, tensor, "float32", initialLatents.shape);
+  }
+  for (const [name, { shape }] of Object.entries(method.memory?.begin(batch) ?? {})) {
+    const remembered = methodMemory[name];
+    if (remembered) checkTensor(name, remembered, "float32", shape);
+    else {throw new ShapeError(
+        `A run of method ${method.name} goes on with its ${name}: none is there`,
+      );}
   }
 }
 

@@ -174,6 +174,13 @@ class Coordinator {
         experts: experts.map((_, i) => `expert-${i}`),
         blocks: description.blocks,
         guidanceScale: GUIDANCE_SCALE,
+        sampler: { name: "ddim" },
+        picture: {
+          width: latentSize,
+          height: latentSize,
+          latentWidth: latentSize,
+          latentHeight: latentSize,
+        },
       }),
       sampler: createSampler("ddim", { steps: steps + 1, config: DEFAULT_SCHEDULER_CONFIG }),
       guidanceScale: GUIDANCE_SCALE,

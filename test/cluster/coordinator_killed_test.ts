@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { type Coordinator, type EventLine, testQueue } from "../support/job_queue.ts";
+import { JobQueue } from "../../coordinator/jobs/queue/job_queue.ts";
+import { submitJob } from "../../coordinator/jobs/queue/submit_job.ts";
+import { connectTo, type Coordinator, type EventLine, testQueue } from "../support/job_queue.ts";
 
 const KILLS = Number(Deno.env.get("TUTTI_TEST_KILLS") ?? 5);
 const JOBS = 3, KILLS_PER_JOB = 2;
@@ -67,6 +69,32 @@ testQueue(
       `${kills} kills, ${jobs.length} jobs done, takeover ${Math.round(slowest)} ms at most`,
     );
     assert.ok(slowest < TAKEOVER_MS + SLACK_MS, `takeover took ${slowest} ms`);
+  },
+);
+
+testQueue(
+  "what a method remembers goes with its job to another coordinator; a mask's job is refused for good",
+  async (queue) => {
+    const superposed = ["--sampler", "euler_a", "--method", "superdiff-or"];
+    const first = await queue.coordinator("first");
+    await queue.submit("moved", SEED, STEPS, ...superposed);
+    await queue.until("moved", ({ stepsDone }) => stepsDone >= 5);
+    first.process.kill("SIGKILL");
+    await queue.coordinator("second");
+    const { images: [moved], coordinator } = await queue.done("moved");
+    assert.equal(coordinator, "second");
+    await queue.submit("undisturbed", SEED, STEPS, ...superposed);
+    const { images: [undisturbed] } = await queue.done("undisturbed");
+    assert.equal(moved!.sha256, undisturbed!.sha256);
+
+    // Whoever writes into the queue without `tutti submit`.
+    const { spec } = await queue.record("moved");
+    const masked = { ...spec, method: "regions:round=/etc/mask.png", sampler: "ddim" };
+    await using nats = await connectTo(queue.server);
+    const stores = { queue: await JobQueue.open(nats), records: queue.records };
+    await submitJob(stores, { id: "masked", spec: masked });
+    const { error } = await queue.until("masked", ({ state }) => state === "failed");
+    assert.match(error!.message, /jobs of the queue carry no files/);
   },
 );
 

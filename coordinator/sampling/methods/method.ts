@@ -10,6 +10,7 @@ import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { Aggregator } from "../aggregation.ts";
 import type { AggregatedBlocks, Segment } from "../aggregation_plan.ts";
 import type { NoisePrediction } from "../guidance.ts";
+import type { PredictionType } from "../prediction.ts";
 import type { Evaluation } from "../samplers/sampler.ts";
 
 /** Where in a run an evaluation is. */
@@ -30,6 +31,30 @@ export interface NoiseContext extends MethodStep {
   readonly guidanceScale: number;
   /** What the U-Nets were given, f32 `[B, 4, H, W]`. */
   readonly latentModelInput: F32Tensor;
+  /** Of a method that has a memory. */
+  readonly memory?: MethodMemory | undefined;
+}
+
+/** What a method remembers from evaluation to evaluation, by name; each tensor has a row for each image. */
+export type MethodMemory = Readonly<Record<string, F32Tensor>>;
+
+/** Where a run is, as the U-Nets see it. */
+export interface NoisyLatents {
+  readonly sigma: number;
+  /** f32 `[B, 4, H, W]` */
+  readonly latentModelInput: F32Tensor;
+}
+
+/** What the sampler has made of an evaluation. */
+export interface TakenStep {
+  /** Of the experts that were asked, in the plan's order. */
+  readonly predictions: readonly NoisePrediction[];
+  readonly predictionType: PredictionType;
+  /** What was evaluated. */
+  readonly from: NoisyLatents;
+  /** What will be evaluated next. */
+  readonly to: NoisyLatents;
+  readonly memory: MethodMemory;
 }
 
 export interface EnsemblingMethod {
@@ -52,4 +77,11 @@ export interface EnsemblingMethod {
    * @param predictions of the experts that were asked, in the plan's order
    */
   combineNoise?(predictions: readonly NoisePrediction[], context: NoiseContext): NoisePrediction;
+  /** What it must know of the run so far; checkpoints keep it beside the sampler's state. Needs `combineNoise()`. */
+  readonly memory?: {
+    /** Before the first evaluation. */
+    begin(images: number): MethodMemory;
+    /** After an evaluation that is not the last; changes nothing that it is given. */
+    after(step: TakenStep): MethodMemory;
+  };
 }

@@ -11,11 +11,14 @@ import { usesGuidance } from "../guidance.ts";
 import { AFA, LAST_BLOCK } from "./afa.ts";
 import { AUTOGUIDANCE } from "./autoguidance.ts";
 import { AVERAGE, NOISE_AVERAGE } from "./average.ts";
-import type { MethodContext, MethodDefinition } from "./definition.ts";
+import { isReverseSde, reverseSdeNames } from "../samplers/reverse_sde.ts";
+import type { MethodContext, MethodDefinition, SamplerChoice } from "./definition.ts";
 import { MAGIC_FUSION } from "./magic_fusion.ts";
 import type { EnsemblingMethod } from "./method.ts";
 import { MethodOptions, parseMethod } from "./method_text.ts";
+import { REGIONS } from "./regions/regions.ts";
 import { INTERLEAVE, ONE_HOT, ONLY } from "./single_expert.ts";
+import { SUPERDIFF_OR } from "./superdiff.ts";
 import { SWITCH } from "./switch.ts";
 import { WEIGHTS } from "./weights.ts";
 
@@ -29,6 +32,8 @@ export const METHODS: readonly MethodDefinition[] = [
   SWITCH,
   INTERLEAVE,
   AUTOGUIDANCE,
+  SUPERDIFF_OR,
+  REGIONS,
   ONE_HOT,
   ONLY,
 ];
@@ -49,11 +54,20 @@ export function findMethod(name: string): MethodDefinition {
   );
 }
 
+/** Paths of the files that a method as users write it names: they must be read before it is built. */
+export function methodFiles(text: string): readonly string[] {
+  const parsed = parseMethod(text);
+  return findMethod(parsed.name).files?.(parsed) ?? [];
+}
+
 /** What a method asks of an ensemble and a job. */
 export interface MethodFacts {
   readonly hasSabw: boolean;
   readonly guidanceScale: number;
+  readonly sampler: SamplerChoice;
   readonly aggregated?: AggregatedBlocks | undefined;
+  /** Why the experts' features cannot be mixed, where they differ in architecture. */
+  readonly featuresDiffer?: string | undefined;
 }
 
 /**
@@ -64,6 +78,13 @@ export interface MethodFacts {
 export function fittingMethod(text: string, facts: MethodFacts): MethodDefinition {
   const definition = findMethod(parseMethod(text).name);
   const { name, usesSabw, needsGuidance, takesBlocks } = definition;
+  const mixesFeatures = usesSabw || (takesBlocks && facts.aggregated !== "noise");
+  if (mixesFeatures && facts.featuresDiffer !== undefined) {
+    throw new UsageError(
+      `Method ${name} mixes the experts' features, which must be alike: ${facts.featuresDiffer}. ` +
+        "Take a method on noise, such as noise-average",
+    );
+  }
   if (usesSabw && !facts.hasSabw) {
     throw new UsageError(
       `Method ${name} needs trained aggregators (SABW): name their folder, or take average`,
@@ -72,6 +93,16 @@ export function fittingMethod(text: string, facts: MethodFacts): MethodDefinitio
   if (needsGuidance && !usesGuidance(facts.guidanceScale)) {
     throw new UsageError(
       `Method ${name} compares what guidance does to each expert's noise: it needs a guidance scale other than 1`,
+    );
+  }
+  if (definition.needsReverseSde && !isReverseSde(facts.sampler)) {
+    const { name: sampler, eta } = facts.sampler;
+    throw new UsageError(
+      `Method ${name} follows the experts' densities along the reverse SDE, with all of its noise (eta 1) and one evaluation ` +
+        `a step: samplers for it are ${
+          reverseSdeNames().join(", ")
+        }: current sampler is ${sampler}` +
+        (eta === undefined ? "" : ` with eta ${eta}`),
     );
   }
   if (facts.aggregated !== undefined && !takesBlocks) {

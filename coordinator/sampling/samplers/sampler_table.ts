@@ -40,6 +40,8 @@ export interface SamplerDefinition {
   readonly eta?: number;
   /** Where its noise levels may come from: any schedule, spacings of timesteps only, or its own place alone. */
   readonly schedules: "any" | "spacings" | "none";
+  /** Whether its steps at eta 1 are steps of the reverse SDE of the training's noise, one evaluation each. @default false */
+  readonly followsReverseSde?: boolean;
   /** Whether noise may be added before its steps. @default false */
   readonly takesChurn?: boolean;
   build(options: BuildOptions): Sampler;
@@ -57,6 +59,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     spacing: "leading",
     eta: 0,
     schedules: "spacings",
+    followsReverseSde: true,
     build: ({ steps, config, eta }) => new DdimSampler(steps, config, eta),
   },
   {
@@ -75,6 +78,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     summary: "the ancestral sampling that diffusion models began with, for many steps",
     spacing: "leading",
     schedules: "any",
+    followsReverseSde: true,
     build: (options) => onNoiseLevels(DDPM, options),
   },
   {
@@ -95,6 +99,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     spacing: "linspace",
     eta: 1,
     schedules: "any",
+    followsReverseSde: true,
     build: (options) => onNoiseLevels(eulerAncestral(options), options),
   },
   {
@@ -189,6 +194,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     spacing: "linspace",
     eta: 1,
     schedules: "any",
+    followsReverseSde: true,
     build: (options) => onMultistepLevels(dpmppMultistep({ order: 2, eta: options.eta }), options),
   },
   {
@@ -199,6 +205,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     spacing: "linspace",
     eta: 1,
     schedules: "any",
+    followsReverseSde: true,
     build: (options) =>
       onMultistepLevels(
         dpmppMultistep({ order: 2, eta: options.eta, solverType: "heun" }),
@@ -213,6 +220,7 @@ export const SAMPLERS: readonly SamplerDefinition[] = [
     spacing: "linspace",
     eta: 1,
     schedules: "any",
+    followsReverseSde: true,
     build: (options) =>
       onMultistepLevels(
         dpmppMultistep({ order: 3, eta: options.eta, solverType: "heun" }),

@@ -17,7 +17,7 @@ import {
 import type { WireDtypes } from "../../../shared/wire/convert_plane.ts";
 import { Patience } from "../../cluster/admission_retry.ts";
 import type { AggregationConditioning, Aggregator } from "../aggregation.ts";
-import type { Segment } from "../aggregation_plan.ts";
+import { aggregationPlan, type Segment } from "../aggregation_plan.ts";
 import type { Conditioning } from "../conditioning.ts";
 import { ensembleForward, type SegmentReport } from "../ensemble_forward.ts";
 import type { GuidanceHalf } from "../guidance.ts";
@@ -74,16 +74,20 @@ export interface PredictionRequest {
 
 export class EnsembleSession implements AsyncDisposable {
   readonly #waves: readonly Wave[];
+  /** Of each expert, its blocks from the first to the last. */
+  readonly #wholes: readonly Segment[];
   readonly #conditioning: Conditioning;
   readonly #halves: readonly GuidanceHalf[];
   readonly #texts = new Map<WaveRows, F32Tensor>();
 
   private constructor(
     waves: readonly Wave[],
+    wholes: readonly Segment[],
     conditioning: Conditioning,
     halves: readonly GuidanceHalf[],
   ) {
     this.#waves = waves;
+    this.#wholes = wholes;
     this.#conditioning = conditioning;
     this.#halves = halves;
   }
@@ -111,7 +115,10 @@ export class EnsembleSession implements AsyncDisposable {
       { ...common, job: job ?? crypto.randomUUID() },
       { patience: patience ?? new Patience({ waitMs: 0, signal }), signal },
     );
-    return new EnsembleSession(waves, conditioning, halves);
+    const wholes = experts.map(({ description: { blocks } }) =>
+      aggregationPlan(blocks, "noise")[0]!
+    );
+    return new EnsembleSession(waves, wholes, conditioning, halves);
   }
 
   /**
@@ -122,14 +129,15 @@ export class EnsembleSession implements AsyncDisposable {
    */
   async predictNoise(request: PredictionRequest): Promise<F32Tensor[]> {
     const { latentModelInput, index, segments, experts, aggregator, onSegment, signal } = request;
-    const conditioning = aggregator && this.conditioningAt(index);
     const { waves, leftOut } = this.#wavesOf(latentModelInput);
+    const chosen = <T>(of: readonly T[]) => experts?.map((expert) => of[expert]!) ?? of;
     const forward = ({ sessions, rows }: Wave, signal: AbortSignal) =>
       ensembleForward({
-        sessions: experts?.map((expert) => sessions[expert]!) ?? sessions,
+        sessions: chosen(sessions),
         plan: segments,
+        wholes: chosen(this.#wholes),
         ...(aggregator && {
-          aggregation: { aggregator, conditioning: this.#ofWave(rows, conditioning!) },
+          aggregation: { aggregator, conditioning: this.#conditioningOf(rows, index) },
         }),
         ...(onSegment && { onSegment }),
         stepIndex: index,
@@ -165,14 +173,22 @@ export class EnsembleSession implements AsyncDisposable {
     return { ...this.#conditioning.at!(index), halves: this.#halves };
   }
 
-  #ofWave(rows: WaveRows, { temb, encoderHiddenStates }: AggregationConditioning) {
+  /** The same for a wave. Means are taken when somebody looks at them: experts of different widths have none. */
+  #conditioningOf(rows: WaveRows, index: number): AggregationConditioning {
     const { start, end } = rows;
-    // One object for all steps: SABW keeps with it what it computes of the text.
-    const text = this.#texts.get(rows) ?? sliceRows(encoderHiddenStates, start, end);
-    this.#texts.set(rows, text);
+    const means = () => this.#conditioning.at!(index);
+    const texts = this.#texts;
+    let temb: F32Tensor | undefined;
     return {
-      temb: sliceRows(temb, start, end),
-      encoderHiddenStates: text,
+      get temb() {
+        return temb ??= sliceRows(means().temb, start, end);
+      },
+      get encoderHiddenStates() {
+        // One object for all steps: SABW keeps with it what it computes of the text.
+        const text = texts.get(rows) ?? sliceRows(means().encoderHiddenStates, start, end);
+        texts.set(rows, text);
+        return text;
+      },
       halves: this.#halves.slice(start, end),
     };
   }

@@ -49,11 +49,15 @@ export class EnsemblingChecks implements AsyncDisposable {
     const experts = await Promise.all(models.map((path) => this.#expert(path)));
     const family = await this.#readFamily();
     const guidanceScale = check.inputs.guidance_scale as number;
+    const init = await folder.f32(check, check.inputs.init);
+    const [, , latentHeight = 0, latentWidth = 0] = init.shape;
     const method = createMethod(text, {
       experts: experts.map((_, i) => nameOf(i)),
       blocks: experts[0]!.description.blocks,
       sabw: /^(?:afa|last-block)/.test(text) ? await this.#openSabw(family, experts) : undefined,
       guidanceScale,
+      sampler: { name: "ddim" },
+      picture: { width: latentWidth, height: latentHeight, latentWidth, latentHeight },
     });
     const masks: (NoisePrediction[] | undefined)[] = [];
     const combineNoise = method.combineNoise && ((
@@ -63,7 +67,6 @@ export class EnsemblingChecks implements AsyncDisposable {
       masks.push(predictions.length === experts.length ? [...predictions] : undefined);
       return method.combineNoise!(predictions, context);
     });
-    const init = await folder.f32(check, check.inputs.init);
     const config = await readSchedulerConfig(join(family.folder, family.manifest.scheduler!));
     const steps = check.inputs.num_inference_steps as number;
     const run = sample({

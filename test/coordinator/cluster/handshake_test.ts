@@ -65,6 +65,38 @@ Deno.test("checkCompatible() refuses a difference, naming field, both values and
   }
 });
 
+Deno.test("checkCompatible() lets experts that may differ have blocks and widths of their own, and says what differs", () => {
+  const text = { ...BASE.texts[0]! };
+  const own: readonly (readonly [Partial<ExpertDescription>, RegExp])[] = [
+    [{ timeEmbedDim: 1280 }, /must agree in timeEmbedDim: 16 at a:7070/],
+    [{ crossAttentionDim: 768 }, /crossAttentionDim: 6 .* 768 at c:7070/],
+    [{ blocks: withBlock("IN04", { outChannels: 9 }) }, /blocks.IN04.outChannels/],
+    [{ blocks: BASE.blocks.slice(0, 19) }, /blocks.length: 25 .* 19/],
+  ];
+  for (const [changes, message] of own) {
+    const experts = [candidate("a"), candidate("b"), candidate("c", changes)];
+    const { featuresDiffer } = checkCompatible(experts, { mayDiffer: true });
+    assert.match(featuresDiffer!.message, message);
+  }
+  const common: readonly Partial<ExpertDescription>[] = [
+    { family: "sdxl" },
+    { predictionType: "v_prediction" },
+    { latentChannels: 16 },
+    { texts: [{ ...text, vocabSize: 49408 }] },
+    { texts: [{ ...text, maxLength: 77 }] },
+  ];
+  for (const changes of common) {
+    // Also behind a difference that is allowed.
+    const experts = [candidate("a"), candidate("b", { timeEmbedDim: 8, ...changes })];
+    assert.throws(() => checkCompatible(experts, { mayDiffer: true }), {
+      message: new RegExp(`must agree in ${Object.keys(changes)[0]}`),
+    });
+  }
+  assert.deepEqual(checkCompatible([candidate("a"), candidate("b")], { mayDiffer: true }), {
+    warnings: [],
+  });
+});
+
 Deno.test("checkCompatible() names the first of several differences", () => {
   const blocks = withBlock("IN00", { outChannels: 5 });
   const other = candidate("b", { latentChannels: 16, blocks });

@@ -9,6 +9,7 @@ import {
   type SchedulerConfig,
 } from "../../../shared/models/config/scheduler_config.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
+import { SMALL_PICTURE } from "../sampling/small_run.ts";
 
 const VELOCITY: SchedulerConfig = {
   ...DEFAULT_SCHEDULER_CONFIG,
@@ -40,6 +41,8 @@ function samplerOf(ensemble: Ensemble, settings: Partial<JobSettings> = {}, meth
     experts: ensemble.members.map(({ name }) => name),
     blocks: ensemble.experts[0]!.description.blocks,
     guidanceScale: 5,
+    sampler: { name: "ddim" },
+    picture: SMALL_PICTURE,
   });
   return jobSampler(ensemble, made, newJob(subject, { steps: 4, ...settings }));
 }

@@ -25,6 +25,8 @@ const CHECKPOINT: StepCheckpoint = {
 
 Deno.test("a checkpoint comes back from its bytes bit for bit", () => {
   assert.deepEqual(decodeCheckpoint(encodeCheckpoint(CHECKPOINT), "c"), CHECKPOINT);
+  const withMemory = { ...CHECKPOINT, methodMemory: { log_densities: randomTensor([1, 3], 5) } };
+  assert.deepEqual(decodeCheckpoint(encodeCheckpoint(withMemory), "c"), withMemory);
 });
 
 Deno.test("decodeCheckpoint() refuses what is cut, changed, or something else", () => {
@@ -45,6 +47,7 @@ Deno.test("decodeCheckpoint() refuses what is cut, changed, or something else", 
     [other({ ...record, version: 3 }), /must have version 1 or 2.*current version is 3/],
     [other(record, { ...own, "memory.epsilon_1": randomTensor([1, 4, 8, 4], 1) }), /of that shape/],
     [other(record, { ...own, epsilon: latents }), /"memory\.NAME"/],
+    [other(record, { ...own, "method.log": randomTensor([2, 3], 1) }), /f32 "method\.NAME" \[B, /],
     [other({ ...record, stepIndex: 4 }), /"stepIndex" below 4.*stepIndex 4/],
     [other({ ...record, conditions: { a: 1 } }), /"conditions"/],
     [other({ ...record, spec: { ...record.spec, steps: 0 } }), /"spec": "steps" must be /],

@@ -19,7 +19,7 @@ import { bitEqual } from "../../../shared/tensor/compare.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
 import { assertClose, assertFar } from "../../support/goldens.ts";
 import { openGoldenEnsemble } from "./golden_ensemble.ts";
-import { ddim, methodOf, run, smallRequest } from "./small_run.ts";
+import { ddim, methodOf, run, SMALL_PICTURE, smallRequest } from "./small_run.ts";
 
 const affineIds = (...words: number[]) => [98, ...words, ...new Array(6 - words.length).fill(99)];
 const two = () => [new AffineExpert(), new AffineExpert({ gains: { IN05: 0.5 } })];
@@ -121,6 +121,8 @@ Deno.test("a method that looks at what guidance does has both halves in every st
     experts: ["photo", "anime"],
     blocks: experts[0]!.description.blocks,
     guidanceScale: 5,
+    sampler: { name: "ddim" },
+    picture: SMALL_PICTURE,
   });
   const first = await run(request(experts, { method, guidanceInterval: { from: 0, to: 0.5 } }));
   const plain = await run(request(experts, { method }));

@@ -3,6 +3,7 @@
 import { type Aggregator, UniformAggregator } from "../../../coordinator/sampling/aggregation.ts";
 import type { AggregatedBlocks } from "../../../coordinator/sampling/aggregation_plan.ts";
 import { featureMethod } from "../../../coordinator/sampling/methods/feature_method.ts";
+import type { PictureSize } from "../../../coordinator/sampling/methods/definition.ts";
 import type { EnsemblingMethod } from "../../../coordinator/sampling/methods/method.ts";
 import { sample, type SampleRequest } from "../../../coordinator/sampling/sample.ts";
 import type { Sampler } from "../../../coordinator/sampling/samplers/sampler.ts";
@@ -14,6 +15,14 @@ import {
 import type { Expert } from "../../../shared/engine/expert.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../support/expert_inputs.ts";
+
+/** As methods are told of it. */
+export const SMALL_PICTURE: PictureSize = {
+  width: 64,
+  height: 64,
+  latentWidth: 8,
+  latentHeight: 8,
+};
 
 export type Prompts = Pick<SampleRequest, "promptIds" | "negativePromptIds">;
 

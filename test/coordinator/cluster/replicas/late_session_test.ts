@@ -7,7 +7,7 @@ import type { Expert } from "../../../../shared/engine/expert.ts";
 import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { serveExpert } from "../../../support/serve_expert.ts";
-import { ddim, run, smallRequest } from "../../sampling/small_run.ts";
+import { ddim, run, SMALL_PICTURE, smallRequest } from "../../sampling/small_run.ts";
 
 const WORDS = {
   promptIds: [[98, 5, 17, 99, 99, 99, 99]],
@@ -19,8 +19,13 @@ const IDLE_SECONDS = 0.2;
 
 function request(experts: readonly Expert[], waves: number) {
   const { blocks } = experts[0]!.description;
-  const context = { experts: ["first", "late"], blocks, guidanceScale: 5 };
-  const method = createMethod("switch:first=0,late=0.5", context);
+  const method = createMethod("switch:first=0,late=0.5", {
+    experts: ["first", "late"],
+    blocks,
+    guidanceScale: 5,
+    sampler: { name: "ddim" },
+    picture: SMALL_PICTURE,
+  });
   return smallRequest(experts, WORDS, { method, sampler: ddim(4), waves });
 }
 

@@ -8,7 +8,10 @@ import type {
   TrainedSabw,
 } from "../../../../coordinator/sampling/methods/definition.ts";
 import { ONLY } from "../../../../coordinator/sampling/methods/single_expert.ts";
+import { ImageNoise } from "../../../../coordinator/sampling/image_noise.ts";
 import { sample } from "../../../../coordinator/sampling/sample.ts";
+import { createSampler } from "../../../../coordinator/sampling/samplers/samplers.ts";
+import { DEFAULT_SCHEDULER_CONFIG } from "../../../../coordinator/sampling/samplers/scheduler_config.ts";
 import type { Expert } from "../../../../shared/engine/expert.ts";
 import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { mean } from "../../../../shared/tensor/lincomb.ts";
@@ -16,7 +19,7 @@ import { f32 } from "../../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { assertClose } from "../../../support/goldens.ts";
 import { openGoldenEnsemble } from "../golden_ensemble.ts";
-import { ddim, run, smallRequest } from "../small_run.ts";
+import { run, SMALL_PICTURE, smallRequest } from "../small_run.ts";
 
 const NAMES = ["photo", "anime"];
 const goldenIds = (
@@ -38,25 +41,32 @@ const SABW = {
   }),
 } as const;
 
+/** One that the method goes along with. */
+const samplerOf = ({ needsReverseSde }: MethodDefinition) => needsReverseSde ? "euler_a" : "ddim";
+
 function methodOf(
-  { name, example }: MethodDefinition,
+  definition: MethodDefinition,
   experts: readonly Expert[],
   guidance = 5,
   sabw: TrainedSabw = SABW,
 ) {
+  const { name, example } = definition;
   const options = example?.(NAMES);
   return createMethod(options === undefined ? name : `${name}:${options}`, {
     experts: NAMES.slice(0, experts.length),
     blocks: experts[0]!.description.blocks,
     sabw,
     guidanceScale: guidance,
+    sampler: { name: samplerOf(definition) },
+    picture: SMALL_PICTURE,
   });
 }
 
 const requestOf = (definition: MethodDefinition, experts: readonly Expert[], waves = 1) =>
   smallRequest(experts, { promptIds: [IDS], negativePromptIds: [NEGATIVE] }, {
     method: methodOf(definition, experts),
-    sampler: ddim(4),
+    sampler: createSampler(samplerOf(definition), { steps: 4, config: DEFAULT_SCHEDULER_CONFIG }),
+    noise: new ImageNoise([7n], [4, 8, 8]),
     waves,
   });
 
@@ -66,7 +76,8 @@ for (const definition of METHODS) {
 
   Deno.test(`${name}: experts that are the same model draw what it draws alone`, async () => {
     const model = new AffineExpert();
-    const alone = await run(requestOf(METHODS.find(({ name }) => name === "average")!, [model]));
+    const method = methodOf(ONLY, [model]);
+    const alone = await run({ ...requestOf(definition, [model, model]), experts: [model], method });
     assertClose(name, await run(requestOf(definition, [model, model])), alone, 1e-6);
   });
 
@@ -99,17 +110,19 @@ Deno.test("every method: networks with the same weights draw what one draws alon
   const sabw = { ...SABW, aggregator: await ensemble.openSabw() };
   const prompts = { promptIds: [goldenIds(5, 17, 3)], negativePromptIds: [goldenIds()] };
   // Guidance multiplies what rounding the weights of SABW does.
-  const play = (
-    definition: MethodDefinition,
-    guidanceScale: number,
-    experts: readonly Expert[],
-  ) => {
-    const method = methodOf(definition, experts, guidanceScale, sabw);
-    return run(smallRequest(experts, prompts, { method, guidanceScale }));
-  };
   for (const definition of METHODS) {
     const guidanceScale = definition.needsGuidance ? 5 : 1;
-    const alone = await play(ONLY, guidanceScale, [a]);
-    assertClose(definition.name, await play(definition, guidanceScale, [a, a]), alone, 1e-6);
+    const changes = {
+      guidanceScale,
+      sampler: createSampler(samplerOf(definition), { steps: 4, config: DEFAULT_SCHEDULER_CONFIG }),
+    };
+    const play = (played: MethodDefinition, experts: readonly Expert[]) =>
+      run(smallRequest(experts, prompts, {
+        ...changes,
+        method: methodOf(played, experts, guidanceScale, sabw),
+        noise: new ImageNoise([7n], [4, 8, 8]),
+      }));
+    const alone = await play(ONLY, [a]);
+    assertClose(definition.name, await play(definition, [a, a]), alone, 1e-6);
   }
 });

@@ -7,10 +7,16 @@ import { bitEqual } from "../../../../shared/tensor/compare.ts";
 import { AffineExpert } from "../../../support/affine_expert.ts";
 import { assertClose, assertFar } from "../../../support/goldens.ts";
 import { openGoldenEnsemble } from "../golden_ensemble.ts";
-import { ddim, run, smallRequest } from "../small_run.ts";
+import { ddim, run, SMALL_PICTURE, smallRequest } from "../small_run.ts";
 
 const { blocks } = new AffineExpert().description;
-const CONTEXT: MethodContext = { experts: ["photo", "anime"], blocks, guidanceScale: 5 };
+const CONTEXT: MethodContext = {
+  experts: ["photo", "anime"],
+  blocks,
+  guidanceScale: 5,
+  sampler: { name: "ddim" },
+  picture: SMALL_PICTURE,
+};
 const create = (text: string, changes: Partial<MethodContext> = {}) =>
   createMethod(text, { ...CONTEXT, ...changes });
 
@@ -28,6 +34,8 @@ Deno.test("a method says which experts it asks and which blocks it aggregates", 
   const segments = (text: string) => create(text).plan(STEPS[0]!).segments.length;
   assert.deepEqual([segments("average"), segments("noise-average")], [25, 1]);
   assert.deepEqual(expertsOf("average")[3], [0, 1]);
+  const apart = { featuresDiffer: "blocks differ", aggregated: "noise" } as const;
+  assert.equal(create("average", apart).plan(STEPS[0]!).segments.length, 1);
   assert.equal(
     create("average", { aggregated: ["IN05", "M00"] }).plan(STEPS[0]!).segments.length,
     3,
@@ -76,6 +84,30 @@ Deno.test("createMethod() refuses what it does not know or cannot play, with the
     ["switch:by=sigma", /must say where experts play, as photo=0/],
     ["switch:photo=0,photo=1", /each key once/],
     ["switch:", /NAME, NAME:VALUE or NAME:key=value/],
+    ["regions", /needs a region for an expert, as regions:photo=0\/0\/0.5\/1,anime=0.5\/0\/1\/1/],
+    ["regions:photo=0/0/1", /boxes as left\/top\/right\/bottom .*or a PNG file: .*"0\/0\/1"/],
+    ["regions:photo=0.5/0/0.5/1", /region of expert "photo" must be boxes/],
+    ["regions:photo=0/0/1.5/1", /in shares of the picture/],
+    ["regions:photo=mask.jpg", /or a PNG file: current value is "mask.jpg"/],
+    ["regions:photo=0/0/0.01/1", /must cover a latent pixel at least, of 8x8/],
+    ["regions:photo=mask.png", /Mask "mask.png" cannot go with a job/],
+    ["regions:photo=0/0/1/1,feather=2", /"feather" of method regions must be a number in 0..1/],
+    ["regions:photo=0/0/1/1,rest=foto", /names the expert "foto"/],
+    [
+      "superdiff-or",
+      /eta 1.*samplers for it are ddim with --eta 1, ddpm, euler_a, dpmpp_2m_sde,.*current sampler is ddim$/,
+    ],
+    ["superdiff-or", /sampler is Euler a with eta 0.5/, { sampler: { name: "Euler a", eta: 0.5 } }],
+    ["superdiff-or", /current sampler is lcm/, { sampler: { name: "lcm" } }],
+    [
+      "superdiff-or:temperature=-1",
+      /"temperature" of method superdiff-or must be a number in 0/,
+      { sampler: { name: "DPM++ 2M SDE Karras" } },
+    ],
+    ["average", /Method average mixes the experts' features.*blocks differ.*noise-average/, {
+      featuresDiffer: "blocks differ",
+    }],
+    ["afa", /Method afa mixes the experts' features/, { featuresDiffer: "blocks differ" }],
   ];
   for (const [text, message, changes] of cases) {
     assert.throws(() => create(text, changes), { name: "UsageError", message }, text);
@@ -96,7 +128,7 @@ Deno.test("equivalences: one-hot, one part of a switch and a fusion of twins are
   const prompts = { promptIds: [PROMPT], negativePromptIds: [NEGATIVE] };
   const play = (text: string, of = experts, waves = 1) => {
     const names = of.map((_, i) => `expert-${i}`);
-    const context = { experts: names, blocks: a.description.blocks, guidanceScale: 5 };
+    const context = { ...CONTEXT, experts: names, blocks: a.description.blocks };
     return run(smallRequest(of, prompts, { method: createMethod(text, context), waves }));
   };
   const [alone, other] = [await play("average", [a]), await play("average", [b])];
@@ -160,8 +192,8 @@ Deno.test("noise-average with weights that change: the first step is the first e
   const prompts = { promptIds: [PROMPT], negativePromptIds: [NEGATIVE] };
   const play = (text: string, from?: SampledStep) => {
     const names = ["expert-0", "expert-1"];
-    const context = { experts: names, blocks: a.description.blocks, guidanceScale: 5 };
-    const changes = { method: createMethod(text, context), sampler: ddim(3) };
+    const method = create(text, { experts: names, blocks: a.description.blocks });
+    const changes = { method, sampler: ddim(3) };
     return Array.fromAsync(
       sample(smallRequest(experts, prompts, { ...changes, ...(from && { from }) })),
     );

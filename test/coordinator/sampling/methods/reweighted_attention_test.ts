@@ -11,7 +11,7 @@ import { f32, type F32Tensor } from "../../../../shared/tensor/tensor.ts";
 import { randomTensor } from "../../../support/expert_inputs.ts";
 import { assertClose } from "../../../support/goldens.ts";
 import { openGoldenEnsemble } from "../golden_ensemble.ts";
-import { run, smallRequest } from "../small_run.ts";
+import { run, SMALL_PICTURE, smallRequest } from "../small_run.ts";
 
 const PLAIN: Reweighting = { temperature: 1, top: 3, without: null, bias: null };
 
@@ -60,6 +60,8 @@ Deno.test("afa with a temperature that grows becomes the average; at 1 it is AFA
         blocks: a.description.blocks,
         sabw: { aggregator, hash: "", aggregatedBlocks: "all" },
         guidanceScale: 5,
+        sampler: { name: "ddim" },
+        picture: SMALL_PICTURE,
       }),
     }));
   assertClose("temperature", await play("afa:temperature=1000000"), await play("average"), 1e-5);
