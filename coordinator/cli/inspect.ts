@@ -33,7 +33,7 @@ export function inspectCommand(): Command {
     .description(
       "Tells family, parts, dtypes, hashes and blocks of a model, and what of it is missing or ignored.",
     )
-    .argument("<model>", "single .safetensors file, or diffusers folder")
+    .argument("<model>", "single file (.safetensors, .ckpt), or diffusers folder")
     .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes")
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)

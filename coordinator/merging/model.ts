@@ -7,9 +7,9 @@ import {
   filePredictionType,
   type PredictionType,
 } from "../../shared/checkpoint/prediction_type.ts";
-import type { TensorEntry } from "../../shared/safetensors/header.ts";
-import { PieceReader } from "../../shared/safetensors/piece_reader.ts";
-import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
+import { openWeightFile } from "../../shared/weight_file/open_weight_file.ts";
+import { PieceReader } from "../../shared/weight_file/piece_reader.ts";
+import type { TensorEntry, TensorFile } from "../../shared/weight_file/tensor_file.ts";
 import type { DataOf, DType } from "../../shared/tensor/dtype.ts";
 import { type FloatDType, isFloat, widen } from "../../shared/tensor/float64.ts";
 import { elementCount, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
@@ -65,7 +65,7 @@ export class FileTensor implements Values {
   }
 }
 
-/** A single `.safetensors` file. It stays open until it is disposed of. */
+/** A model in a single file. It stays open until it is disposed of. */
 export class FileModel implements MergeModel, Disposable {
   readonly family: Family;
   readonly predictionType: PredictionType;
@@ -74,7 +74,7 @@ export class FileModel implements MergeModel, Disposable {
   readonly #entries: ReadonlyMap<string, TensorEntry>;
   readonly #reader: PieceReader;
 
-  private constructor(file: SafetensorsFile, reader: PieceReader) {
+  private constructor(file: TensorFile, reader: PieceReader) {
     this.#path = file.path;
     this.family = detectFamily(file.entries, file.path);
     this.predictionType = filePredictionType(file);
@@ -85,7 +85,7 @@ export class FileModel implements MergeModel, Disposable {
 
   /** @throws {FormatError} if the file is missing, damaged, or of a family that Tutti does not run */
   static async open(path: string): Promise<FileModel> {
-    const file = await SafetensorsFile.open(path);
+    const file = await openWeightFile(path);
     const reader = await PieceReader.open(file);
     try {
       return new FileModel(file, reader);

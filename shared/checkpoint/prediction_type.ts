@@ -8,7 +8,7 @@
 
 import { join } from "node:path";
 import { ConfigFields } from "../models/config/fields.ts";
-import type { SafetensorsFile } from "../safetensors/reader.ts";
+import type { TensorFile } from "../weight_file/tensor_file.ts";
 import { exists } from "./exists.ts";
 
 export type PredictionType = "epsilon" | "v_prediction";
@@ -29,7 +29,7 @@ export async function folderPredictionType(folder: string): Promise<PredictionTy
 }
 
 export function filePredictionType(
-  { entries, metadata }: Pick<SafetensorsFile, "entries" | "metadata">,
+  { entries, metadata }: Pick<TensorFile, "entries" | "metadata">,
 ): PredictionType {
   const isVelocity = entries.has(MARKER) ||
     VELOCITY_WORDS.includes((metadata[METADATA_KEY] ?? "").toLowerCase());

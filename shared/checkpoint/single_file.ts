@@ -1,5 +1,5 @@
 /**
- * A model in one `.safetensors` file, as communities share them (`docs/spec.md`, "Single files"): tensors are told
+ * A model in one file, as communities share them (`docs/spec.md`, "Single files"): tensors are told
  * apart by prefix and renamed to diffusers keys; their bytes stay where they are.
  *
  * @module
@@ -12,7 +12,8 @@ import { parseUNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig } from "../models/config/vae_config.ts";
 import { FAMILIES } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
-import { SafetensorsFile } from "../safetensors/reader.ts";
+import { openWeightFile } from "../weight_file/open_weight_file.ts";
+import type { TensorFile } from "../weight_file/tensor_file.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
 import { detectFamily } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
@@ -25,12 +26,12 @@ import { weightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
-/** @throws {FormatError} if the file is damaged, pickled, or of a family that Tutti does not run */
+/** @throws {FormatError} if the file is damaged, no file of weights, or of a family that Tutti does not run */
 export async function openSingleFile(
   path: string,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openWeightFile(path);
   const family = detectFamily(file.entries, path);
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
@@ -76,7 +77,7 @@ async function readConfig<C>(
  * @throws {FormatError} if the file is damaged
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openWeightFile(path);
   const { entries } = file;
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
@@ -94,7 +95,7 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   };
 }
 
-async function readVaeWeights(file: SafetensorsFile, levels: number): Promise<WeightTable> {
+async function readVaeWeights(file: TensorFile, levels: number): Promise<WeightTable> {
   const toDiffusers = vaeKeyMap(levels);
   // A VAE on its own may be in diffusers names already, and without any prefix.
   const rename = (key: string) =>

@@ -1,9 +1,11 @@
-/** Safetensors files -> weight tables. @module */
+/** Files of weights -> weight tables. @module */
 
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
-import { SafetensorsFile } from "../safetensors/reader.ts";
+import { byteLength } from "../tensor/tensor.ts";
+import { openWeightFile } from "../weight_file/open_weight_file.ts";
+import type { TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
 
 /** File names of a part's weights in diffusers folders, in order of preference. */
 const CANDIDATES = [
@@ -17,7 +19,7 @@ const INDEXES = [
   "diffusion_pytorch_model.safetensors.index.json",
   "model.safetensors.index.json",
 ] as const;
-/** Pickled twins of the above: refused with a reason by the reader, if nothing else is there. */
+/** Pickled twins of the above, read if nothing else is there. */
 const PICKLED = ["diffusion_pytorch_model.bin", "pytorch_model.bin"] as const;
 
 /**
@@ -29,18 +31,18 @@ export async function readWeightTable(
   path: string,
   rename: (key: string) => string | undefined = (key) => key,
 ): Promise<WeightTable> {
-  return await weightTable(await SafetensorsFile.open(path), rename);
+  return await weightTable(await openWeightFile(path), rename);
 }
 
 /** The same, of a file whose header was read already. */
 export async function weightTable(
-  { path, entries }: SafetensorsFile,
+  { path, entries }: Pick<TensorFile, "path" | "entries">,
   rename: (key: string) => string | undefined,
 ): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
   const realPath = await Deno.realPath(path);
   const table = new Map<string, WeightLocation>();
-  for (const [key, { dtype, shape, begin, end }] of entries) {
+  for (const [key, entry] of entries) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {
@@ -48,9 +50,20 @@ export async function weightTable(
         `Checkpoint "${path}" has two tensors for "${name}": one of them is "${key}"`,
       );
     }
-    table.set(name, { dtype, shape, path: realPath, offset: begin, length: end - begin });
+    table.set(name, weightLocation(entry, realPath));
   }
   return table;
+}
+
+/** @param realPath of the file: the runtime refuses symbolic links that leave their folder */
+export function weightLocation(
+  { dtype, shape, begin, strides }: TensorEntry,
+  realPath: string,
+): WeightLocation {
+  return {
+    ...{ dtype, shape, path: realPath, offset: begin, length: byteLength(dtype, shape) },
+    ...(strides && { strides }),
+  };
 }
 
 /**

@@ -11,6 +11,7 @@ import { AddScaledMatMul } from "../onnx/ops/linalg.ts";
 import { Reshape, Transpose } from "../onnx/ops/movement.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
+import { rowsOf, weightBytes } from "./weight_rows.ts";
 import type { WeightLocation } from "./weights.ts";
 
 /** Adds `scale up down`, of M outputs and K inputs. */
@@ -53,25 +54,15 @@ export function updatedWeight(
   return sum.shape.join() === shape.join() ? sum : Reshape(g, sum, shape);
 }
 
-function rowsOf(location: WeightLocation, [first, end]: readonly [number, number]): WeightLocation {
-  const [rows = 1, ...others] = location.shape;
-  const rowBytes = location.length / rows;
-  return {
-    ...location,
-    shape: [end - first, ...others],
-    offset: location.offset + first * rowBytes,
-    length: (end - first) * rowBytes,
-  };
-}
-
 /** A weight `[M, ...]` as f32 `[M, K]`. */
 function matrix(
   g: GraphBuilder,
   name: string,
-  { dtype, shape: [rows = 1, ...others], path, offset, length }: WeightLocation,
+  location: WeightLocation,
   options: Pick<ExternalBytes, "embed"> = {},
 ): Value {
+  const { dtype, shape: [rows = 1, ...others] } = location;
   const shape = [rows, elementCount(others)];
-  const value = g.weight(name, dtype, shape, { path, offset, length, ...options });
+  const value = g.weight(name, dtype, shape, { ...weightBytes(location), ...options });
   return Cast(g, value, "float32", DTYPES.float32.onnx);
 }

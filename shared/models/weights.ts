@@ -13,15 +13,19 @@ import { Reshape, Slice } from "../onnx/ops/movement.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
 import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
+import { rowsOf, weightBytes } from "./weight_rows.ts";
 
 /** Where one tensor lies. */
 export interface WeightLocation {
   readonly dtype: DType;
   readonly shape: Shape;
-  /** Real path of the safetensors file. */
+  /** Real path of the file. */
   readonly path: string;
   readonly offset: number;
+  /** Bytes of its elements, wherever they lie. */
   readonly length: number;
+  /** Where elements do not lie in row-major order: how many elements further the next index of each axis is. */
+  readonly strides?: readonly number[];
   /** What LoRAs add to it, in this order. */
   readonly updates?: readonly LowRankUpdate[];
 }
@@ -118,17 +122,18 @@ export class Weights {
     if (this.#ledger.asInputs) return parameter(g, name, shape, view);
     const location = table.get(name);
     if (!location || !this.#fits(name, location, shape)) return placeholder(g, name, shape, view);
-    const { dtype, path, offset, length } = location;
+    const { dtype } = location;
     const [first, end] = view.rows ?? [0, shape[0]!];
     if (location.updates) {
       return updatedWeight(g, name, location, [first, end], viewShape(shape, view));
     }
-    const rowBytes = length / (shape[0] ?? 1);
-    const value = g.weight(name + viewSuffix(view), dtype, viewShape(shape, view), {
-      path,
-      offset: offset + first * rowBytes,
-      length: view.rows ? (end - first) * rowBytes : length,
-    });
+    const source = view.rows ? rowsOf(location, [first, end]) : location;
+    const value = g.weight(
+      name + viewSuffix(view),
+      dtype,
+      viewShape(shape, view),
+      weightBytes(source),
+    );
     return Cast(g, value, "float32", DTYPES.float32.onnx);
   }
 

@@ -8,28 +8,11 @@
  */
 
 import { FormatError } from "../errors.ts";
-import { type DType, dtypeFromSafetensors, DTYPES } from "../tensor/dtype.ts";
-import { formatType, type Shape } from "../tensor/tensor.ts";
+import { dtypeFromSafetensors, DTYPES } from "../tensor/dtype.ts";
+import { formatType } from "../tensor/tensor.ts";
+import type { TensorEntry, TensorFileContent } from "../weight_file/tensor_file.ts";
 import { duplicateKey } from "./json_keys.ts";
 import { show } from "../show.ts";
-
-export interface TensorEntry {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: Shape;
-  /** First byte of the tensor, counted from the start of the file. */
-  readonly begin: number;
-  /** One past the last byte, counted from the start of the file. */
-  readonly end: number;
-}
-
-export interface SafetensorsHeader {
-  /** In the order of their bytes in the file. */
-  readonly entries: ReadonlyMap<string, TensorEntry>;
-  readonly metadata: Readonly<Record<string, string>>;
-  /** Where the tensors' bytes begin, counted from the start of the file. */
-  readonly dataStart: number;
-}
 
 /** Bytes of the length field in front of the header. */
 export const LENGTH_BYTES = 8;
@@ -93,7 +76,7 @@ export function parseHeader(
   headerBytes: Uint8Array,
   fileSize: number,
   path: string,
-): SafetensorsHeader {
+): TensorFileContent {
   const dataStart = LENGTH_BYTES + headerBytes.byteLength;
   if (dataStart > fileSize) {
     throw new FormatError(

@@ -5,12 +5,13 @@
  * @module
  */
 
-import { basename } from "node:path";
 import { FormatError } from "../../errors.ts";
 import { FLOATS, listKeys, type WeightLocation } from "../../models/weights.ts";
-import { SafetensorsFile } from "../../safetensors/reader.ts";
 import { show } from "../../show.ts";
 import { elementCount, toFloat32 } from "../../tensor/tensor.ts";
+import { openWeightFile, weightFileName } from "../../weight_file/open_weight_file.ts";
+import type { TensorFile } from "../../weight_file/tensor_file.ts";
+import { weightLocation } from "../weight_files.ts";
 import { refuseOtherKinds } from "./lora_kinds.ts";
 import { peftAlpha, type PeftSettings, readPeftSettings } from "./peft_settings.ts";
 
@@ -32,7 +33,7 @@ export interface LoraFile {
   readonly name: string;
   readonly layers: readonly LoraLayer[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** First byte of the tensors. */
+  /** First byte of the tensors; 0 where they are not in one piece. */
   readonly dataStart: number;
 }
 
@@ -53,7 +54,7 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
  * @throws {FormatError} if the file is damaged, no LoRA or one of another kind, or a layer is incomplete
  */
 export async function readLoraFile(path: string): Promise<LoraFile> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openWeightFile(path);
   refuseOtherKinds(path, file.entries.keys());
   const paths = new Map<string, Partial<Record<Role, string>>>();
   const unknown: string[] = [];
@@ -96,10 +97,10 @@ export async function readLoraFile(path: string): Promise<LoraFile> {
   );
   return {
     path,
-    name: basename(path).replace(/\.safetensors$/, ""),
+    name: weightFileName(path),
     layers,
     metadata: file.metadata,
-    dataStart: Math.min(...[...file.entries.values()].map(({ begin }) => begin)),
+    dataStart: file.dataStart,
   };
 }
 
@@ -112,7 +113,7 @@ function roleOf(key: string): readonly [string, Role] | readonly [undefined, und
 }
 
 function layer(
-  file: SafetensorsFile,
+  file: TensorFile,
   realPath: string,
   path: string,
   [downKey, upKey]: readonly [string, string],
@@ -133,8 +134,9 @@ function layer(
   return { path, down, up, rank, alpha: alpha ?? peftAlpha(peft, path, rank) };
 }
 
-function location(file: SafetensorsFile, realPath: string, key: string): WeightLocation {
-  const { dtype, shape, begin, end } = file.entry(key);
+function location(file: TensorFile, realPath: string, key: string): WeightLocation {
+  const entry = file.entry(key);
+  const { dtype } = entry;
   if (!FLOATS.includes(dtype)) {
     throw new FormatError(
       `LoRA ${show(file.path)}: ${show(key)} must be of ${
@@ -142,12 +144,12 @@ function location(file: SafetensorsFile, realPath: string, key: string): WeightL
       }: current type is ${dtype}`,
     );
   }
-  return { dtype, shape, path: realPath, offset: begin, length: end - begin };
+  return weightLocation(entry, realPath);
 }
 
 /** Key -> value of the tensors that hold one number. */
 async function readAlphas(
-  file: SafetensorsFile,
+  file: TensorFile,
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   for (const key of keys) {

@@ -125,28 +125,18 @@ Deno.test("SafetensorsFile.open() refuses a header beyond the file", async () =>
 });
 
 const TORCH_LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8];
-const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04, 0, 0, 0x08, 0x08, 0, 0, 0, 0];
-const PICKLED =
-  /pickled checkpoint .* can run code .*safetensors version, or .* safetensors library/;
+const BARE_PICKLE =
+  /this is a bare pickle, as older ones wrote\. Get the model's \.safetensors version/;
 
 for (
-  const [criterion, name, content] of [
-    ["a zip of torch under a safetensors name", "m.safetensors", Uint8Array.from(ZIP_MAGIC)],
-    ["a pickle under a safetensors name", "m.safetensors", Uint8Array.from(TORCH_LEGACY_MAGIC)],
-    [
-      "a pickle of protocol 4",
-      "m.safetensors",
-      Uint8Array.of(0x80, 0x04, 0x95, 9, 0, 0, 0, 0, 0, 0),
-    ],
-    ["a pickle of 3 bytes", "m.safetensors", Uint8Array.of(0x80, 0x02, 0x2e)],
-    [".ckpt by its name", "model.ckpt", rawFile("{}")],
-    [".pt by its name", "model.pt", rawFile("{}")],
-    [".pth by its name", "MODEL.PTH", rawFile("{}")],
-    [".bin by its name", "diffusion_pytorch_model.bin", "anything"],
+  const [criterion, content] of [
+    ["a pickle of torch before 1.6", Uint8Array.from(TORCH_LEGACY_MAGIC)],
+    ["a pickle of protocol 4", Uint8Array.of(0x80, 0x04, 0x95, 9, 0, 0, 0, 0, 0, 0)],
+    ["a pickle of 3 bytes", Uint8Array.of(0x80, 0x02, 0x2e)],
   ] as const
 ) {
   Deno.test(`SafetensorsFile.open() refuses ${criterion}, saying why and what to do`, async () => {
-    assert.match(await refusal(name, content), PICKLED);
+    assert.match(await refusal("m.safetensors", content), BARE_PICKLE);
   });
 }
 

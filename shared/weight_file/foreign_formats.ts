@@ -1,6 +1,5 @@
 /**
- * Files that people hand over in place of a safetensors file, each with the way out: pickled
- * checkpoints and git-lfs pointers.
+ * Files that people hand over in place of a file of weights, each with the way out.
  *
  * @module
  */
@@ -11,7 +10,6 @@ import { show } from "../show.ts";
 /** Bytes of a file's beginning that `refuseForeignFormat` looks at. */
 export const SNIFFED_BYTES = 32;
 
-const PICKLE_EXTENSIONS = /\.(ckpt|pt|pth|bin)$/i;
 const GIT_LFS_POINTER = "version https://git-lfs";
 const FIRST_HEADER_BYTE = 8;
 
@@ -26,14 +24,14 @@ export function refuseForeignFormat(prefix: Uint8Array, path: string): void {
   // A safetensors length may begin with any byte, 0x80 of a pickle included, but its JSON begins with
   // "{" at byte 8. In a pickled checkpoint that byte is part of a magic number or a size.
   const looksRight = prefix[FIRST_HEADER_BYTE] === "{".charCodeAt(0);
-  const isZip = first === "P".charCodeAt(0) && second === "K".charCodeAt(0);
   const isPickle = first === 0x80 && second !== undefined && second >= 2 && second <= 5;
-  if (PICKLE_EXTENSIONS.test(path) || (!looksRight && (isZip || isPickle))) {
+  if (!looksRight && isPickle) {
     throw new FormatError(
-      `Model file ${show(path)} must be a .safetensors file: this is a pickled checkpoint ` +
-        `(.ckpt, .pt, .pth, .bin), and reading one can run code that its author put inside. ` +
-        `Download the model's .safetensors version, or load the file where you trust it and save it ` +
-        `again with the safetensors library`,
+      `Model file ${
+        show(path)
+      } must be a .safetensors file or one that torch.save() of torch 1.6 or ` +
+        `later wrote: this is a bare pickle, as older ones wrote. Get the model's .safetensors version, ` +
+        `or load the file where you trust it and save it again`,
     );
   }
   if (String.fromCharCode(...prefix).startsWith(GIT_LFS_POINTER)) {

@@ -1,0 +1,32 @@
+/**
+ * What training frameworks put around a model's keys: a checkpoint of Lightning keeps the weights in `state_dict`, beside
+ * optimizer and counters, and a model that ran on several devices is called `module`.
+ *
+ * @module
+ */
+
+import { TensorFile } from "./tensor_file.ts";
+
+const STATE_DICT = "state_dict.";
+const MODULE = "module.";
+
+/** The same file under the model's own keys. */
+export function withoutWrappers(file: TensorFile): TensorFile {
+  const names = [...file.entries.keys()];
+  if (names.some((name) => name.startsWith(STATE_DICT))) {
+    return withoutWrappers(below(file, STATE_DICT));
+  }
+  if (names.length > 0 && names.every((name) => name.startsWith(MODULE))) {
+    return withoutWrappers(below(file, MODULE));
+  }
+  return file;
+}
+
+function below({ path, entries, metadata, dataStart }: TensorFile, prefix: string): TensorFile {
+  const renamed = [...entries].flatMap(([key, entry]) => {
+    if (!key.startsWith(prefix)) return [];
+    const name = key.slice(prefix.length);
+    return [[name, { ...entry, name }] as const];
+  });
+  return new TensorFile(path, { entries: new Map(renamed), metadata, dataStart });
+}
