@@ -30,6 +30,20 @@ export const METADATA_KEY = "__metadata__";
 const KNOWN_DTYPES = Object.values(DTYPES).map((info) => info.safetensors).join(", ");
 
 /**
+ * Whether a file may be safetensors at all: the length field fits the file, and JSON begins after it.
+ *
+ * @param prefix the file's first bytes
+ */
+export function isPlausibleHeader(prefix: Uint8Array, fileSize: number): boolean {
+  if (prefix.byteLength <= LENGTH_BYTES) return false;
+  const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
+  const length = view.getBigUint64(0, true);
+  const json = new TextDecoder("latin1").decode(prefix.subarray(LENGTH_BYTES)).trimStart();
+  return length <= BigInt(Math.min(MAX_HEADER_BYTES, fileSize - LENGTH_BYTES)) &&
+    (json === "" || json.startsWith("{"));
+}
+
+/**
  * The header's length from the first 8 bytes of a file.
  *
  * @param prefix the file's first bytes, as many as there are up to 8 (more are ignored)
@@ -50,7 +64,7 @@ export function parseHeaderLength(prefix: Uint8Array, fileSize: number, path: st
   if (length > BigInt(fileSize - LENGTH_BYTES)) {
     throw new FormatError(
       `Header of ${show(path)} must lie in the file of ${fileSize} bytes: ` +
-        `current length is ${length}; the file is truncated or no safetensors file`,
+        `current length is ${length}; the file is truncated or no safetensors file: download it again`,
     );
   }
   if (length > BigInt(MAX_HEADER_BYTES)) {
@@ -188,7 +202,7 @@ function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry
   if (end > dataBytes) {
     throw refuse(
       `must lie in the ${dataBytes} bytes of data that the file has: ` +
-        `current data_offsets are [${begin}, ${end}]; the file may be truncated`,
+        `current data_offsets are [${begin}, ${end}]; the file may be truncated: download it again`,
     );
   }
   if (end - begin !== bytes) {
