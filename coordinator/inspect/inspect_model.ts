@@ -97,14 +97,20 @@ function describeParts(
 ): PartReport[] {
   return [
     describePart("U-Net", unet.weights, (weights) => buildUNet(unet.config, weights)),
-    ...(text ? [describeText("text encoder", text)] : []),
-    ...(text2 ? [describeText("text encoder 2", text2)] : []),
+    ...(text ? [describeText("text encoder", text, text2 === undefined)] : []),
+    ...(text2 ? [describeText("text encoder 2", text2, true)] : []),
     ...(vae ? [describePart("VAE", vae.weights, (weights) => buildVae(vae.config, weights))] : []),
   ];
 }
 
-function describeText(part: string, { config, weights: table }: Part<ClipTextConfig>): PartReport {
-  const isProjected = [...table.keys()].some((key) => /^text_projection(\.weight)?$/.test(key));
+/** @param isLast whether its pooled output is the model's: the first of two encoders needs no projection */
+function describeText(
+  part: string,
+  { config, weights: table }: Part<ClipTextConfig>,
+  isLast: boolean,
+): PartReport {
+  const isProjected = isLast &&
+    [...table.keys()].some((key) => /^text_projection(\.weight)?$/.test(key));
   return describePart(part, table, (weights) => buildText(config, weights, isProjected));
 }
 

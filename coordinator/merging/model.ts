@@ -9,7 +9,11 @@ import {
 } from "../../shared/checkpoint/prediction_type.ts";
 import { openWeightFile } from "../../shared/weight_file/open_weight_file.ts";
 import { PieceReader } from "../../shared/weight_file/piece_reader.ts";
-import type { TensorEntry, TensorFile } from "../../shared/weight_file/tensor_file.ts";
+import {
+  foreignDtypeError,
+  type TensorEntry,
+  type TensorFile,
+} from "../../shared/weight_file/tensor_file.ts";
 import type { DataOf, DType } from "../../shared/tensor/dtype.ts";
 import { type FloatDType, isFloat, widen } from "../../shared/tensor/float64.ts";
 import { elementCount, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
@@ -76,6 +80,10 @@ export class FileModel implements MergeModel, Disposable {
 
   private constructor(file: TensorFile, reader: PieceReader) {
     this.#path = file.path;
+    // A copy of bytes that nobody here can read would say nothing about the merge; others can do without.
+    for (const entry of file.foreign.values()) {
+      if (entry.name.includes("model")) throw foreignDtypeError(entry, file.path);
+    }
     this.family = detectFamily(file.entries, file.path);
     this.predictionType = filePredictionType(file);
     this.metadata = file.metadata;

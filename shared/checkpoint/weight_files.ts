@@ -5,7 +5,7 @@ import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
 import { byteLength } from "../tensor/tensor.ts";
 import { openWeightFile } from "../weight_file/open_weight_file.ts";
-import type { TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
+import type { ForeignEntry, TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
 
 /** File names of a part's weights in diffusers folders, in order of preference. */
 const CANDIDATES = [
@@ -36,13 +36,13 @@ export async function readWeightTable(
 
 /** The same, of a file whose header was read already. */
 export async function weightTable(
-  { path, entries }: Pick<TensorFile, "path" | "entries">,
+  { path, entries, foreign }: Pick<TensorFile, "path" | "entries" | "foreign">,
   rename: (key: string) => string | undefined,
 ): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
   const realPath = await Deno.realPath(path);
   const table = new Map<string, WeightLocation>();
-  for (const [key, entry] of entries) {
+  for (const [key, entry] of [...entries, ...foreign]) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {
@@ -50,7 +50,10 @@ export async function weightTable(
         `Checkpoint "${path}" has two tensors for "${name}": one of them is "${key}"`,
       );
     }
-    table.set(name, weightLocation(entry, realPath));
+    table.set(
+      name,
+      "dtype" in entry ? weightLocation(entry, realPath) : foreignLocation(entry, realPath),
+    );
   }
   return table;
 }
@@ -64,6 +67,14 @@ export function weightLocation(
     ...{ dtype, shape, path: realPath, offset: begin, length: byteLength(dtype, shape) },
     ...(strides && { strides }),
   };
+}
+
+/** Where a tensor lies that cannot be read: it matters only to a model that needs it. */
+function foreignLocation(
+  { foreignDtype, shape, begin, end }: ForeignEntry,
+  path: string,
+): WeightLocation {
+  return { dtype: "uint8", foreignDtype, shape, path, offset: begin, length: end - begin };
 }
 
 /**

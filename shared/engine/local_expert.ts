@@ -99,7 +99,9 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   ];
   unetWeights.check(`U-Net of "${model}"`);
   const parts = [text, text2].filter((part) => part !== undefined);
-  const encoders = parts.map((part, index) => textEncoder(part, index, model));
+  const encoders = parts.map((part, index) =>
+    textEncoder(part, index, { model, isLast: index === parts.length - 1 })
+  );
   const texts = encoders.map(({ description }) => description);
   checkTextFits(model, unet.config, texts);
 

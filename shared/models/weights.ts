@@ -26,6 +26,8 @@ export interface WeightLocation {
   readonly length: number;
   /** Where elements do not lie in row-major order: how many elements further the next index of each axis is. */
   readonly strides?: readonly number[];
+  /** What the file calls its dtype, where Tutti does not know it: nothing can be done with its bytes. */
+  readonly foreignDtype?: string;
   /** What LoRAs add to it, in this order. */
   readonly updates?: readonly LowRankUpdate[];
 }
@@ -33,8 +35,8 @@ export interface WeightLocation {
 /** Diffusers key -> location, of one part (U-Net, text encoder, VAE, one aggregator). */
 export type WeightTable = ReadonlyMap<string, WeightLocation>;
 
-/** Keys that may stay unused in any part: buffers that old exports carry along. */
-const IGNORED = /(^|\.)(position_ids|logit_scale)$/;
+/** Keys that may stay unused in any part: buffers that old exports carry along, and a projection that nobody asks for. */
+const IGNORED = /(^|\.)(position_ids|logit_scale)$|^text_projection(\.weight)?$/;
 
 /** What a weight may be stored as. Whole numbers are codes of some quantisation, not values. */
 export const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
@@ -138,12 +140,18 @@ export class Weights {
   }
 
   /** Notes what is wrong with a tensor, for `check()`. */
-  #fits(name: string, { dtype, shape: actual }: WeightLocation, shape: Shape): boolean {
+  #fits(
+    name: string,
+    { dtype, foreignDtype, shape: actual }: WeightLocation,
+    shape: Shape,
+  ): boolean {
     const { misshaped } = this.#ledger;
     if (!isSameShape(actual, shape)) {
       misshaped.add(`${name} must be [${shape}]: current shape is [${actual}]`);
     } else if (!FLOATS.includes(dtype)) {
-      misshaped.add(`${name} must be of ${FLOATS.join(", ")}: current type is ${dtype}`);
+      misshaped.add(
+        `${name} must be of ${FLOATS.join(", ")}: current type is ${foreignDtype ?? dtype}`,
+      );
     } else return true;
     return false;
   }

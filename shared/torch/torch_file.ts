@@ -56,6 +56,7 @@ export async function openTorchFile(path: string): Promise<TensorFile> {
   return new TensorFile(path, {
     entries: new Map(entries.map((entry) => [entry.name, entry])),
     metadata: {},
+    foreign: new Map(),
     dataStart: 0,
   });
 }

@@ -24,10 +24,22 @@ export interface TensorEntry {
   readonly strides?: readonly number[];
 }
 
+/** A tensor of a dtype that Tutti does not know: it is there, and cannot be read. */
+export interface ForeignEntry {
+  readonly name: string;
+  /** As the file spells it. */
+  readonly foreignDtype: string;
+  readonly shape: Shape;
+  readonly begin: number;
+  readonly end: number;
+}
+
 export interface TensorFileContent {
   /** In the order of their bytes in the file. */
   readonly entries: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** By name, as `entries`. */
+  readonly foreign: ReadonlyMap<string, ForeignEntry>;
   /** Where the tensors' bytes begin, counted from the start of the file. */
   readonly dataStart: number;
 }
@@ -36,11 +48,13 @@ export class TensorFile implements TensorFileContent {
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly foreign: ReadonlyMap<string, ForeignEntry>;
   readonly dataStart: number;
 
-  constructor(path: string, { entries, metadata, dataStart }: TensorFileContent) {
+  constructor(path: string, { entries, metadata, foreign, dataStart }: TensorFileContent) {
     this.path = path;
     this.entries = entries;
+    this.foreign = foreign;
     this.metadata = metadata;
     this.dataStart = dataStart;
   }
@@ -78,6 +92,8 @@ export class TensorFile implements TensorFileContent {
   entry(name: string): TensorEntry {
     const entry = this.entries.get(name);
     if (entry === undefined) {
+      const foreign = this.foreign.get(name);
+      if (foreign) throw foreignDtypeError(foreign, this.path);
       throw new FormatError(
         `Tensor ${show(name)} must be in ${show(this.path)}: ` +
           `the file has ${this.entries.size} tensors, none of this name`,
@@ -86,6 +102,17 @@ export class TensorFile implements TensorFileContent {
     }
     return entry;
   }
+}
+
+/** The error for a tensor that is needed and cannot be read. */
+export function foreignDtypeError({ name, foreignDtype }: ForeignEntry, path: string): FormatError {
+  const known = Object.values(DTYPES).map(({ safetensors }) => safetensors).join(", ");
+  return new FormatError(
+    `Tensor ${show(name)} of ${show(path)} must have a dtype of ${known}: current value is ${
+      show(foreignDtype)
+    }`,
+    { details: { file: path.slice(0, 1000), tensor: name.slice(0, 1000) } },
+  );
 }
 
 async function readTensor(file: Deno.FsFile, entry: TensorEntry, path: string): Promise<Tensor> {

@@ -22,11 +22,21 @@ export function withoutWrappers(file: TensorFile): TensorFile {
   return file;
 }
 
-function below({ path, entries, metadata, dataStart }: TensorFile, prefix: string): TensorFile {
-  const renamed = [...entries].flatMap(([key, entry]) => {
-    if (!key.startsWith(prefix)) return [];
-    const name = key.slice(prefix.length);
-    return [[name, { ...entry, name }] as const];
-  });
-  return new TensorFile(path, { entries: new Map(renamed), metadata, dataStart });
+function below(file: TensorFile, prefix: string): TensorFile {
+  const { path, metadata, dataStart } = file;
+  const [entries, foreign] = [keysBelow(file.entries, prefix), keysBelow(file.foreign, prefix)];
+  return new TensorFile(path, { entries, foreign, metadata, dataStart });
+}
+
+function keysBelow<E extends { readonly name: string }>(
+  entries: ReadonlyMap<string, E>,
+  prefix: string,
+): ReadonlyMap<string, E> {
+  return new Map(
+    [...entries].flatMap(([key, entry]) => {
+      if (!key.startsWith(prefix)) return [];
+      const name = key.slice(prefix.length);
+      return [[name, { ...entry, name }] as const];
+    }),
+  );
 }
