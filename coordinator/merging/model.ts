@@ -7,7 +7,7 @@ import {
   filePredictionType,
   type PredictionType,
 } from "../../shared/checkpoint/prediction_type.ts";
-import { openWeightFile } from "../../shared/weight_file/open_weight_file.ts";
+import { openModelFile } from "../../shared/checkpoint/model_file.ts";
 import { PieceReader } from "../../shared/weight_file/piece_reader.ts";
 import {
   foreignDtypeError,
@@ -93,7 +93,7 @@ export class FileModel implements MergeModel, Disposable {
 
   /** @throws {FormatError} if the file is missing, damaged, or of a family that Tutti does not run */
   static async open(path: string): Promise<FileModel> {
-    const file = await openWeightFile(path);
+    const file = await openModelFile(path);
     const reader = await PieceReader.open(file);
     try {
       return new FileModel(file, reader);

@@ -10,6 +10,7 @@ import type { Checkpoint, Part } from "./checkpoint.ts";
 import { familyOfConfig, notSupported } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
+import { LCM_NAME } from "./relatives.ts";
 import { folderPredictionType } from "./prediction_type.ts";
 import { readPartWeights } from "./weight_files.ts";
 
@@ -24,6 +25,7 @@ export async function openDiffusersFolder(path: string): Promise<Parts> {
   if (await exists(join(path, "transformer")) && !await exists(join(path, "unet"))) {
     throw notSupported(path, "a transformer model, as FLUX and Stable Diffusion 3 are");
   }
+  await refuseRelative(path);
   const unet = await openUNetFolder(join(path, "unet"));
   const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
@@ -33,6 +35,17 @@ export async function openDiffusersFolder(path: string): Promise<Parts> {
     ...(await exists(textFolder) && { text: await openTextFolder(textFolder) }),
     ...(await exists(text2Folder) && { text2: await openTextFolder(text2Folder) }),
   };
+}
+
+/** Names models whose U-Net needs what none of ours has, before their config is refused field by field. */
+async function refuseRelative(path: string): Promise<void> {
+  const file = join(path, "unet", "config.json");
+  if (!await exists(file)) return;
+  const fields = await ConfigFields.read(file);
+  if (fields.has("time_cond_proj_dim")) throw notSupported(path, LCM_NAME);
+  if (fields.isNull("mid_block_type")) {
+    throw notSupported(path, "SSD-1B, Vega or a model of their kind, an SDXL with fewer layers");
+  }
 }
 
 /** A text encoder's folder: `config.json` and weights. */

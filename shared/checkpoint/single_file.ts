@@ -12,7 +12,6 @@ import { parseUNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig } from "../models/config/vae_config.ts";
 import { FAMILIES } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
-import { openWeightFile } from "../weight_file/open_weight_file.ts";
 import type { TensorFile } from "../weight_file/tensor_file.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
 import { detectFamily } from "./family.ts";
@@ -20,6 +19,7 @@ import { modernClipKey } from "./keymaps/clip.ts";
 import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
+import { openModelFile } from "./model_file.ts";
 import { filePredictionType } from "./prediction_type.ts";
 import type { VaePart } from "./vae_family.ts";
 import { weightTable } from "./weight_files.ts";
@@ -31,7 +31,7 @@ export async function openSingleFile(
   path: string,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const file = await openWeightFile(path);
+  const file = await openModelFile(path);
   const family = detectFamily(file.entries, path);
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
@@ -77,7 +77,7 @@ async function readConfig<C>(
  * @throws {FormatError} if the file is damaged
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
-  const file = await openWeightFile(path);
+  const file = await openModelFile(path);
   const { entries } = file;
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)

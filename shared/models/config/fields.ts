@@ -45,6 +45,11 @@ export class ConfigFields {
     return this.#json[key] !== undefined && this.#json[key] !== null;
   }
 
+  /** Whether the key is there and says that there is nothing. */
+  isNull(key: string): boolean {
+    return this.#json[key] === null;
+  }
+
   /** A whole number >= 1. Without a default the key must be there. */
   count(key: string, fallback?: number): number {
     return this.#get(key, fallback, "a whole number >= 1", isCount);
