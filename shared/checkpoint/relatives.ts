@@ -40,6 +40,10 @@ export function editingModel(inChannels: number): string | undefined {
 
 /** A name for what the shapes or keys show; the most telling come first. */
 const KINDS: readonly (readonly [(shapes: KeyShapes) => boolean, string])[] = [
+  [
+    (shapes) => someKey(shapes, /\.quant_state\.bitsandbytes__/),
+    "a model whose weights are 4-bit codes (bitsandbytes); get it in fp8, f16 or bf16",
+  ],
   [(shapes) => someKey(shapes, /\.time_stack\./), "a Stable Video Diffusion model"],
   ...Object.entries(EDITING_CHANNELS).map(([channels, what]) =>
     [(shapes: KeyShapes) => shapes.get(CONV_IN)?.shape[1] === Number(channels), what] as const

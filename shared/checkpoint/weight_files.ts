@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
+import { withScales } from "./scaled_weights.ts";
 import { byteLength } from "../tensor/tensor.ts";
 import { openWeightFile } from "../weight_file/open_weight_file.ts";
 import type { ForeignEntry, TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
@@ -55,7 +56,7 @@ export async function weightTable(
       "dtype" in entry ? weightLocation(entry, realPath) : foreignLocation(entry, realPath),
     );
   }
-  return table;
+  return withScales(table);
 }
 
 /** @param realPath of the file: the runtime refuses symbolic links that leave their folder */

@@ -1,12 +1,12 @@
 /**
- * A weight plus low-rank updates (LoRA, https://arxiv.org/abs/2106.09685), as nodes over initializers: ONNX Runtime
- * computes them once, when it loads the graph, and runs the graph as if the file had held the sum.
+ * A weight times its scale plus low-rank updates (LoRA, https://arxiv.org/abs/2106.09685), as nodes over initializers:
+ * ONNX Runtime computes them once, when it loads the graph, and runs the graph as if the file had held the sum.
  *
  * @module
  */
 
 import type { ExternalBytes, GraphBuilder, Value } from "../onnx/graph.ts";
-import { Cast } from "../onnx/ops/elementwise.ts";
+import { Cast, Mul } from "../onnx/ops/elementwise.ts";
 import { AddScaledMatMul } from "../onnx/ops/linalg.ts";
 import { Reshape, Transpose } from "../onnx/ops/movement.ts";
 import { DTYPES } from "../tensor/dtype.ts";
@@ -26,7 +26,7 @@ export interface LowRankUpdate {
 }
 
 /**
- * Rows `first..end` of `W + sum_i scale_i up_i down_i` in f32.
+ * Rows `first..end` of `s W + sum_i scale_i up_i down_i` in f32.
  *
  * @param name of the weight, for the values of the graph
  * @param shape of the value: same elements, same order
@@ -61,8 +61,9 @@ function matrix(
   location: WeightLocation,
   options: Pick<ExternalBytes, "embed"> = {},
 ): Value {
-  const { dtype, shape: [rows = 1, ...others] } = location;
+  const { dtype, shape: [rows = 1, ...others], scale } = location;
   const shape = [rows, elementCount(others)];
   const value = g.weight(name, dtype, shape, { ...weightBytes(location), ...options });
-  return Cast(g, value, "float32", DTYPES.float32.onnx);
+  const cast = Cast(g, value, "float32", DTYPES.float32.onnx);
+  return scale ? Mul(g, cast, matrix(g, `${name}:scale`, scale, options)) : cast;
 }

@@ -9,11 +9,12 @@ export function rowsOf(
   location: WeightLocation,
   [first, end]: readonly [number, number],
 ): WeightLocation {
-  const { dtype, shape: [rows = 1, ...others], offset, length, strides } = location;
+  const { dtype, shape: [rows = 1, ...others], offset, length, strides, scale } = location;
   const rowBytes = length / rows;
   const rowDistance = strides ? strides[0]! * DTYPES[dtype].bytes : rowBytes;
   return {
     ...location,
+    ...(scale && scale.shape[0]! > 1 && { scale: rowsOf(scale, [first, end]) }),
     shape: [end - first, ...others],
     offset: offset + first * rowDistance,
     length: (end - first) * rowBytes,

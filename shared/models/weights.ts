@@ -28,6 +28,8 @@ export interface WeightLocation {
   readonly strides?: readonly number[];
   /** What the file calls its dtype, where Tutti does not know it: nothing can be done with its bytes. */
   readonly foreignDtype?: string;
+  /** `[1]`, or `[M]` for one per row: its values are those of the file times this. */
+  readonly scale?: WeightLocation;
   /** What LoRAs add to it, in this order. */
   readonly updates?: readonly LowRankUpdate[];
 }
@@ -39,7 +41,14 @@ export type WeightTable = ReadonlyMap<string, WeightLocation>;
 const IGNORED = /(^|\.)(position_ids|logit_scale)$|^text_projection(\.weight)?$/;
 
 /** What a weight may be stored as. Whole numbers are codes of some quantisation, not values. */
-export const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
+export const FLOATS: readonly DType[] = [
+  "float64",
+  "float32",
+  "float16",
+  "bfloat16",
+  "float8_e4m3fn",
+  "float8_e5m2",
+];
 
 /** Shown of a long list of keys. */
 const LISTED_KEYS = 12;
@@ -111,7 +120,7 @@ export class Weights {
   }
 
   /**
-   * A weight as an f32 value of the graph. 16-bit weights get a Cast, which ONNX Runtime folds at load.
+   * A weight as an f32 value of the graph. Shorter ones get a Cast, which ONNX Runtime folds at load.
    *
    * @param shape what the architecture demands
    * @param view other rows or another shape of the same elements, where a graph wants that; no bytes are copied
@@ -126,7 +135,7 @@ export class Weights {
     if (!location || !this.#fits(name, location, shape)) return placeholder(g, name, shape, view);
     const { dtype } = location;
     const [first, end] = view.rows ?? [0, shape[0]!];
-    if (location.updates) {
+    if (location.updates || location.scale) {
       return updatedWeight(g, name, location, [first, end], viewShape(shape, view));
     }
     const source = view.rows ? rowsOf(location, [first, end]) : location;

@@ -75,6 +75,8 @@ const DTYPE_NAMES: Readonly<Record<string, DType>> = {
   int8: "int8",
   uint8: "uint8",
   bool: "bool",
+  float8_e4m3fn: "float8_e4m3fn",
+  float8_e5m2: "float8_e5m2",
 };
 
 const STORAGE_NAMES: Readonly<Record<string, DType>> = {
