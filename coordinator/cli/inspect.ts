@@ -63,6 +63,7 @@ async function runInspect(model: string, { config, json }: InspectFlags): Promis
 
 function printInspection(inspection: Inspection): void {
   const { parts, files, blocks, sampleSize } = inspection;
+  for (const { problem } of parts) if (problem !== undefined) printLine(`${problem}\n`);
   printLine(formatTable(["", ""], facts(inspection)));
   printLine(
     "\n" + formatTable(
@@ -81,6 +82,7 @@ function printInspection(inspection: Inspection): void {
       files.map(({ path, sizeBytes, sha256 }) => [path, formatBytes(sizeBytes), sha256]),
     ),
   );
+  if (blocks.length === 0) return;
   printLine(`\nBlocks, for latents of ${sampleSize} x ${sampleSize}:`);
   printLine(formatTable(
     ["block", "layers", "input", "skip", "output", { title: "parameters", align: "right" }],
@@ -93,7 +95,6 @@ function printInspection(inspection: Inspection): void {
       thousands(parameters),
     ]),
   ));
-  for (const { problem } of parts) if (problem !== undefined) printLine(`\n${problem}`);
 }
 
 function facts(inspection: Inspection): string[][] {

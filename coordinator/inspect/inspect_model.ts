@@ -32,6 +32,7 @@ export interface Inspection {
   readonly modelHash: string;
   /** Latent size that the model was trained at. */
   readonly sampleSize: number;
+  /** None for a U-Net that does not fit: they would be another architecture's. */
   readonly blocks: readonly BlockRow[];
   /** Tensors of a single file that belong to no part. */
   readonly leftOver: LeftOver;
@@ -71,13 +72,15 @@ export async function inspectModel(
   const vae = await findVae(path, isFolder, configFrom);
   const expert = [unet, text, text2].flatMap((part) => part ? [part.weights] : []);
   const tables = vae ? [...expert, vae.weights] : expert;
+  const parts = describeParts(checkpoint, vae);
+  const fits = parts[0]!.problem === undefined;
   const files = await describeFiles(weightPaths(...tables), onHash);
   return {
     path,
     layout: isFolder ? "diffusers folder" : "single file",
     family,
     predictionType,
-    parts: describeParts(checkpoint, vae),
+    parts,
     missing: [
       ...(text ? [] : ["text encoder"]),
       ...(text2 || !FAMILIES[family].configs.text2 ? [] : ["text encoder 2"]),
@@ -86,7 +89,7 @@ export async function inspectModel(
     files,
     modelHash: await modelHash(weightPaths(...expert)),
     sampleSize: unet.config.sampleSize,
-    blocks: describeBlocks(unet),
+    blocks: fits ? describeBlocks(unet) : [],
     leftOver: isFolder ? { emaCopies: 0, emaBytes: 0, others: [] } : await leftOver(path, tables),
   };
 }

@@ -13,6 +13,7 @@ import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { openDiffusersFolder } from "./diffusers_folder.ts";
+import { modelFolder } from "./model_folder.ts";
 import { openSingleFile } from "./single_file.ts";
 import { weightFileName } from "../weight_file/open_weight_file.ts";
 
@@ -52,7 +53,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   }
   const name = info.isDirectory ? basename(path) : weightFileName(path);
   const parts = info.isDirectory
-    ? await openDiffusersFolder(path)
+    ? await openDiffusersFolder(await modelFolder(path))
     : await openSingleFile(path, options);
   return { path, name, ...parts };
 }

@@ -10,22 +10,23 @@ import type { Checkpoint, Part } from "./checkpoint.ts";
 import { familyOfConfig, notSupported } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { modernVaeKey } from "./keymaps/vae.ts";
-import { LCM_NAME } from "./relatives.ts";
+import { CONTROLNET_NAME, LCM_NAME } from "./relatives.ts";
 import { folderPredictionType } from "./prediction_type.ts";
 import { readPartWeights } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
 /**
- * Opens `unet/` and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what the model predicts.
+ * Opens `unet/` (or the folder itself, if it is one) and, if there, `text_encoder/` and `text_encoder_2/`; `scheduler/`, if there, says what the model predicts.
  *
  * @throws {FormatError} on a missing or damaged part, and on models that Tutti does not run
  */
 export async function openDiffusersFolder(path: string): Promise<Parts> {
+  if (await isUNetFolder(path)) return await openUNetAlone(path);
   if (await exists(join(path, "transformer")) && !await exists(join(path, "unet"))) {
     throw notSupported(path, "a transformer model, as FLUX and Stable Diffusion 3 are");
   }
-  await refuseRelative(path);
+  await refuseRelative(join(path, "unet"));
   const unet = await openUNetFolder(join(path, "unet"));
   const [textFolder, text2Folder] = [join(path, "text_encoder"), join(path, "text_encoder_2")];
   return {
@@ -37,11 +38,30 @@ export async function openDiffusersFolder(path: string): Promise<Parts> {
   };
 }
 
+/** Whether this is the U-Net's own folder, not that of a model. */
+async function isUNetFolder(path: string): Promise<boolean> {
+  const config = join(path, "config.json");
+  if (await exists(join(path, "unet")) || !await exists(config)) return false;
+  return (await ConfigFields.read(config)).has("down_block_types");
+}
+
+/** The scheduler, which says what a model predicts, lies beside its U-Net. */
+async function openUNetAlone(path: string): Promise<Parts> {
+  await refuseRelative(path);
+  const unet = await openUNetFolder(path);
+  return {
+    family: familyOfConfig(unet.config, path),
+    predictionType: await folderPredictionType(join(path, "..")),
+    unet,
+  };
+}
+
 /** Names models whose U-Net needs what none of ours has, before their config is refused field by field. */
 async function refuseRelative(path: string): Promise<void> {
-  const file = join(path, "unet", "config.json");
+  const file = join(path, "config.json");
   if (!await exists(file)) return;
   const fields = await ConfigFields.read(file);
+  if (fields.has("conditioning_embedding_out_channels")) throw notSupported(path, CONTROLNET_NAME);
   if (fields.has("time_cond_proj_dim")) throw notSupported(path, LCM_NAME);
   if (fields.isNull("mid_block_type")) {
     throw notSupported(path, "SSD-1B, Vega or a model of their kind, an SDXL with fewer layers");

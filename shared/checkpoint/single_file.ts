@@ -95,6 +95,9 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   };
 }
 
+/** What a VAE's training keeps beside it: the networks of its loss, and running averages of its weights. */
+const TRAINING_LEFTOVER = /^(loss|model_ema)\./;
+
 async function readVaeWeights(file: TensorFile, levels: number): Promise<WeightTable> {
   const toDiffusers = vaeKeyMap(levels);
   // A VAE on its own may be in diffusers names already, and without any prefix.
@@ -102,8 +105,9 @@ async function readVaeWeights(file: TensorFile, levels: number): Promise<WeightT
     toDiffusers(key) ?? (/^(encoder|decoder)\./.test(key) ? modernVaeKey(key) : undefined);
   return await weightTable(file, (key) => {
     const prefix = VAE_PREFIXES.find((p) => key.startsWith(p));
-    if (prefix !== undefined) return rename(key.slice(prefix.length)) ?? key;
-    return rename(key);
+    if (prefix === undefined) return rename(key);
+    const name = key.slice(prefix.length);
+    return TRAINING_LEFTOVER.test(name) ? undefined : rename(name) ?? key;
   });
 }
 

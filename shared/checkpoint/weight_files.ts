@@ -3,25 +3,12 @@
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
+import { findPartFile, USUAL_NAMES } from "./part_files.ts";
+import { parseJson } from "../json_text.ts";
 import { withScales } from "./scaled_weights.ts";
 import { byteLength } from "../tensor/tensor.ts";
 import { openWeightFile } from "../weight_file/open_weight_file.ts";
 import type { ForeignEntry, TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
-
-/** File names of a part's weights in diffusers folders, in order of preference. */
-const CANDIDATES = [
-  "diffusion_pytorch_model.safetensors",
-  "diffusion_pytorch_model.fp16.safetensors",
-  "model.safetensors",
-  "model.fp16.safetensors",
-] as const;
-/** Lists the shards of a part that is split over several files. */
-const INDEXES = [
-  "diffusion_pytorch_model.safetensors.index.json",
-  "model.safetensors.index.json",
-] as const;
-/** Pickled twins of the above, read if nothing else is there. */
-const PICKLED = ["diffusion_pytorch_model.bin", "pytorch_model.bin"] as const;
 
 /**
  * The tensors of one file, under keys that `rename` gives; `undefined` leaves a tensor out.
@@ -93,19 +80,17 @@ export async function readPartWeights(
   } catch (cause) {
     throw new FormatError(`Cannot open folder "${folder}": ${(cause as Error).message}`, { cause });
   }
-  const found = [...CANDIDATES, ...PICKLED].find((name) => names.has(name));
-  const index = INDEXES.find((name) => names.has(name));
-  if (index && !CANDIDATES.some((name) => names.has(name))) {
-    return await readShards(folder, index, rename);
-  }
+  const found = findPartFile(names);
   if (!found) {
     throw new FormatError(
-      `Folder "${folder}" must hold one of ${CANDIDATES.join(", ")}: current files are ${
+      `Folder "${folder}" must hold one of ${USUAL_NAMES.join(", ")}: current files are ${
         [...names].sort().join(", ") || "none"
       }`,
     );
   }
-  return await readWeightTable(join(folder, found), rename);
+  return found.isIndex
+    ? await readShards(folder, found.name, rename)
+    : await readWeightTable(join(folder, found.name), rename);
 }
 
 async function readShards(
@@ -116,7 +101,7 @@ async function readShards(
   const path = join(folder, index);
   let shards: string[];
   try {
-    const { weight_map: map } = JSON.parse(await Deno.readTextFile(path)) as {
+    const { weight_map: map } = parseJson(await Deno.readTextFile(path)) as {
       weight_map: Record<string, string>;
     };
     shards = [...new Set(Object.values(map).map(String))];
