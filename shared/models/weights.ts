@@ -12,7 +12,7 @@ import { Cast } from "../onnx/ops/elementwise.ts";
 import { Reshape, Slice } from "../onnx/ops/movement.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
-import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
+import { updatedWeight, type WeightUpdate } from "./low_rank.ts";
 import { rowsOf, weightBytes } from "./weight_rows.ts";
 
 /** Where one tensor lies. */
@@ -31,7 +31,7 @@ export interface WeightLocation {
   /** `[1]`, or `[M]` for one per row: its values are those of the file times this. */
   readonly scale?: WeightLocation;
   /** What LoRAs add to it, in this order. */
-  readonly updates?: readonly LowRankUpdate[];
+  readonly updates?: readonly WeightUpdate[];
 }
 
 /** Diffusers key -> location, of one part (U-Net, text encoder, VAE, one aggregator). */
