@@ -55,8 +55,12 @@ const FORMATS: readonly ForeignFormat[] = [
     cure: `Perhaps the preview was saved in place of the model: ${AGAIN}`,
   },
   { begins: ["894844460d0a1a0a"], what: "an HDF5 file, with weights of Keras", cure: CONVERT },
-  // The version of the format, then the name of its writer.
-  { begins: [/^\x08[\x03-\x0f]\x12/], what: "an ONNX model", cure: CONVERT },
+  // The version of the format, one byte, then the name of its writer.
+  {
+    begins: Array.from({ length: 13 }, (_, i) => `08${(i + 3).toString(16).padStart(2, "0")}12`),
+    what: "an ONNX model",
+    cure: CONVERT,
+  },
   {
     begins: [/^\0{64}/],
     what: "nothing but zeros, as a download leaves that reserved its space and did not finish",

@@ -241,6 +241,48 @@ export function withZip64(archive: Uint8Array): Uint8Array<ArrayBuffer> {
   return joined([archive.slice(0, start), ...rows, end64, Uint8Array.from([...locator, ...end])]);
 }
 
+/**
+ * Writes a sparse file with one f32 storage of so many elements, all holes but the last two, which are 3 and 4. Two tensors
+ * share it: `most`, and `last` of two elements.
+ *
+ * @returns where the storage lies
+ */
+export async function writeHole(
+  path: string,
+  elements: number,
+): Promise<{ readonly begin: number; readonly end: number }> {
+  const storage = { dtype: "float32", shape: [elements], data: { length: elements } };
+  const shared = storage as unknown as Tensor;
+  const { pickle } = pickled({
+    most: { storage: shared, shape: [elements - 2], strides: [1] },
+    last: { storage: shared, offset: elements - 2, shape: [2], strides: [1] },
+  });
+  // An archive with a storage of two elements; the hole goes in front of them.
+  const tail = new Uint8Array(Float32Array.of(3, 4).buffer);
+  const small = zipFile({ "archive/data.pkl": pickle, "archive/data/0": tail });
+  const view = new DataView(small.buffer);
+  const listAt = view.getUint32(small.length - 6, true);
+  const begin = listAt - tail.length;
+  const end = begin + 4 * elements;
+  // zip64's list of entries behind the small archive, in which the storage has its true size.
+  const list = withZip64(small).slice(listAt);
+  const listView = new DataView(list.buffer);
+  const nameAt = new TextDecoder("latin1").decode(list).indexOf("archive/data/0");
+  const sizeAt = nameAt + "archive/data/0".length + 4;
+  for (const at of [sizeAt, sizeAt + 8]) listView.setBigUint64(at, BigInt(4 * elements), true);
+  const end64At = list.length - 22 - 20 - 56;
+  for (const at of [end64At + 48, list.length - 22 - 20 + 8]) {
+    const moved = listView.getBigUint64(at, true) + BigInt(end - listAt);
+    listView.setBigUint64(at, moved, true);
+  }
+  using file = await Deno.open(path, { write: true, create: true });
+  await file.write(small.subarray(0, begin));
+  await file.seek(end - tail.length, Deno.SeekMode.Start);
+  await file.write(tail);
+  await file.write(list);
+  return { begin, end };
+}
+
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const result = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;

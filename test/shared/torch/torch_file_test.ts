@@ -14,6 +14,7 @@ import {
   type Saved,
   torchFile,
   withZip64,
+  writeHole,
   zipFile,
 } from "../../support/torch_file.ts";
 
@@ -106,6 +107,20 @@ Deno.test("what Lightning keeps beside the weights is passed over", async () => 
 Deno.test("a zip64 archive is read as those of less than 4 GB are", async () => {
   await using written = await opened(withZip64(torchFile({ a: MATRIX })));
   assert.deepEqual(await (await written.open()).read("a"), MATRIX);
+});
+
+Deno.test("a file of 5 GB opens in little memory, and a tensor at its end is read alone", async () => {
+  await using folder = await tempFolder();
+  const path = folder.join("large.ckpt");
+  const elements = 1.25e9;
+  const { begin, end } = await writeHole(path, elements);
+  const before = Deno.memoryUsage().rss;
+  const file = await openWeightFile(path);
+  assert.equal(file.entry("most").end - file.entry("most").begin, 4 * (elements - 2));
+  assert.deepEqual([file.entry("last").begin, file.entry("last").end], [end - 8, end]);
+  assert.deepEqual(await file.read("last"), f32([2], [3, 4]));
+  assert.equal(begin % 64, 0);
+  assert.ok(Deno.memoryUsage().rss - before < 50e6);
 });
 
 Deno.test("a pickle that names anything but tensors is refused by that name, and nothing runs", async () => {
