@@ -88,7 +88,7 @@ export function workerCommand(): Command {
       "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM: then it takes no new " +
         "sessions, ends when those it has are done or have moved to another replica, and at once at a second signal.",
     )
-    .requiredOption("--model <path>", "diffusers folder, or single .safetensors file")
+    .requiredOption("--model <path>", "diffusers folder, or single file (.safetensors, .ckpt)")
     .option("--name <name>", "name to show (default: that of the folder or file)")
     .option(
       "--listen <host:port>",

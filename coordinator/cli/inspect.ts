@@ -34,7 +34,7 @@ export function inspectCommand(): Command {
     .description(
       "Tells family, parts, dtypes, hashes and blocks of a model, and what of it is missing or ignored.",
     )
-    .argument("<model>", "single .safetensors file, or diffusers folder")
+    .argument("<model>", "single file (.safetensors, .ckpt), or diffusers folder")
     .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes")
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)
@@ -64,6 +64,7 @@ async function runInspect(model: string, { config, json }: InspectFlags): Promis
 
 function printInspection(inspection: Inspection): void {
   const { parts, files, blocks, sampleSize } = inspection;
+  for (const { problem } of parts) if (problem !== undefined) printLine(`${problem}\n`);
   printLine(formatTable(["", ""], facts(inspection)));
   printLine(
     "\n" + formatTable(
@@ -82,6 +83,7 @@ function printInspection(inspection: Inspection): void {
       files.map(({ path, sizeBytes, sha256 }) => [path, formatBytes(sizeBytes), sha256]),
     ),
   );
+  if (blocks.length === 0) return;
   printLine(`\nBlocks, for latents of ${sampleSize} x ${sampleSize}:`);
   printLine(formatTable(
     ["block", "layers", "input", "skip", "output", { title: "parameters", align: "right" }],
@@ -94,7 +96,6 @@ function printInspection(inspection: Inspection): void {
       thousands(parameters),
     ]),
   ));
-  for (const { problem } of parts) if (problem !== undefined) printLine(`\n${problem}`);
 }
 
 function facts(inspection: Inspection): string[][] {

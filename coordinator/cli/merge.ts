@@ -52,7 +52,7 @@ export function mergeCommand(): Command {
       "Merges single-file checkpoints of one family into one. It needs little memory, whatever their size, computes in " +
         "f64 and rounds once.",
     )
-    .argument("[models...]", "single .safetensors files: A, B, C, ...")
+    .argument("[models...]", "single files (.safetensors, .ckpt): A, B, C, ...")
     .requiredOption("--out <file>", "where the result is written")
     .option("--method <name>", "see below (default: weights, or mbw with --mbw)")
     .option("--weights <list>", "one number a model, summing to 1 (default: equal)", numberList)

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Part } from "../../shared/checkpoint/checkpoint.ts";
 import { openVaeFolder } from "../../shared/checkpoint/diffusers_folder.ts";
 import { exists } from "../../shared/checkpoint/exists.ts";
+import { modelFolder } from "../../shared/checkpoint/model_folder.ts";
 import { openVaeFile } from "../../shared/checkpoint/single_file.ts";
 import type { VaeConfig } from "../../shared/models/config/vae_config.ts";
 
@@ -17,7 +18,7 @@ export async function findVae(
   configFrom: string | undefined,
 ): Promise<Part<VaeConfig> | undefined> {
   if (isFolder) {
-    const folder = join(path, "vae");
+    const folder = join(await modelFolder(path), "vae");
     return await exists(folder) ? await openVaeFolder(folder) : undefined;
   }
   const config = configFrom === undefined ? undefined : join(configFrom, "vae");

@@ -34,6 +34,7 @@ export interface Inspection {
   readonly modelHash: string;
   /** Latent size that the model was trained at. */
   readonly sampleSize: number;
+  /** None for a U-Net that does not fit: they would be another architecture's. */
   readonly blocks: readonly BlockRow[];
   /** Tensors of a single file that belong to no part. */
   readonly leftOver: LeftOver;
@@ -73,6 +74,8 @@ export async function inspectModel(
   const vae = await findVae(path, isFolder, configFrom);
   const expert = [unet, text, text2].flatMap((part) => part ? [part.weights] : []);
   const tables = vae ? [...expert, vae.weights] : expert;
+  const parts = describeParts(checkpoint, vae);
+  const fits = parts[0]!.problem === undefined;
   const files = await describeFiles(weightPaths(...tables), onHash);
   return {
     path,
@@ -80,7 +83,7 @@ export async function inspectModel(
     family,
     predictionType,
     ...(ownSchedule && { ownSchedule }),
-    parts: describeParts(checkpoint, vae),
+    parts,
     missing: [
       ...(text ? [] : ["text encoder"]),
       ...(text2 || !FAMILIES[family].configs.text2 ? [] : ["text encoder 2"]),
@@ -89,7 +92,7 @@ export async function inspectModel(
     files,
     modelHash: await modelHash(weightPaths(...expert)),
     sampleSize: unet.config.sampleSize,
-    blocks: describeBlocks(unet),
+    blocks: fits ? describeBlocks(unet) : [],
     leftOver: isFolder ? { emaCopies: 0, emaBytes: 0, others: [] } : await leftOver(path, tables),
   };
 }
@@ -100,14 +103,20 @@ function describeParts(
 ): PartReport[] {
   return [
     describePart("U-Net", unet.weights, (weights) => buildUNet(unet.config, weights)),
-    ...(text ? [describeText("text encoder", text)] : []),
-    ...(text2 ? [describeText("text encoder 2", text2)] : []),
+    ...(text ? [describeText("text encoder", text, text2 === undefined)] : []),
+    ...(text2 ? [describeText("text encoder 2", text2, true)] : []),
     ...(vae ? [describePart("VAE", vae.weights, (weights) => buildVae(vae.config, weights))] : []),
   ];
 }
 
-function describeText(part: string, { config, weights: table }: Part<ClipTextConfig>): PartReport {
-  const isProjected = [...table.keys()].some((key) => /^text_projection(\.weight)?$/.test(key));
+/** @param isLast whether its pooled output is the model's: the first of two encoders needs no projection */
+function describeText(
+  part: string,
+  { config, weights: table }: Part<ClipTextConfig>,
+  isLast: boolean,
+): PartReport {
+  const isProjected = isLast &&
+    [...table.keys()].some((key) => /^text_projection(\.weight)?$/.test(key));
   return describePart(part, table, (weights) => buildText(config, weights, isProjected));
 }
 

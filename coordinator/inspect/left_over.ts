@@ -6,7 +6,7 @@
  */
 
 import type { WeightTable } from "../../shared/models/weights.ts";
-import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
+import { openModelFile } from "../../shared/checkpoint/model_file.ts";
 
 export interface LeftOver {
   /** Running averages of the weights (EMA). */
@@ -21,7 +21,7 @@ const EMA_PREFIX = "model_ema.";
 /** @param tables of all parts; their tensors, and runs of rows of tensors, begin at offsets of the file */
 export async function leftOver(path: string, tables: readonly WeightTable[]): Promise<LeftOver> {
   const used = new Set(tables.flatMap((table) => [...table.values()].map(({ offset }) => offset)));
-  const { entries } = await SafetensorsFile.open(path);
+  const { entries } = await openModelFile(path);
   // A tensor without elements begins where another does, too; nobody misses it.
   const unused = [...entries.values()].filter(({ begin }) => !used.has(begin));
   const ema = unused.filter(({ name }) => name.startsWith(EMA_PREFIX));

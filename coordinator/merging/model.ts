@@ -1,18 +1,26 @@
 /** A model that can be merged: a checkpoint in one file, or the result of another merge. @module */
 
 import { detectFamily } from "../../shared/checkpoint/family.ts";
+import { SCALE } from "../../shared/checkpoint/scaled_weights.ts";
+import { FormatError } from "../../shared/errors.ts";
+import { show } from "../../shared/show.ts";
 import { FAMILIES, type Family } from "../../shared/models/families.ts";
 import { modernClipKey } from "../../shared/checkpoint/keymaps/clip.ts";
 import {
   filePredictionType,
   type PredictionType,
 } from "../../shared/checkpoint/prediction_type.ts";
-import type { TensorEntry } from "../../shared/safetensors/header.ts";
-import { PieceReader } from "../../shared/safetensors/piece_reader.ts";
-import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
+import { openModelFile } from "../../shared/checkpoint/model_file.ts";
+import { PieceReader } from "../../shared/weight_file/piece_reader.ts";
+import {
+  foreignDtypeError,
+  type TensorEntry,
+  type TensorFile,
+} from "../../shared/weight_file/tensor_file.ts";
 import type { DataOf, DType } from "../../shared/tensor/dtype.ts";
 import { type FloatDType, isFloat, widen } from "../../shared/tensor/float64.ts";
-import { elementCount, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
+import { float8ToFloat16, isFloat8 } from "../../shared/tensor/float8.ts";
+import { elementCount, makeTensor, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
 import { PIECE_ELEMENTS, type Values } from "./values.ts";
 
 export interface TensorType {
@@ -41,17 +49,23 @@ export class FileTensor implements Values {
     this.#entry = entry;
   }
 
+  /** 8-bit floats count as f16, in which they are exact: sums of them would lose most of their digits. */
   get dtype(): DType {
-    return this.#entry.dtype;
+    return isFloat8(this.#entry.dtype) ? "float16" : this.#entry.dtype;
   }
 
   get shape(): Shape {
     return this.#entry.shape;
   }
 
-  /** As it is stored. A piece holds until the next one is asked for. */
-  storedPieces(): Iterable<Tensor> {
-    return this.#reader.pieces(this.#entry, PIECE_ELEMENTS);
+  /** As it is stored, or in `dtype`. A piece holds until the next one is asked for. */
+  *storedPieces(): Generator<Tensor> {
+    for (const piece of this.#reader.pieces(this.#entry, PIECE_ELEMENTS)) {
+      const { dtype, shape, data } = piece;
+      yield isFloat8(dtype)
+        ? makeTensor("float16", shape, float8ToFloat16(dtype, data as Uint8Array))
+        : piece;
+    }
   }
 
   *pieces(): Generator<Float64Array> {
@@ -65,27 +79,40 @@ export class FileTensor implements Values {
   }
 }
 
-/** A single `.safetensors` file. It stays open until it is disposed of. */
+/** A model in a single file. It stays open until it is disposed of. */
 export class FileModel implements MergeModel, Disposable {
   readonly family: Family;
   readonly predictionType: PredictionType;
   readonly metadata: Readonly<Record<string, string>>;
   readonly #path: string;
   readonly #entries: ReadonlyMap<string, TensorEntry>;
+  readonly #tensors: ReadonlyMap<string, TensorType>;
   readonly #reader: PieceReader;
 
-  private constructor(file: SafetensorsFile, reader: PieceReader) {
+  private constructor(file: TensorFile, reader: PieceReader) {
     this.#path = file.path;
+    // A copy of bytes that nobody here can read would say nothing about the merge; others can do without.
+    for (const entry of file.foreign.values()) {
+      if (entry.name.includes("model")) throw foreignDtypeError(entry, file.path);
+    }
+    const scale = [...file.entries.keys()].find((key) => SCALE.test(key));
+    if (scale !== undefined) {
+      throw new FormatError(
+        `Weights of ${show(file.path)} must not have scales to be merged: it has ${show(scale)}. ` +
+          "Merge the model in f16 or bf16",
+      );
+    }
     this.family = detectFamily(file.entries, file.path);
     this.predictionType = filePredictionType(file);
     this.metadata = file.metadata;
-    this.#entries = new Map([...file.entries].map(([key, entry]) => [todaysKey(key), entry]));
     this.#reader = reader;
+    this.#entries = new Map([...file.entries].map(([key, entry]) => [todaysKey(key), entry]));
+    this.#tensors = new Map(this.#entries.keys().map((key) => [key, this.tensor(key)]));
   }
 
   /** @throws {FormatError} if the file is missing, damaged, or of a family that Tutti does not run */
   static async open(path: string): Promise<FileModel> {
-    const file = await SafetensorsFile.open(path);
+    const file = await openModelFile(path);
     const reader = await PieceReader.open(file);
     try {
       return new FileModel(file, reader);
@@ -100,7 +127,7 @@ export class FileModel implements MergeModel, Disposable {
   }
 
   get tensors(): ReadonlyMap<string, TensorType> {
-    return this.#entries;
+    return this.#tensors;
   }
 
   tensor(key: string): FileTensor {

@@ -13,9 +13,11 @@ import type { UNetConfig } from "../models/config/unet_config.ts";
 import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { openDiffusersFolder } from "./diffusers_folder.ts";
+import { modelFolder } from "./model_folder.ts";
 import type { OwnSchedule } from "./own_schedule.ts";
 import type { PredictionType } from "./prediction_type.ts";
 import { openSingleFile } from "./single_file.ts";
+import { weightFileName } from "../weight_file/open_weight_file.ts";
 
 export interface Part<C> {
   readonly config: C;
@@ -42,7 +44,7 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a diffusers folder or a single `.safetensors` file; reads headers and configs only.
+ * Opens a diffusers folder or a single file of weights; reads headers and configs only.
  *
  * @throws {FormatError} if it is neither, is of a family that Tutti does not run, or is damaged
  */
@@ -53,9 +55,9 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   } catch (cause) {
     throw new FormatError(`Cannot open model "${path}": ${(cause as Error).message}`, { cause });
   }
-  const name = basename(path).replace(/\.safetensors$/, "");
+  const name = info.isDirectory ? basename(path) : weightFileName(path);
   const parts = info.isDirectory
-    ? await openDiffusersFolder(path)
+    ? await openDiffusersFolder(await modelFolder(path))
     : await openSingleFile(path, options);
   return { path, name, ...parts };
 }

@@ -15,7 +15,7 @@ import {
   parseSchedulerConfig,
   type SchedulerConfig,
 } from "../models/config/scheduler_config.ts";
-import type { SafetensorsFile } from "../safetensors/reader.ts";
+import type { TensorFile } from "../weight_file/tensor_file.ts";
 import { exists } from "./exists.ts";
 import { filePredictionType, PREDICTION_KEYS, VELOCITY_MARK } from "./prediction_type.ts";
 
@@ -45,7 +45,7 @@ export async function folderSchedule(folder: string): Promise<OwnSchedule | unde
  * @throws {FormatError} if the marks are those of a model that Tutti does not sample
  */
 export function fileSchedule(
-  file: Pick<SafetensorsFile, "entries" | "metadata">,
+  file: Pick<TensorFile, "entries" | "metadata">,
   path: string,
 ): OwnSchedule | undefined {
   const refuse = (what: string) => {

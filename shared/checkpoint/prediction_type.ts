@@ -6,7 +6,7 @@
  */
 
 import type { SchedulerConfig } from "../models/config/scheduler_config.ts";
-import type { SafetensorsFile } from "../safetensors/reader.ts";
+import type { TensorFile } from "../weight_file/tensor_file.ts";
 
 export type PredictionType = SchedulerConfig["predictionType"];
 
@@ -15,7 +15,7 @@ export const PREDICTION_KEYS = ["modelspec.prediction_type", "modelspec.predict_
 const VELOCITY_WORDS = ["v", "v_prediction", "v-prediction"];
 
 export function filePredictionType(
-  { entries, metadata }: Pick<SafetensorsFile, "entries" | "metadata">,
+  { entries, metadata }: Pick<TensorFile, "entries" | "metadata">,
 ): PredictionType {
   const isVelocity = entries.has(VELOCITY_MARK) ||
     PREDICTION_KEYS.some((key) => VELOCITY_WORDS.includes((metadata[key] ?? "").toLowerCase()));

@@ -1,5 +1,5 @@
 /**
- * A model in one `.safetensors` file, as communities share them (`docs/spec.md`, "Single files"): tensors are told
+ * A model in one file, as communities share them (`docs/spec.md`, "Single files"): tensors are told
  * apart by prefix and renamed to diffusers keys; their bytes stay where they are.
  *
  * @module
@@ -12,25 +12,26 @@ import { parseUNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig } from "../models/config/vae_config.ts";
 import { FAMILIES } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
-import { SafetensorsFile } from "../safetensors/reader.ts";
+import type { TensorFile } from "../weight_file/tensor_file.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
 import { detectFamily } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
+import { openModelFile } from "./model_file.ts";
 import { fileSchedule, folderSchedule } from "./own_schedule.ts";
 import type { VaePart } from "./vae_family.ts";
 import { weightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
-/** @throws {FormatError} if the file is damaged, pickled, or of a family that Tutti does not run */
+/** @throws {FormatError} if the file is damaged, no file of weights, or of a family that Tutti does not run */
 export async function openSingleFile(
   path: string,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openModelFile(path);
   const family = detectFamily(file.entries, path);
   const ownSchedule = fileSchedule(file, path) ??
     (configFrom === undefined ? undefined : await folderSchedule(configFrom));
@@ -79,7 +80,7 @@ async function readConfig<C>(
  * @throws {FormatError} if the file is damaged
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openModelFile(path);
   const { entries } = file;
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
@@ -97,15 +98,19 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   };
 }
 
-async function readVaeWeights(file: SafetensorsFile, levels: number): Promise<WeightTable> {
+/** What a VAE's training keeps beside it: the networks of its loss, and running averages of its weights. */
+const TRAINING_LEFTOVER = /^(loss|model_ema)\./;
+
+async function readVaeWeights(file: TensorFile, levels: number): Promise<WeightTable> {
   const toDiffusers = vaeKeyMap(levels);
   // A VAE on its own may be in diffusers names already, and without any prefix.
   const rename = (key: string) =>
     toDiffusers(key) ?? (/^(encoder|decoder)\./.test(key) ? modernVaeKey(key) : undefined);
   return await weightTable(file, (key) => {
     const prefix = VAE_PREFIXES.find((p) => key.startsWith(p));
-    if (prefix !== undefined) return rename(key.slice(prefix.length)) ?? key;
-    return rename(key);
+    if (prefix === undefined) return rename(key);
+    const name = key.slice(prefix.length);
+    return TRAINING_LEFTOVER.test(name) ? undefined : rename(name) ?? key;
   });
 }
 

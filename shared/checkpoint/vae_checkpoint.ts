@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { openVaeFolder } from "./diffusers_folder.ts";
 import { exists } from "./exists.ts";
+import { modelFolder } from "./model_folder.ts";
 import { openVaeFile } from "./single_file.ts";
 import type { VaePart } from "./vae_family.ts";
 
@@ -17,8 +18,9 @@ export async function openVae(path: string, configFolder?: string): Promise<VaeP
     throw new FormatError(`Cannot open VAE "${path}": no such file or folder`);
   }
   if ((await Deno.stat(path)).isDirectory) {
-    const nested = join(path, "vae");
-    return await openVaeFolder(await exists(nested) ? nested : path);
+    const folder = await modelFolder(path);
+    const nested = join(folder, "vae");
+    return await openVaeFolder(await exists(nested) ? nested : folder);
   }
   const part = await openVaeFile(path, configFolder);
   if (part.weights.size === 0) {

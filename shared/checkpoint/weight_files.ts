@@ -1,24 +1,14 @@
-/** Safetensors files -> weight tables. @module */
+/** Files of weights -> weight tables. @module */
 
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
-import { SafetensorsFile } from "../safetensors/reader.ts";
-
-/** File names of a part's weights in diffusers folders, in order of preference. */
-const CANDIDATES = [
-  "diffusion_pytorch_model.safetensors",
-  "diffusion_pytorch_model.fp16.safetensors",
-  "model.safetensors",
-  "model.fp16.safetensors",
-] as const;
-/** Lists the shards of a part that is split over several files. */
-const INDEXES = [
-  "diffusion_pytorch_model.safetensors.index.json",
-  "model.safetensors.index.json",
-] as const;
-/** Pickled twins of the above: refused with a reason by the reader, if nothing else is there. */
-const PICKLED = ["diffusion_pytorch_model.bin", "pytorch_model.bin"] as const;
+import { findPartFile, USUAL_NAMES } from "./part_files.ts";
+import { parseJson } from "../json_text.ts";
+import { withScales } from "./scaled_weights.ts";
+import { byteLength } from "../tensor/tensor.ts";
+import { openWeightFile } from "../weight_file/open_weight_file.ts";
+import type { ForeignEntry, TensorEntry, TensorFile } from "../weight_file/tensor_file.ts";
 
 /**
  * The tensors of one file, under keys that `rename` gives; `undefined` leaves a tensor out.
@@ -29,18 +19,18 @@ export async function readWeightTable(
   path: string,
   rename: (key: string) => string | undefined = (key) => key,
 ): Promise<WeightTable> {
-  return await weightTable(await SafetensorsFile.open(path), rename);
+  return await weightTable(await openWeightFile(path), rename);
 }
 
 /** The same, of a file whose header was read already. */
 export async function weightTable(
-  { path, entries }: SafetensorsFile,
+  { path, entries, foreign }: Pick<TensorFile, "path" | "entries" | "foreign">,
   rename: (key: string) => string | undefined,
 ): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
   const realPath = await Deno.realPath(path);
   const table = new Map<string, WeightLocation>();
-  for (const [key, { dtype, shape, begin, end }] of entries) {
+  for (const [key, entry] of [...entries, ...foreign]) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {
@@ -48,9 +38,31 @@ export async function weightTable(
         `Checkpoint "${path}" has two tensors for "${name}": one of them is "${key}"`,
       );
     }
-    table.set(name, { dtype, shape, path: realPath, offset: begin, length: end - begin });
+    table.set(
+      name,
+      "dtype" in entry ? weightLocation(entry, realPath) : foreignLocation(entry, realPath),
+    );
   }
-  return table;
+  return withScales(table);
+}
+
+/** @param realPath of the file: the runtime refuses symbolic links that leave their folder */
+export function weightLocation(
+  { dtype, shape, begin, strides }: TensorEntry,
+  realPath: string,
+): WeightLocation {
+  return {
+    ...{ dtype, shape, path: realPath, offset: begin, length: byteLength(dtype, shape) },
+    ...(strides && { strides }),
+  };
+}
+
+/** Where a tensor lies that cannot be read: it matters only to a model that needs it. */
+function foreignLocation(
+  { foreignDtype, shape, begin, end }: ForeignEntry,
+  path: string,
+): WeightLocation {
+  return { dtype: "uint8", foreignDtype, shape, path, offset: begin, length: end - begin };
 }
 
 /**
@@ -68,19 +80,17 @@ export async function readPartWeights(
   } catch (cause) {
     throw new FormatError(`Cannot open folder "${folder}": ${(cause as Error).message}`, { cause });
   }
-  const found = [...CANDIDATES, ...PICKLED].find((name) => names.has(name));
-  const index = INDEXES.find((name) => names.has(name));
-  if (index && !CANDIDATES.some((name) => names.has(name))) {
-    return await readShards(folder, index, rename);
-  }
+  const found = findPartFile(names);
   if (!found) {
     throw new FormatError(
-      `Folder "${folder}" must hold one of ${CANDIDATES.join(", ")}: current files are ${
+      `Folder "${folder}" must hold one of ${USUAL_NAMES.join(", ")}: current files are ${
         [...names].sort().join(", ") || "none"
       }`,
     );
   }
-  return await readWeightTable(join(folder, found), rename);
+  return found.isIndex
+    ? await readShards(folder, found.name, rename)
+    : await readWeightTable(join(folder, found.name), rename);
 }
 
 async function readShards(
@@ -91,7 +101,7 @@ async function readShards(
   const path = join(folder, index);
   let shards: string[];
   try {
-    const { weight_map: map } = JSON.parse(await Deno.readTextFile(path)) as {
+    const { weight_map: map } = parseJson(await Deno.readTextFile(path)) as {
       weight_map: Record<string, string>;
     };
     shards = [...new Set(Object.values(map).map(String))];

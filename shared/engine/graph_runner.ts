@@ -31,6 +31,14 @@ export class GraphRunner implements AsyncDisposable {
   constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
     this.#options = options;
     this.#graphs = new Map(graphs.map((graph) => [graph.name, graph]));
+    if (this.#graphs.size < graphs.length) {
+      const names = graphs.map(({ name }) => name);
+      const twice = names.find((name, i) => names.indexOf(name) < i);
+      throw new TuttiError(
+        "INTERNAL",
+        `Graphs must have different names: "${twice}" is named twice`,
+      );
+    }
     this.#lanes = Array.from({ length: options.lanes }, () => ({
       lane: new Lane(options),
       loaded: new Map<string, Promise<void>>(),

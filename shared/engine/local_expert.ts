@@ -4,15 +4,17 @@
  * @module
  */
 
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { OPEN_CLIP_PREFIX } from "../checkpoint/keymaps/open_clip.ts";
 import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
 import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
 import { openBackend, type PrecisionChoice } from "../device/backend.ts";
-import { ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
+import { FormatError, ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { alignedTensor } from "../lane/aligned_memory.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { BlockId } from "../models/blocks.ts";
+import { FAMILIES } from "../models/families.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import { timeEmbedDim, unetBlockGraph } from "../models/unet/block_graph.ts";
 import { blockSpec, type UNetBlock, unetBlockTable } from "../models/unet/block_table.ts";
@@ -98,8 +100,11 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...blocks.map((block) => unetBlockGraph(block, unet.config, unetWeights)),
   ];
   unetWeights.check(`U-Net of "${model}"`);
+  checkTextParts(checkpoint, model);
   const parts = [text, text2].filter((part) => part !== undefined);
-  const encoders = parts.map((part, index) => textEncoder(part, index, model));
+  const encoders = parts.map((part, index) =>
+    textEncoder(part, index, { model, isLast: index === parts.length - 1 })
+  );
   const texts = encoders.map(({ description }) => description);
   checkTextFits(model, unet.config, texts);
 
@@ -135,6 +140,20 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
   const residency = new TextResidency(runner, isTextGraph, textIdleSeconds);
   return new LocalExpert(description, unet, { encoders, runner, residency });
+}
+
+/** A family with two encoders needs both, or none: a file of the U-Net alone. */
+function checkTextParts({ family, text, text2 }: Checkpoint, model: string): void {
+  if (!FAMILIES[family].configs.text2 || (text === undefined) === (text2 === undefined)) return;
+  const [missing, prefix] = text
+    ? ["second", OPEN_CLIP_PREFIX]
+    : ["first", FAMILIES[family].textPrefix];
+  throw new FormatError(
+    `Model "${model}" must have both text encoders of ${
+      FAMILIES[family].name
+    }: the ${missing} one is ` +
+      `missing (keys below "${prefix}"). Get the whole model`,
+  );
 }
 
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */

@@ -32,16 +32,18 @@ const PROJECTION_KEYS = ["text_projection", "text_projection.weight"];
 
 /**
  * @param index 0, or 1 for SDXL's second encoder
+ * @param options.isLast whether its pooled output is the model's. The first of two encoders is read for its states alone;
+ *   a projection that its file has is left out
  * @throws {FormatError} if the weights do not fit the config
  */
 export function textEncoder(
   { config, weights: table }: Part<ClipTextConfig>,
   index: number,
-  model: string,
+  { model, isLast }: { readonly model: string; readonly isLast: boolean },
 ): TextEncoder {
   const name = index === 0 ? "text_encoder" : `text_encoder_${index + 1}`;
   const weights = Weights.of(table);
-  const isProjected = PROJECTION_KEYS.some((key) => table.has(key));
+  const isProjected = isLast && PROJECTION_KEYS.some((key) => table.has(key));
   const graphs = [
     clipTextGraph(config, weights, name),
     ...(isProjected ? [textProjectionGraph(config, weights)] : []),

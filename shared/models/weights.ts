@@ -12,28 +12,43 @@ import { Cast } from "../onnx/ops/elementwise.ts";
 import { Reshape, Slice } from "../onnx/ops/movement.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Shape } from "../tensor/tensor.ts";
-import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
+import { updatedWeight, type WeightUpdate } from "./low_rank.ts";
+import { rowsOf, weightBytes } from "./weight_rows.ts";
 
 /** Where one tensor lies. */
 export interface WeightLocation {
   readonly dtype: DType;
   readonly shape: Shape;
-  /** Real path of the safetensors file. */
+  /** Real path of the file. */
   readonly path: string;
   readonly offset: number;
+  /** Bytes of its elements, wherever they lie. */
   readonly length: number;
+  /** Where elements do not lie in row-major order: how many elements further the next index of each axis is. */
+  readonly strides?: readonly number[];
+  /** What the file calls its dtype, where Tutti does not know it: nothing can be done with its bytes. */
+  readonly foreignDtype?: string;
+  /** `[1]`, or `[M]` for one per row: its values are those of the file times this. */
+  readonly scale?: WeightLocation;
   /** What LoRAs add to it, in this order. */
-  readonly updates?: readonly LowRankUpdate[];
+  readonly updates?: readonly WeightUpdate[];
 }
 
 /** Diffusers key -> location, of one part (U-Net, text encoder, VAE, one aggregator). */
 export type WeightTable = ReadonlyMap<string, WeightLocation>;
 
-/** Keys that may stay unused in any part: buffers that old exports carry along. */
-const IGNORED = /(^|\.)(position_ids|logit_scale)$/;
+/** Keys that may stay unused in any part: buffers that old exports carry along, and a projection that nobody asks for. */
+const IGNORED = /(^|\.)(position_ids|logit_scale)$|^text_projection(\.weight)?$/;
 
 /** What a weight may be stored as. Whole numbers are codes of some quantisation, not values. */
-export const FLOATS: readonly DType[] = ["float64", "float32", "float16", "bfloat16"];
+export const FLOATS: readonly DType[] = [
+  "float64",
+  "float32",
+  "float16",
+  "bfloat16",
+  "float8_e4m3fn",
+  "float8_e5m2",
+];
 
 /** Shown of a long list of keys. */
 const LISTED_KEYS = 12;
@@ -105,7 +120,7 @@ export class Weights {
   }
 
   /**
-   * A weight as an f32 value of the graph. 16-bit weights get a Cast, which ONNX Runtime folds at load.
+   * A weight as an f32 value of the graph. Shorter ones get a Cast, which ONNX Runtime folds at load.
    *
    * @param shape what the architecture demands
    * @param view other rows or another shape of the same elements, where a graph wants that; no bytes are copied
@@ -118,27 +133,34 @@ export class Weights {
     if (this.#ledger.asInputs) return parameter(g, name, shape, view);
     const location = table.get(name);
     if (!location || !this.#fits(name, location, shape)) return placeholder(g, name, shape, view);
-    const { dtype, path, offset, length } = location;
+    const { dtype } = location;
     const [first, end] = view.rows ?? [0, shape[0]!];
-    if (location.updates) {
+    if (location.updates || location.scale) {
       return updatedWeight(g, name, location, [first, end], viewShape(shape, view));
     }
-    const rowBytes = length / (shape[0] ?? 1);
-    const value = g.weight(name + viewSuffix(view), dtype, viewShape(shape, view), {
-      path,
-      offset: offset + first * rowBytes,
-      length: view.rows ? (end - first) * rowBytes : length,
-    });
+    const source = view.rows ? rowsOf(location, [first, end]) : location;
+    const value = g.weight(
+      name + viewSuffix(view),
+      dtype,
+      viewShape(shape, view),
+      weightBytes(source),
+    );
     return Cast(g, value, "float32", DTYPES.float32.onnx);
   }
 
   /** Notes what is wrong with a tensor, for `check()`. */
-  #fits(name: string, { dtype, shape: actual }: WeightLocation, shape: Shape): boolean {
+  #fits(
+    name: string,
+    { dtype, foreignDtype, shape: actual }: WeightLocation,
+    shape: Shape,
+  ): boolean {
     const { misshaped } = this.#ledger;
     if (!isSameShape(actual, shape)) {
       misshaped.add(`${name} must be [${shape}]: current shape is [${actual}]`);
     } else if (!FLOATS.includes(dtype)) {
-      misshaped.add(`${name} must be of ${FLOATS.join(", ")}: current type is ${dtype}`);
+      misshaped.add(
+        `${name} must be of ${FLOATS.join(", ")}: current type is ${foreignDtype ?? dtype}`,
+      );
     } else return true;
     return false;
   }

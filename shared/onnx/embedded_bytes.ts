@@ -2,10 +2,23 @@
 
 import { FormatError } from "../errors.ts";
 import { show } from "../show.ts";
+import { gatherStrided, spannedElements } from "../tensor/strided.ts";
 import type { ExternalBytes } from "./graph.ts";
 
-/** @throws {FormatError} if the file is gone or became shorter since it was opened */
-export function readEmbedded({ path, offset, length }: ExternalBytes): Uint8Array {
+/**
+ * @param elementBytes size of one element
+ * @throws {FormatError} if the file is gone or became shorter since it was opened
+ */
+export function readEmbedded(
+  { path, offset, length, layout }: ExternalBytes,
+  elementBytes: number,
+): Uint8Array {
+  if (!layout) return read(path, offset, length);
+  const span = read(path, offset, spannedElements(layout) * elementBytes);
+  return gatherStrided(span, layout, elementBytes);
+}
+
+function read(path: string, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   try {
     using file = Deno.openSync(path, { read: true });

@@ -89,7 +89,7 @@ function encodeInitializer(initializer: Initializer): unknown {
   const common = { name, dataType: DTYPES[dtype].onnx, dims: shape };
   if ("bytes" in initializer) return { ...common, rawData: initializer.bytes };
   if (initializer.external.embed) {
-    return { ...common, rawData: readEmbedded(initializer.external) };
+    return { ...common, rawData: readEmbedded(initializer.external, DTYPES[dtype].bytes) };
   }
   const { path, offset, length } = initializer.external;
   return {

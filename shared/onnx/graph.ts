@@ -8,6 +8,7 @@
 
 import { ShapeError } from "../errors.ts";
 import type { DType } from "../tensor/dtype.ts";
+import type { StridedLayout } from "../tensor/strided.ts";
 import { byteLength, bytesOf, formatType, type Shape, type Tensor } from "../tensor/tensor.ts";
 import type { GraphShape } from "./dim.ts";
 import type { OpName } from "./op_name.ts";
@@ -42,8 +43,10 @@ export interface ExternalBytes {
   readonly path: string;
   readonly offset: number;
   readonly length: number;
-  /** The bytes go into the encoded model, because their file lies in another folder than the others. */
+  /** The bytes go into the encoded model: their file lies in another folder than the others, or they are gathered. */
   readonly embed?: true;
+  /** Where the elements lie from `offset` on, if not one after another; only of bytes that are embedded. */
+  readonly layout?: StridedLayout;
 }
 
 export type Initializer =

@@ -8,28 +8,11 @@
  */
 
 import { FormatError } from "../errors.ts";
-import { type DType, dtypeFromSafetensors, DTYPES } from "../tensor/dtype.ts";
-import { formatType, type Shape } from "../tensor/tensor.ts";
+import { dtypeFromSafetensors, DTYPES } from "../tensor/dtype.ts";
+import { formatType } from "../tensor/tensor.ts";
+import type { ForeignEntry, TensorEntry, TensorFileContent } from "../weight_file/tensor_file.ts";
 import { duplicateKey } from "./json_keys.ts";
 import { show } from "../show.ts";
-
-export interface TensorEntry {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: Shape;
-  /** First byte of the tensor, counted from the start of the file. */
-  readonly begin: number;
-  /** One past the last byte, counted from the start of the file. */
-  readonly end: number;
-}
-
-export interface SafetensorsHeader {
-  /** In the order of their bytes in the file. */
-  readonly entries: ReadonlyMap<string, TensorEntry>;
-  readonly metadata: Readonly<Record<string, string>>;
-  /** Where the tensors' bytes begin, counted from the start of the file. */
-  readonly dataStart: number;
-}
 
 /** Bytes of the length field in front of the header. */
 export const LENGTH_BYTES = 8;
@@ -45,6 +28,20 @@ export const MAX_HEADER_BYTES = 16 * 1024 * 1024;
 export const METADATA_KEY = "__metadata__";
 
 const KNOWN_DTYPES = Object.values(DTYPES).map((info) => info.safetensors).join(", ");
+
+/**
+ * Whether a file may be safetensors at all: the length field fits the file, and JSON begins after it.
+ *
+ * @param prefix the file's first bytes
+ */
+export function isPlausibleHeader(prefix: Uint8Array, fileSize: number): boolean {
+  if (prefix.byteLength <= LENGTH_BYTES) return false;
+  const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
+  const length = view.getBigUint64(0, true);
+  const json = new TextDecoder("latin1").decode(prefix.subarray(LENGTH_BYTES)).trimStart();
+  return length <= BigInt(Math.min(MAX_HEADER_BYTES, fileSize - LENGTH_BYTES)) &&
+    (json === "" || json.startsWith("{"));
+}
 
 /**
  * The header's length from the first 8 bytes of a file.
@@ -67,7 +64,7 @@ export function parseHeaderLength(prefix: Uint8Array, fileSize: number, path: st
   if (length > BigInt(fileSize - LENGTH_BYTES)) {
     throw new FormatError(
       `Header of ${show(path)} must lie in the file of ${fileSize} bytes: ` +
-        `current length is ${length}; the file is truncated or no safetensors file`,
+        `current length is ${length}; the file is truncated or no safetensors file: download it again`,
     );
   }
   if (length > BigInt(MAX_HEADER_BYTES)) {
@@ -93,7 +90,7 @@ export function parseHeader(
   headerBytes: Uint8Array,
   fileSize: number,
   path: string,
-): SafetensorsHeader {
+): TensorFileContent {
   const dataStart = LENGTH_BYTES + headerBytes.byteLength;
   if (dataStart > fileSize) {
     throw new FormatError(
@@ -101,7 +98,7 @@ export function parseHeader(
         `current length is ${headerBytes.byteLength}`,
     );
   }
-  const entries: TensorEntry[] = [];
+  const entries: (TensorEntry | ForeignEntry)[] = [];
   let metadata: Readonly<Record<string, string>> = {};
   for (const [name, value] of Object.entries(parseJsonObject(headerBytes, path))) {
     if (name === METADATA_KEY) metadata = parseMetadata(value, path);
@@ -109,7 +106,13 @@ export function parseHeader(
   }
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkCoverage(entries, { dataStart, fileSize, path });
-  return { entries: new Map(entries.map((entry) => [entry.name, entry])), metadata, dataStart };
+  const known = new Map<string, TensorEntry>();
+  const foreign = new Map<string, ForeignEntry>();
+  for (const entry of entries) {
+    if ("dtype" in entry) known.set(entry.name, entry);
+    else foreign.set(entry.name, entry);
+  }
+  return { entries: known, foreign, metadata, dataStart };
 }
 
 interface FileLayout {
@@ -162,7 +165,7 @@ function parseMetadata(value: unknown, path: string): Readonly<Record<string, st
   return value as Record<string, string>;
 }
 
-function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry {
+function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry | ForeignEntry {
   const where = `Tensor ${show(name)} of ${show(file.path)}`;
   const details = { file: file.path.slice(0, 1000), tensor: name.slice(0, 1000) };
   const refuse = (message: string) => new FormatError(`${where} ${message}`, { details });
@@ -171,10 +174,10 @@ function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry
     throw refuse(`must be described by an object: current value is ${show(value)}`);
   }
   const dtypeName = value.dtype;
-  const dtype = typeof dtypeName === "string" ? dtypeFromSafetensors(dtypeName) : undefined;
-  if (dtype === undefined) {
+  if (typeof dtypeName !== "string") {
     throw refuse(`must have a dtype of ${KNOWN_DTYPES}: current value is ${show(dtypeName)}`);
   }
+  const dtype = dtypeFromSafetensors(dtypeName);
 
   const shape = value.shape;
   if (!Array.isArray(shape) || !shape.every(isSize)) {
@@ -182,7 +185,7 @@ function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry
       `must have a shape of whole numbers from 0 to 2^53 - 1: current value is ${show(shape)}`,
     );
   }
-  let bytes: number = DTYPES[dtype].bytes;
+  let bytes: number = dtype === undefined ? 1 : DTYPES[dtype].bytes;
   for (const dim of shape) {
     bytes *= dim;
     if (!Number.isSafeInteger(bytes)) {
@@ -205,22 +208,25 @@ function parseEntry(name: string, value: unknown, file: FileLayout): TensorEntry
   if (end > dataBytes) {
     throw refuse(
       `must lie in the ${dataBytes} bytes of data that the file has: ` +
-        `current data_offsets are [${begin}, ${end}]; the file may be truncated`,
+        `current data_offsets are [${begin}, ${end}]; the file may be truncated: download it again`,
     );
   }
+  const range = { begin: file.dataStart + begin, end: file.dataStart + end };
+  // How many bytes its elements should have, nobody knows here.
+  if (dtype === undefined) return { name, foreignDtype: dtypeName, shape, ...range };
   if (end - begin !== bytes) {
     throw refuse(
       `of ${formatType(dtype, shape.slice(0, 16))} must have ${bytes} bytes: ` +
         `current data_offsets [${begin}, ${end}] span ${end - begin}`,
     );
   }
-  return { name, dtype, shape, begin: file.dataStart + begin, end: file.dataStart + end };
+  return { name, dtype, shape, ...range };
 }
 
 /** Entries in file order must follow each other without overlap or gap, up to the end of the file. */
-function checkCoverage(entries: readonly TensorEntry[], file: FileLayout): void {
+function checkCoverage(entries: readonly (TensorEntry | ForeignEntry)[], file: FileLayout): void {
   let covered = file.dataStart;
-  let previous: TensorEntry | undefined;
+  let previous: TensorEntry | ForeignEntry | undefined;
   for (const entry of entries) {
     if (entry.begin < covered) {
       throw new FormatError(

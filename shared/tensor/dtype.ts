@@ -1,6 +1,6 @@
 /**
  * Element types: their size, their name in safetensors files, their number in ONNX, and the typed
- * array that holds them. 16-bit floats are held as raw bits (`Uint16Array`); `half.ts` converts them.
+ * array that holds them. 16-bit and 8-bit floats are held as raw bits; `half.ts` and `float8.ts` convert them.
  *
  * @module
  */
@@ -29,6 +29,8 @@ export const DTYPES = {
   float32: { bytes: 4, safetensors: "F32", onnx: 1, array: Float32Array },
   float16: { bytes: 2, safetensors: "F16", onnx: 10, array: Uint16Array },
   bfloat16: { bytes: 2, safetensors: "BF16", onnx: 16, array: Uint16Array },
+  float8_e4m3fn: { bytes: 1, safetensors: "F8_E4M3", onnx: 17, array: Uint8Array },
+  float8_e5m2: { bytes: 1, safetensors: "F8_E5M2", onnx: 19, array: Uint8Array },
   int64: { bytes: 8, safetensors: "I64", onnx: 7, array: BigInt64Array },
   int32: { bytes: 4, safetensors: "I32", onnx: 6, array: Int32Array },
   int16: { bytes: 2, safetensors: "I16", onnx: 5, array: Int16Array },

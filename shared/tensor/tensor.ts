@@ -7,6 +7,7 @@
 
 import { ShapeError } from "../errors.ts";
 import { type DataOf, type DType, DTYPES } from "./dtype.ts";
+import { float8ToFloat16 } from "./float8.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./half.ts";
 
 export type Shape = readonly number[];
@@ -109,13 +110,19 @@ export function tensorFromBytes<D extends DType>(
   return makeTensor(dtype, shape, data as DataOf<D>);
 }
 
-/** Any numeric tensor as f32: 16-bit floats are widened exactly, f32 is passed through. */
+/** Any numeric tensor as f32: shorter floats are widened exactly, f32 is passed through. */
 export function toFloat32(tensor: Tensor): F32Tensor {
   switch (tensor.dtype) {
     case "float32":
       return tensor as F32Tensor;
     case "float16":
       return f32(tensor.shape, float16ToFloat32(tensor.data as Uint16Array));
+    case "float8_e4m3fn":
+    case "float8_e5m2":
+      return f32(
+        tensor.shape,
+        float16ToFloat32(float8ToFloat16(tensor.dtype, tensor.data as Uint8Array)),
+      );
     case "bfloat16":
       return f32(tensor.shape, bfloat16ToFloat32(tensor.data as Uint16Array));
     default:

@@ -6,6 +6,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
+import { modelFolder } from "../checkpoint/model_folder.ts";
 import { FormatError } from "../errors.ts";
 import { hubFolder, type ReadEnv, snapshotsOf } from "./hugging_face_cache.ts";
 
@@ -46,8 +47,9 @@ export async function findTokenizer(
   if (named !== undefined) return await withSecond(named);
   const places: string[] = [];
   for (const model of models) {
-    const folder = await isFolder(model) ? model : dirname(model);
-    for (const place of folder === model ? [join(model, "tokenizer")] : besideFile(folder)) {
+    const isModelFolder = await isFolder(model);
+    const folder = isModelFolder ? await modelFolder(model) : dirname(model);
+    for (const place of isModelFolder ? [join(folder, "tokenizer")] : besideFile(folder)) {
       if (places.includes(place)) continue;
       if (await isTokenizer(place, place !== folder)) return await withSecond(place);
       places.push(place);

@@ -7,13 +7,17 @@
 
 import { ShapeError } from "../errors.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
+import { type Float8DType, isFloat8 } from "../tensor/float8.ts";
 import { bytesOf, formatType, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
 import { Fields, type Message } from "./fields.ts";
 import { MAX_RANK } from "./limits.ts";
 import { checkChecksum, withChecksum } from "./message_checksum.ts";
 
+/** 8-bit floats are what weights are stored as: none travels. */
+type WireDType = Exclude<DType, Float8DType>;
+
 /** Names of `tutti.v1.DataType`. */
-const DATA_TYPES: Readonly<Record<DType, string>> = {
+const DATA_TYPES: Readonly<Record<WireDType, string>> = {
   float32: "DATA_TYPE_FLOAT32",
   float16: "DATA_TYPE_FLOAT16",
   bfloat16: "DATA_TYPE_BFLOAT16",
@@ -30,12 +34,17 @@ const DATA_TYPES: Readonly<Record<DType, string>> = {
 };
 
 const DTYPE_OF: ReadonlyMap<unknown, DType> = new Map(
-  (Object.keys(DATA_TYPES) as DType[]).map((dtype) => [DATA_TYPES[dtype], dtype]),
+  (Object.keys(DATA_TYPES) as WireDType[]).map((dtype) => [DATA_TYPES[dtype], dtype]),
 );
 
 /** The tensor as a message that shares its bytes. */
 export function tensorToMessage(tensor: Tensor): Message {
   const { dtype, shape } = tensor;
+  if (isFloat8(dtype)) {
+    throw new ShapeError(
+      `A tensor on the wire must not be of 8-bit floats: current dtype is ${dtype}`,
+    );
+  }
   return { dtype: DATA_TYPES[dtype], shape, ...withChecksum(bytesOf(tensor)) };
 }
 

@@ -10,7 +10,13 @@ import { dirname, join } from "node:path";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../shared/safetensors/writer.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../shared/tensor/half.ts";
-import { f32, type F32Tensor, type Tensor, toFloat32 } from "../../shared/tensor/tensor.ts";
+import {
+  f32,
+  type F32Tensor,
+  type Shape,
+  type Tensor,
+  toFloat32,
+} from "../../shared/tensor/tensor.ts";
 import { randomTensor } from "./expert_inputs.ts";
 
 export type Tensors = Record<string, Tensor>;
@@ -76,6 +82,14 @@ export async function writeLora(
   return path;
 }
 
+/** What becomes of one weight. */
+export interface WeightEdit {
+  readonly part: TestLayer["part"];
+  /** Of the layer, with dots. */
+  readonly path: string;
+  readonly edit: (weight: Float64Array, shape: Shape) => Float64Array;
+}
+
 /**
  * Copies a diffusers folder to `target` with `weight alpha / r up down` added to the layers' weights, in f64. What is
  * stored is f32, as in the original.
@@ -85,7 +99,20 @@ export async function writeMerged(
   target: string,
   changes: readonly (TestLayer & { readonly weight: number })[],
 ): Promise<string> {
-  const second = changes.some(({ part }) => part === "text_encoder_2")
+  const edits = changes.map((change): WeightEdit => ({
+    ...{ part: change.part, path: change.path },
+    edit: (weight) => addProduct(weight, change),
+  }));
+  return await writeEdited(model, target, edits);
+}
+
+/** Copies a diffusers folder to `target` with weights edited in f64, one after the other, and stored in f32. */
+export async function writeEdited(
+  model: string,
+  target: string,
+  edits: readonly WeightEdit[],
+): Promise<string> {
+  const second = edits.some(({ part }) => part === "text_encoder_2")
     ? ["text_encoder_2"] as const
     : [];
   for (const part of ["unet", "text_encoder", ...second] as const) {
@@ -95,10 +122,10 @@ export async function writeMerged(
     const file = await SafetensorsFile.open(join(model, part, FILES[part]));
     const tensors = Object.fromEntries(await file.readMany(file.entries.keys()));
     const sums = new Map<string, Float64Array>();
-    for (const change of changes.filter((layer) => layer.part === part)) {
-      const key = `${change.path}.weight`;
+    for (const { path, edit } of edits.filter((change) => change.part === part)) {
+      const key = `${path}.weight`;
       const sum = sums.get(key) ?? Float64Array.from(toFloat32(tensors[key]!).data);
-      sums.set(key, addProduct(sum, change));
+      sums.set(key, edit(sum, tensors[key]!.shape));
     }
     for (const [key, sum] of sums) {
       tensors[key] = f32(tensors[key]!.shape, Float32Array.from(sum));

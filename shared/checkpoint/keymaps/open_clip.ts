@@ -5,6 +5,7 @@
  * @module
  */
 
+import { rowsOf } from "../../models/weight_rows.ts";
 import type { WeightLocation, WeightTable } from "../../models/weights.ts";
 import { renameFirst, type RenameRule } from "./rename.ts";
 
@@ -53,14 +54,9 @@ export function openClipTable(table: WeightTable): WeightTable {
 }
 
 /** One of three equal runs of rows. */
-function third({ shape, offset, length, ...rest }: WeightLocation, part: number): WeightLocation {
-  const [rows = 0, ...others] = shape;
-  return {
-    ...rest,
-    shape: [rows / 3, ...others],
-    offset: offset + part * length / 3,
-    length: length / 3,
-  };
+function third(location: WeightLocation, part: number): WeightLocation {
+  const rows = (location.shape[0] ?? 0) / FUSED_ORDER.length;
+  return rowsOf(location, [part * rows, (part + 1) * rows]);
 }
 
 const TRANSFORMERS_LAYER = String.raw`^text_model\.encoder\.layers\.(\d+)\.`;

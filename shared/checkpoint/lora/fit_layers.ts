@@ -8,11 +8,12 @@
 import { FormatError } from "../../errors.ts";
 import { listKeys } from "../../models/weights.ts";
 import { show } from "../../show.ts";
-import type { Shape } from "../../tensor/tensor.ts";
+import { elementCount, type Shape } from "../../tensor/tensor.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { unetKeyMap } from "../keymaps/unet.ts";
 import { checkLoraFamily, type NamedLayer } from "./lora_family.ts";
-import type { LoraFile, LoraLayer } from "./lora_file.ts";
+import type { LoraFile } from "./lora_file.ts";
+import { changedSize, changeShapes, type LoraLayer, magnitudeAxis } from "./lora_layer.ts";
 import { layerKeys, loraLayerName, type LoraPart, TRANSPOSED_KEY } from "./lora_keys.ts";
 
 /** Per part: diffusers key of a weight -> the layer that changes it. */
@@ -58,11 +59,10 @@ export function fitLayers(file: LoraFile, checkpoint: Checkpoint): FittedLayers 
       problems.unknown.push(layer.path + why);
       continue;
     }
-    const { up, down } = layer;
     const weight = checkpoint[part]!.weights.get(key)!;
     if (!fits(layer, key === TRANSPOSED_KEY ? weight.shape.toReversed() : weight.shape)) {
       problems.misshaped.push(
-        `${layer.path} of [${up.shape}] times [${down.shape}] for ${key} [${weight.shape}]`,
+        `${layer.path} of ${changeShapes(layer.change)} for ${key} [${weight.shape}]`,
       );
     }
     const twin = fitted[part].get(key);
@@ -73,11 +73,22 @@ export function fitLayers(file: LoraFile, checkpoint: Checkpoint): FittedLayers 
   return fitted;
 }
 
-/** Whether `up down` has a weight's shape; a 1x1 convolution and a matrix count as equal. */
-function fits({ up, down, rank }: LoraLayer, [outFeatures, ...inFeatures]: Shape): boolean {
+/** Whether a layer has a weight's shape; a 1x1 convolution and a matrix count as equal. */
+function fits({ change, rank, magnitude }: LoraLayer, shape: Shape): boolean {
+  const [outFeatures, ...inFeatures] = shape;
+  if (magnitude && !fitsMagnitude(magnitude.shape, shape)) return false;
+  if (change.kind !== "product") {
+    return changedSize(change).join() === [outFeatures, elementCount(inFeatures)].join();
+  }
+  const { up, down } = change.product;
   const trimmed = (dims: readonly number[]) => dims.join().replace(/,1,1$/, "");
   return trimmed(up.shape) === `${outFeatures},${rank}` &&
     trimmed(down.shape) === trimmed([rank, ...inFeatures]);
+}
+
+/** One length per output `[M, ...ones]`, or per input `[1, C, ...ones]`. */
+function fitsMagnitude(lengths: Shape, [outputs = 1, inputs = 1]: Shape): boolean {
+  return elementCount(lengths) === (magnitudeAxis(lengths) === 0 ? outputs : inputs);
 }
 
 function refuse(

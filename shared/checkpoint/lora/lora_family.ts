@@ -8,7 +8,8 @@
 import { FormatError } from "../../errors.ts";
 import { FAMILIES, type Family } from "../../models/families.ts";
 import { show } from "../../show.ts";
-import type { LoraFile, LoraLayer } from "./lora_file.ts";
+import type { LoraFile } from "./lora_file.ts";
+import { changedSize, type LoraLayer } from "./lora_layer.ts";
 import type { LoraLayerName } from "./lora_keys.ts";
 
 /** Beginnings and parts of keys that only other families' LoRAs have, the most telling first. */
@@ -74,8 +75,8 @@ function* familySigns(
     const foreign = FOREIGN_KEYS.find(([pattern]) => pattern.test(path));
     if (foreign) yield [foreign[1], `layer ${show(path)}`];
   }
-  for (const [{ part, name }, { path, down }] of layers) {
-    const width = down.shape[1]!;
+  for (const [{ part, name }, { path, change }] of layers) {
+    const [, width] = changedSize(change);
     const isCrossAttention = part === "unet" && /_attn2_to_[kv]$/.test(name);
     if (isCrossAttention && width !== crossAttentionDim && CROSS_ATTENTION_WIDTHS.has(width)) {
       yield [CROSS_ATTENTION_WIDTHS.get(width)!, `${show(path)} is ${width} wide`];

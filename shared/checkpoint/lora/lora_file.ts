@@ -1,30 +1,21 @@
 /**
- * A LoRA file as pairs of matrices, whatever its keys are called: `down [r, in...]`, `up [out, r...]` and a strength
- * alpha per layer. Nothing but the alphas is read here.
+ * A LoRA file as layers, whatever its keys are called: what each changes, and a strength alpha. Nothing but the alphas is
+ * read here.
  *
  * @module
  */
 
-import { basename } from "node:path";
 import { FormatError } from "../../errors.ts";
+import type { WeightChange } from "../../models/composed_update.ts";
 import { FLOATS, listKeys, type WeightLocation } from "../../models/weights.ts";
-import { SafetensorsFile } from "../../safetensors/reader.ts";
 import { show } from "../../show.ts";
 import { elementCount, toFloat32 } from "../../tensor/tensor.ts";
+import { openWeightFile, weightFileName } from "../../weight_file/open_weight_file.ts";
+import type { TensorFile } from "../../weight_file/tensor_file.ts";
+import { weightLocation } from "../weight_files.ts";
+import { layerChange, type LayerTensors, type LoraLayer, type Role, roleOf } from "./lora_layer.ts";
 import { refuseOtherKinds } from "./lora_kinds.ts";
-import { peftAlpha, type PeftSettings, readPeftSettings } from "./peft_settings.ts";
-
-export interface LoraLayer {
-  /** The keys' common beginning, for `loraLayerName()` and for messages. */
-  readonly path: string;
-  /** `[r, in]`, or `[r, in, k, k]` for a convolution. */
-  readonly down: WeightLocation;
-  /** `[out, r]`, or `[out, r, 1, 1]` for a convolution. */
-  readonly up: WeightLocation;
-  readonly rank: number;
-  /** The layer's weight changes by `alpha / rank` times `up down`. */
-  readonly alpha: number;
-}
+import { peftAlpha, readPeftSettings } from "./peft_settings.ts";
 
 export interface LoraFile {
   readonly path: string;
@@ -32,20 +23,9 @@ export interface LoraFile {
   readonly name: string;
   readonly layers: readonly LoraLayer[];
   readonly metadata: Readonly<Record<string, string>>;
-  /** First byte of the tensors. */
+  /** First byte of the tensors; 0 where they are not in one piece. */
   readonly dataStart: number;
 }
-
-type Role = "down" | "up" | "alpha";
-
-const ROLES: readonly (readonly [RegExp, Role])[] = [
-  [
-    /^(.+?)(?:\.lora_down|\.lora_A(?:\.\w+)?|[._]lora\.down|\.lora_linear_layer\.down)\.weight$/,
-    "down",
-  ],
-  [/^(.+?)(?:\.lora_up|\.lora_B(?:\.\w+)?|[._]lora\.up|\.lora_linear_layer\.up)\.weight$/, "up"],
-  [/^(.+?)(?:_lora)?\.alpha$/, "alpha"],
-];
 
 /**
  * Reads a LoRA's header and its alphas.
@@ -53,26 +33,33 @@ const ROLES: readonly (readonly [RegExp, Role])[] = [
  * @throws {FormatError} if the file is damaged, no LoRA or one of another kind, or a layer is incomplete
  */
 export async function readLoraFile(path: string): Promise<LoraFile> {
-  const file = await SafetensorsFile.open(path);
+  const file = await openWeightFile(path);
   refuseOtherKinds(path, file.entries.keys());
   const paths = new Map<string, Partial<Record<Role, string>>>();
   const unknown: string[] = [];
   for (const key of file.entries.keys()) {
-    const [layerPath, role] = roleOf(key);
-    if (layerPath === undefined) unknown.push(key);
-    else {
-      const roles = paths.get(layerPath) ?? {};
-      if (roles[role] !== undefined) {
-        throw new FormatError(
-          `LoRA ${show(path)} must have one ${role} tensor per layer: ` +
-            `${show(roles[role])} and ${show(key)} are for the same`,
-        );
-      }
-      paths.set(layerPath, { ...roles, [role]: key });
+    const found = roleOf(key);
+    if (!found) {
+      unknown.push(key);
+      continue;
     }
+    const [layerPath, role] = found;
+    const roles = paths.get(layerPath) ?? {};
+    if (roles[role] !== undefined) {
+      throw new FormatError(
+        `LoRA ${show(path)} must have one ${role} tensor per layer: ` +
+          `${show(roles[role])} and ${show(key)} are for the same`,
+      );
+    }
+    paths.set(layerPath, { ...roles, [role]: key });
   }
-  const complete = [...paths.values()].filter(({ down, up }) => down !== undefined && up);
-  if (complete.length === 0) {
+  const realPath = await Deno.realPath(path);
+  const layers = new Map<string, ReturnType<typeof layerChange>>();
+  for (const [layerPath, roles] of paths) {
+    layers.set(layerPath, layerChange(tensorsOf(file, realPath, roles), path));
+  }
+  const halves = [...paths].filter(([layerPath]) => !layers.get(layerPath));
+  if (halves.length === paths.size) {
     throw new FormatError(
       `File ${show(path)} must be a LoRA, with pairs of keys that end in "lora_down.weight" and ` +
         `"lora_up.weight" or in "lora_A.weight" and "lora_B.weight": ${
@@ -80,61 +67,57 @@ export async function readLoraFile(path: string): Promise<LoraFile> {
         }`,
     );
   }
-  const halves = [...paths.values()].filter(({ down, up }) => down === undefined || !up);
   const problems = [
     listKeys("unknown", unknown),
-    listKeys("without their other half", halves.flatMap((roles) => Object.values(roles))),
+    listKeys("without their other half", halves.flatMap(([, roles]) => Object.values(roles))),
   ].filter((line) => line !== "");
   if (problems.length > 0) {
     throw new FormatError(`LoRA ${show(path)} has keys that mean nothing: ${problems.join("; ")}`);
   }
-  const realPath = await Deno.realPath(path);
   const alphas = await readAlphas(file, [...paths.values()].flatMap(({ alpha }) => alpha ?? []));
   const peft = readPeftSettings(file.metadata, path);
-  const layers = [...paths].map(([layerPath, { down, up, alpha }]) =>
-    layer(file, realPath, layerPath, [down!, up!], alphas.get(alpha ?? ""), peft)
-  );
   return {
     path,
-    name: basename(path).replace(/\.safetensors$/, ""),
-    layers,
+    name: weightFileName(path),
+    layers: [...paths].map(([layerPath, { alpha, magnitude }]) => {
+      const { change, rank } = layers.get(layerPath)!;
+      return {
+        ...{ path: layerPath, change, rank },
+        alpha: strengthOf(change, rank, alphas.get(alpha ?? "")) ??
+          peftAlpha(peft, layerPath, rank),
+        ...(magnitude !== undefined && { magnitude: location(file, realPath, magnitude) }),
+      };
+    }),
     metadata: file.metadata,
-    dataStart: Math.min(...[...file.entries.values()].map(({ begin }) => begin)),
+    dataStart: file.dataStart,
   };
 }
 
-function roleOf(key: string): readonly [string, Role] | readonly [undefined, undefined] {
-  for (const [pattern, role] of ROLES) {
-    const match = pattern.exec(key);
-    if (match) return [match[1]!, role];
-  }
-  return [undefined, undefined];
-}
-
-function layer(
-  file: SafetensorsFile,
-  realPath: string,
-  path: string,
-  [downKey, upKey]: readonly [string, string],
+/** A Kronecker product of two whole matrices has no rank, and its alpha means nothing (LyCORIS). */
+function strengthOf(
+  change: WeightChange,
+  rank: number,
   alpha: number | undefined,
-  peft: PeftSettings,
-): LoraLayer {
-  const [down, up] = [downKey, upKey].map((key) => location(file, realPath, key)) as [
-    WeightLocation,
-    WeightLocation,
-  ];
-  const rank = down.shape[0] ?? 0;
-  if (rank < 1 || up.shape[1] !== rank) {
-    throw new FormatError(
-      `LoRA ${show(file.path)} must have one rank per layer: ${show(downKey)} is ` +
-        `[${down.shape}], ${show(upKey)} is [${up.shape}]`,
-    );
-  }
-  return { path, down, up, rank, alpha: alpha ?? peftAlpha(peft, path, rank) };
+): number | undefined {
+  if (change.kind !== "kronecker") return alpha;
+  return "whole" in change.left && "whole" in change.right ? rank : alpha;
 }
 
-function location(file: SafetensorsFile, realPath: string, key: string): WeightLocation {
-  const { dtype, shape, begin, end } = file.entry(key);
+function tensorsOf(
+  file: TensorFile,
+  realPath: string,
+  roles: Partial<Record<Role, string>>,
+): LayerTensors {
+  const tensors: LayerTensors = {};
+  for (const [role, key] of Object.entries(roles) as [Role, string][]) {
+    if (role !== "alpha") tensors[role] = { ...location(file, realPath, key), key };
+  }
+  return tensors;
+}
+
+function location(file: TensorFile, realPath: string, key: string): WeightLocation {
+  const entry = file.entry(key);
+  const { dtype } = entry;
   if (!FLOATS.includes(dtype)) {
     throw new FormatError(
       `LoRA ${show(file.path)}: ${show(key)} must be of ${
@@ -142,12 +125,12 @@ function location(file: SafetensorsFile, realPath: string, key: string): WeightL
       }: current type is ${dtype}`,
     );
   }
-  return { dtype, shape, path: realPath, offset: begin, length: end - begin };
+  return weightLocation(entry, realPath);
 }
 
 /** Key -> value of the tensors that hold one number. */
 async function readAlphas(
-  file: SafetensorsFile,
+  file: TensorFile,
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   for (const key of keys) {

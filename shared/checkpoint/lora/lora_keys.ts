@@ -23,9 +23,19 @@ const KOHYA_PREFIXES: readonly (readonly [string, LoraPart])[] = [
   ["lora_te1_", "text"],
   ["lora_te2_", "text2"],
 ];
-/** Names of diffusers and PEFT, a path with dots; the last one for a file of the U-Net alone. */
+/** Names of diffusers, PEFT and other tools, a path with dots; the last one for a file of the U-Net alone. */
 const DOTTED_PREFIXES: readonly (readonly [string, LoraPart])[] = [
   ["unet.", "unet"],
+  ["lora_unet.", "unet"],
+  ["lora_te.", "text"],
+  ["lora_te1.", "text"],
+  ["lora_te2.", "text2"],
+  ["text_encoders.clip_l.transformer.", "text"],
+  ["text_encoders.clip_g.transformer.", "text2"],
+  ["clip_l.transformer.", "text"],
+  ["clip_g.transformer.", "text2"],
+  ["clip_l.", "text"],
+  ["clip_g.", "text2"],
   ["text_encoder.", "text"],
   ["text_encoder_2.", "text2"],
   ["model.diffusion_model.", "unet"],

@@ -9,9 +9,9 @@ import { FormatError } from "../../errors.ts";
 import { show } from "../../show.ts";
 
 const OTHER_KINDS: readonly (readonly [RegExp, string])[] = [
-  [/\.hada_/, "a LoHa"],
-  [/\.lokr_/, "a LoKr"],
-  [/\.(dora_scale|lora_magnitude_vector)\b/, "a DoRA"],
+  [/^bundle_emb\./, "a LoRA with embeddings of its own, which its trigger words stand for"],
+  [/\.hada_t[12]$/, "a LoHa with a third matrix (Tucker decomposition)"],
+  [/\.lokr_t[12]$/, "a LoKr with a third matrix (Tucker decomposition)"],
   [/\.lora_mid\./, "a LoCon with a third matrix (Tucker decomposition)"],
   [/\.oft_(blocks|diag)/, "an OFT"],
   [/\.[ab][12]\.weight$/, "a GLoRA"],
@@ -28,7 +28,7 @@ export function refuseOtherKinds(path: string, keys: Iterable<string>): void {
     if (!kind) continue;
     throw new FormatError(
       `LoRA ${show(path)} is not supported: this is ${kind[1]} (key ${show(key)}); ` +
-        "Tutti merges LoRAs of two matrices per layer",
+        "Tutti merges LoRA, LoHa, LoKr and DoRA, layers of a U-Net and its text encoders alone",
     );
   }
 }

@@ -7,14 +7,15 @@
 
 import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../errors.ts";
-import type { LowRankUpdate } from "../../models/low_rank.ts";
+import type { WeightUpdate } from "../../models/low_rank.ts";
 import type { WeightTable } from "../../models/weights.ts";
 import { show } from "../../show.ts";
 import type { Checkpoint, Part } from "../checkpoint.ts";
 import { fileHash, hashFrom } from "../model_hash.ts";
 import { fitLayers, type FittedLayers } from "./fit_layers.ts";
 import type { LoraChoice } from "./lora_choice.ts";
-import { type LoraFile, type LoraLayer, readLoraFile } from "./lora_file.ts";
+import { type LoraFile, readLoraFile } from "./lora_file.ts";
+import { type LoraLayer, magnitudeAxis } from "./lora_layer.ts";
 import { TRANSPOSED_KEY } from "./lora_keys.ts";
 
 export interface AppliedLora {
@@ -114,14 +115,22 @@ function withUpdates(
   return merged;
 }
 
-function updateOf(file: LoraFile, layer: LoraLayer, weight: number, key: string): LowRankUpdate {
-  const { up, down, alpha, rank, path } = layer;
-  const scale = weight * alpha / rank;
+function updateOf(file: LoraFile, layer: LoraLayer, weight: number, key: string): WeightUpdate {
+  const { change, alpha, rank, path, magnitude } = layer;
+  // With magnitudes the weight is how far to go to the changed form, which is that of strength 1.
+  const scale = (magnitude ? 1 : weight) * alpha / rank;
   if (!Number.isFinite(Math.fround(scale))) {
     throw new FormatError(
       `LoRA ${show(file.path)}: the strength of ${show(path)} must be a number that f32 holds: ` +
         `current value is ${scale} (weight ${weight}, alpha ${alpha}, rank ${rank})`,
     );
   }
-  return { up, down, scale, isTransposed: key === TRANSPOSED_KEY };
+  const isTransposed = key === TRANSPOSED_KEY;
+  if (change.kind === "product" && !magnitude) return { ...change.product, scale, isTransposed };
+  return {
+    ...{ change, scale, isTransposed },
+    ...(magnitude && {
+      magnitude: { lengths: magnitude, axis: magnitudeAxis(magnitude.shape), strength: weight },
+    }),
+  };
 }

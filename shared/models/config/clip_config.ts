@@ -30,7 +30,7 @@ const LEGACY_EOS_TOKEN_ID = 2;
 /** @throws {FormatError} on a missing or impossible field */
 export function parseClipTextConfig(fields: ConfigFields): ClipTextConfig {
   const vocabSize = fields.count("vocab_size", 49408);
-  const eos = fields.index("eos_token_id", vocabSize - 1);
+  const eos = fields.firstIndex("eos_token_id", vocabSize - 1);
   const eosTokenId = eos === LEGACY_EOS_TOKEN_ID ? vocabSize - 1 : eos;
   const bos = fields.index("bos_token_id", vocabSize - 2);
   const pad = fields.index("pad_token_id", eosTokenId);

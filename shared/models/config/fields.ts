@@ -7,6 +7,8 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { FormatError } from "../../errors.ts";
+import { parseJson } from "../../json_text.ts";
+import { foreignFormat, SNIFFED_BYTES } from "../../weight_file/foreign_formats.ts";
 
 export class ConfigFields {
   readonly #json: Readonly<Record<string, unknown>>;
@@ -31,10 +33,12 @@ export class ConfigFields {
       throw new FormatError(`Cannot read config "${path}": ${(cause as Error).message}`, { cause });
     }
     try {
-      return new ConfigFields(JSON.parse(text), path);
+      return new ConfigFields(parseJson(text), path);
     } catch (cause) {
       if (cause instanceof FormatError) throw cause;
-      throw new FormatError(`Config "${path}" is not JSON: ${(cause as Error).message}`, { cause });
+      const found = foreignFormat(new TextEncoder().encode(text.slice(0, SNIFFED_BYTES)));
+      const why = found ? `this is ${found.what}. ${found.cure}` : (cause as Error).message;
+      throw new FormatError(`Config "${path}" is not JSON: ${why}`, { cause });
     }
   }
 
@@ -46,6 +50,11 @@ export class ConfigFields {
     return this.#json[key] !== undefined && this.#json[key] !== null;
   }
 
+  /** Whether the key is there and says that there is nothing. */
+  isNull(key: string): boolean {
+    return this.#json[key] === null;
+  }
+
   /** A whole number >= 1. Without a default the key must be there. */
   count(key: string, fallback?: number): number {
     return this.#get(key, fallback, "a whole number >= 1", isCount);
@@ -54,6 +63,19 @@ export class ConfigFields {
   /** A whole number >= 0. */
   index(key: string, fallback?: number): number {
     return this.#get(key, fallback, "a whole number >= 0", isIndex);
+  }
+
+  /** A whole number >= 0, or the first of a list of them. */
+  firstIndex(key: string, fallback?: number): number {
+    const isList = (v: unknown): v is number[] =>
+      Array.isArray(v) && v.length > 0 && v.every(isIndex);
+    const value = this.#get(
+      key,
+      fallback,
+      "a whole number >= 0, or a list of them",
+      (v): v is number | number[] => isIndex(v) || isList(v),
+    );
+    return typeof value === "number" ? value : value[0]!;
   }
 
   /** A finite number. */

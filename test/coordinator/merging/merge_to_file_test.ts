@@ -180,7 +180,7 @@ Deno.test("mergeToFile() refuses models that do not fit each other, and names wh
       writeSmallModel(path("wide"), { [IN00]: [1, 2, 3] }),
       /"model\.diffusion_model\.input_blocks\.0\.0\.weight" must have the same shape in all models: it is float32 \[2\] in .*, float32 \[3\] in/,
     ],
-    [Promise.resolve(path("none")), /Safetensors file ".*none\.safetensors" must exist/],
+    [Promise.resolve(path("none")), /Weight file ".*none\.safetensors" must exist/],
   ];
   for (const [other, message] of cases) {
     const merge = mergeOf([a, await other]);

@@ -4,10 +4,11 @@ import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
-import { f32, i64 } from "../../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor, i64, makeTensor } from "../../../shared/tensor/tensor.ts";
 import { goldenPath } from "../../support/goldens.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
-import { bytesByKey, readAll, renamed, rewrite } from "./rewrite.ts";
+import { type Saved, torchFile } from "../../support/torch_file.ts";
+import { bytesByKey, readAll, renamed, rewrite, type Tensors } from "./rewrite.ts";
 
 const FOLDER = goldenPath("sd15", "expert-a");
 const VAE_FOLDER = goldenPath("sd15", "vae");
@@ -198,27 +199,48 @@ Deno.test("without a config, a single file is taken for SD1.5 and refused if it 
   });
 });
 
-Deno.test("pickled checkpoints are refused, with the reason and what to do", async () => {
+Deno.test("a checkpoint that torch.save() wrote is the safetensors file's model, bit for bit", async () => {
   await using temp = await tempFolder();
-  // A zip archive, as torch.save writes since 1.6, and a bare pickle of protocol 2, as before.
-  for (
-    const [name, bytes] of [["new.ckpt", [0x50, 0x4b, 3, 4]], ["old.ckpt", [
-      0x80,
-      2,
-      0x8a,
-      10,
-    ]]] as const
-  ) {
-    const path = temp.join(name);
-    await Deno.writeFile(path, new Uint8Array([...bytes, ...new Array(100).fill(0)]));
-    await assert.rejects(openCheckpoint(path), (error: Error) => {
-      assert.equal(error.name, "FormatError");
-      assert.match(error.message, /pickle/i);
-      assert.match(error.message, /safetensors/);
-      return true;
-    });
+  const path = temp.join("expert-a.ckpt");
+  const tensors = await readAll(FILE);
+  await Deno.writeFile(path, torchFile({ state_dict: transposedLayers(tensors) }));
+  const inputIds = i64([1, 16], Array.from({ length: 16 }, (_, i) => i === 9 ? 299 : i));
+  const states: F32Tensor[] = [];
+  for (const model of [FILE, path]) {
+    const expert = await openTiny(model);
+    try {
+      assert.equal(expert.description.name, "expert-a");
+      const temb = await expert.embedTimesteps([500]);
+      states.push((await expert.encodeText(inputIds)).lastHiddenState, temb);
+    } finally {
+      await expert.close();
+    }
   }
+  assert.deepEqual(states.slice(2), states.slice(0, 2));
+  const { unet } = await openCheckpoint(path, { configFrom: FOLDER });
+  const plain = await openCheckpoint(FILE, { configFrom: FOLDER });
+  const [actual, expected] = [await bytesByKey(unet.weights), await bytesByKey(plain.unet.weights)];
+  const inOrder = [...unet.weights].flatMap(([key, { strides }]) => strides ? [] : [key]);
+  assert.ok(inOrder.length > 100 && inOrder.length < unet.weights.size);
+  for (const key of inOrder) assert.ok(bitEqual(actual.get(key)!, expected.get(key)!), key);
 });
+
+/** The same values, with every second matrix stored by columns, as `weight.t()` leaves it. */
+function transposedLayers(tensors: Tensors): Record<string, Saved> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([key, tensor], i) => {
+      const { dtype, shape, data } = tensor;
+      if (shape.length !== 2 || i % 2 === 1) return [key, tensor];
+      const [rows, columns] = shape as [number, number];
+      const byColumns = data.slice();
+      data.forEach((value, at) => {
+        byColumns[(at % columns) * rows + Math.floor(at / columns)] = value;
+      });
+      const storage = makeTensor(dtype, [columns, rows], byColumns);
+      return [key, { storage, shape, strides: [1, rows] }];
+    }),
+  );
+}
 
 Deno.test("openCheckpoint() refuses a path that is not there", async () => {
   await using temp = await tempFolder();

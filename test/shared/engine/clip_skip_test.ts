@@ -57,7 +57,7 @@ async function encode(
   weights: WeightTable,
   clipSkip: number,
 ): Promise<TextEncoding> {
-  const encoder = textEncoder({ config, weights }, 0, "test");
+  const encoder = textEncoder({ config, weights }, 0, { model: "test", isLast: true });
   await using runner = new GraphRunner(encoder.graphs, { device: "cpu", threads: 1, lanes: 1 });
   return await encoder.encode(runner, IDS, clipSkip);
 }
@@ -98,7 +98,7 @@ Deno.test("clipSkip N is what the encoder without its last N - 1 layers gives", 
 Deno.test("of the shorter encoders one stays, also where several are asked for at a time", async () => {
   await using folder = await tempFolder();
   const weights = await randomTable(folder.join("model.safetensors"));
-  const encoder = textEncoder({ config: CONFIG, weights }, 0, "test");
+  const encoder = textEncoder({ config: CONFIG, weights }, 0, { model: "test", isLast: true });
   await using runner = new GraphRunner(encoder.graphs, { device: "cpu", threads: 1, lanes: 2 });
   const alone = new Map<number, F32Tensor>();
   for (const clipSkip of [3, 4]) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { join } from "node:path";
 import { FormatError } from "../../../shared/errors.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
@@ -112,7 +113,7 @@ Deno.test("SafetensorsFile.open() refuses a device, which would never end", asyn
 });
 
 Deno.test("SafetensorsFile.open() refuses every file of fewer than 8 bytes", async () => {
-  for (let size = 0; size < 8; size++) {
+  for (let size = 1; size < 8; size++) {
     const message = await refusal("m.safetensors", new Uint8Array(size));
     assert.match(message, new RegExp(`at least 8 bytes: current size is ${size}$`));
   }
@@ -125,36 +126,63 @@ Deno.test("SafetensorsFile.open() refuses a header beyond the file", async () =>
 });
 
 const TORCH_LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8];
-const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04, 0, 0, 0x08, 0x08, 0, 0, 0, 0];
-const PICKLED =
-  /pickled checkpoint .* can run code .*safetensors version, or .* safetensors library/;
+const BARE_PICKLE = /this is a bare pickle, .*\. Get the model's \.safetensors version/;
 
 for (
-  const [criterion, name, content] of [
-    ["a zip of torch under a safetensors name", "m.safetensors", Uint8Array.from(ZIP_MAGIC)],
-    ["a pickle under a safetensors name", "m.safetensors", Uint8Array.from(TORCH_LEGACY_MAGIC)],
-    [
-      "a pickle of protocol 4",
-      "m.safetensors",
-      Uint8Array.of(0x80, 0x04, 0x95, 9, 0, 0, 0, 0, 0, 0),
-    ],
-    ["a pickle of 3 bytes", "m.safetensors", Uint8Array.of(0x80, 0x02, 0x2e)],
-    [".ckpt by its name", "model.ckpt", rawFile("{}")],
-    [".pt by its name", "model.pt", rawFile("{}")],
-    [".pth by its name", "MODEL.PTH", rawFile("{}")],
-    [".bin by its name", "diffusion_pytorch_model.bin", "anything"],
+  const [criterion, content] of [
+    ["a pickle of torch before 1.6", Uint8Array.from(TORCH_LEGACY_MAGIC)],
+    ["a pickle of protocol 4", Uint8Array.of(0x80, 0x04, 0x95, 9, 0, 0, 0, 0, 0, 0)],
+    ["a pickle of 3 bytes", Uint8Array.of(0x80, 0x02, 0x2e)],
   ] as const
 ) {
   Deno.test(`SafetensorsFile.open() refuses ${criterion}, saying why and what to do`, async () => {
-    assert.match(await refusal(name, content), PICKLED);
+    assert.match(await refusal("m.safetensors", content), BARE_PICKLE);
   });
 }
 
-Deno.test("SafetensorsFile.open() says what a git-lfs pointer is", async () => {
-  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1234\n";
-  assert.match(await refusal("m.safetensors", pointer), /git-lfs pointer.*git lfs pull/);
-});
+const text = (content: string) => new TextEncoder().encode(content);
 
-Deno.test("SafetensorsFile.open() refuses a web page that was saved as a model", async () => {
-  assert.match(await refusal("m.safetensors", "<!DOCTYPE html><html></html>"), /no safetensors/);
+for (
+  const [what, content, cure] of [
+    [
+      "a git-lfs pointer",
+      text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"),
+      "git lfs pull",
+    ],
+    ["a web page, ", text("<!DOCTYPE html><html></html>"), "sign-in"],
+    ["a web page", text("\ufeff\r\n<html><head>"), "sign-in"],
+    ["JSON text, ", text('{"error":"Unauthorized","message":"You have to be logged in"}'), "token"],
+    ["JSON text", text('{"data":{"error":{"code":404}}}'), "token"],
+    [
+      "a GGUF file",
+      Uint8Array.of(0x47, 0x47, 0x55, 0x46, 3, ...new Array(40).fill(0)),
+      "safetensors version",
+    ],
+    ["a gzip archive", new Uint8Array(gzipSync(text("anything"))), "gunzip"],
+    [
+      "a picture",
+      Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, ...new Array(99).fill(0)),
+      "preview",
+    ],
+    ["an ONNX model", text("\x08\x07\x12\x07pytorch" + "\0".repeat(99)), "safetensors version"],
+    ["nothing but zeros", new Uint8Array(4096), "Download it again"],
+    ["a 7z archive", Uint8Array.of(0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c, 0, 4), "Unpack it first"],
+  ] as const
+) {
+  Deno.test(`SafetensorsFile.open() says that a file is ${what}, and what to do`, async () => {
+    const message = await refusal("m.safetensors", content);
+    assert.ok(message.includes(`must hold tensors: this is ${what}`), message);
+    assert.ok(message.includes(cure), message);
+  });
+}
+
+Deno.test("a download that was cut off says so, wherever it ends", async () => {
+  const whole = rawFile('{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', 16);
+  for (const size of [20, whole.length - 1]) {
+    assert.match(
+      await refusal("m.safetensors", whole.slice(0, size)),
+      /truncated.*download it again/,
+    );
+  }
+  assert.match(await refusal("m.safetensors", new Uint8Array()), /it is empty\. Download it again/);
 });

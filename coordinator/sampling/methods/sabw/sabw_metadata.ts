@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
 import { FormatError } from "../../../../shared/errors.ts";
+import { parseJson } from "../../../../shared/json_text.ts";
 import type { AggregatedBlocks } from "../../aggregation_plan.ts";
 
 export interface TrainedExpert {
@@ -77,7 +78,7 @@ export async function readSabwMetadata(folder: string): Promise<SabwMetadata | u
 
 function parse(text: string): Record<string, unknown> | undefined {
   try {
-    return JSON.parse(text) ?? undefined;
+    return (parseJson(text) ?? undefined) as Record<string, unknown> | undefined;
   } catch {
     return undefined; // Told by the caller, with the path.
   }

@@ -13,6 +13,8 @@ Deno.test("parseLoraChoice() takes the weight after the last colon, and 1 withou
     [String.raw`C:\loras\ink.safetensors`, String.raw`C:\loras\ink.safetensors`, 1],
     [String.raw`C:\loras\ink.safetensors:0`, String.raw`C:\loras\ink.safetensors`, 0],
     ["ink:0.5:2", "ink:0.5", 2],
+    ["ink: wet.safetensors", "ink: wet.safetensors", 1],
+    ["ink:2.safetensors:0.5", "ink:2.safetensors", 0.5],
   ] as const;
   for (const [text, path, weight] of cases) {
     assert.deepEqual(parseLoraChoice(text), { path, weight }, text);

@@ -30,6 +30,8 @@ for (const family of FAMILY_IDS) {
         `lora_unet_${diffusers.replaceAll(".", "_")}`,
         `lora_unet_${ldm.replaceAll(".", "_")}`,
         `unet.${diffusers}`,
+        `lora_unet.${diffusers}`,
+        `lora_unet.${ldm}`,
         diffusers,
         `base_model.model.${diffusers}`,
         `diffusion_model.${ldm}`,
@@ -56,6 +58,12 @@ Deno.test("loraLayerName() finds every layer of a text encoder by each of its na
       [`lora_te2_${flat}`, "text2"],
       [`text_encoder.${diffusers}`, "text"],
       [`text_encoder_2.${diffusers}`, "text2"],
+      [`clip_l.${diffusers}`, "text"],
+      [`clip_g.${diffusers}`, "text2"],
+      [`text_encoders.clip_l.transformer.${diffusers}`, "text"],
+      [`text_encoders.clip_g.transformer.${diffusers}`, "text2"],
+      [`lora_te1.${diffusers}`, "text"],
+      [`lora_te2.${diffusers}`, "text2"],
     ] as const;
     for (const [path, part] of paths) {
       const found = nameOf(path);

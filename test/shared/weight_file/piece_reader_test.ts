@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PieceReader } from "../../../shared/safetensors/piece_reader.ts";
+import { PieceReader } from "../../../shared/weight_file/piece_reader.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../../shared/safetensors/writer.ts";
 import { f32, i64 } from "../../../shared/tensor/tensor.ts";

@@ -6,11 +6,11 @@
  */
 
 import { FormatError } from "../errors.ts";
+import { changedFile } from "./read_range.ts";
+import { inOrder, type TensorEntry, type TensorFile } from "./tensor_file.ts";
 import { show } from "../show.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Tensor, tensorFromBytes } from "../tensor/tensor.ts";
-import type { TensorEntry } from "./header.ts";
-import type { SafetensorsFile } from "./reader.ts";
 
 export class PieceReader implements Disposable {
   readonly #path: string;
@@ -22,11 +22,11 @@ export class PieceReader implements Disposable {
   }
 
   /** @throws {FormatError} if the file is gone since its header was read */
-  static async open({ path }: SafetensorsFile): Promise<PieceReader> {
+  static async open({ path }: Pick<TensorFile, "path">): Promise<PieceReader> {
     try {
       return new PieceReader(path, await Deno.open(path, { read: true }));
     } catch (cause) {
-      throw new FormatError(`Safetensors file ${show(path)} must be readable: ${cause}`, { cause });
+      throw new FormatError(`Weight file ${show(path)} must be readable: ${cause}`, { cause });
     }
   }
 
@@ -36,9 +36,18 @@ export class PieceReader implements Disposable {
    *
    * @throws {FormatError} if the file became shorter after its header was read
    */
-  *pieces({ dtype, shape, begin }: TensorEntry, elements: number): Generator<Tensor> {
+  *pieces(entry: TensorEntry, elements: number): Generator<Tensor> {
+    const { dtype, shape, begin } = entry;
     const { bytes: size } = DTYPES[dtype];
     const total = elementCount(shape);
+    if (entry.strides) {
+      const bytes = this.#inOrder(entry);
+      for (let done = 0; done < total; done += elements) {
+        const count = Math.min(elements, total - done);
+        yield tensorFromBytes(dtype, [count], bytes.subarray(done * size, (done + count) * size));
+      }
+      return;
+    }
     const buffer = new Uint8Array(Math.min(elements, total) * size);
     for (let done = 0; done < total; done += elements) {
       const count = Math.min(elements, total - done);
@@ -52,15 +61,19 @@ export class PieceReader implements Disposable {
     this.#file.close();
   }
 
+  /** A tensor out of order is read whole: what its pieces need may lie anywhere in it. */
+  #inOrder(entry: TensorEntry): Uint8Array<ArrayBuffer> {
+    const span = new Uint8Array(entry.end - entry.begin);
+    this.#fill(span, entry.begin);
+    return inOrder(entry, span);
+  }
+
   #fill(piece: Uint8Array, begin: number): void {
     this.#file.seekSync(begin, Deno.SeekMode.Start);
     for (let filled = 0; filled < piece.byteLength;) {
       const count = this.#file.readSync(piece.subarray(filled));
       if (count === null) {
-        throw new FormatError(
-          `File ${show(this.#path)} must not change while it is in use: ` +
-            `it now ends at byte ${begin + filled}, expected at least ${begin + piece.byteLength}`,
-        );
+        throw changedFile(this.#path, begin + filled, begin + piece.byteLength);
       }
       filled += count;
     }
