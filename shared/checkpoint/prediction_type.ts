@@ -35,3 +35,8 @@ export function filePredictionType(
     VELOCITY_WORDS.includes((metadata[METADATA_KEY] ?? "").toLowerCase());
   return isVelocity ? "v_prediction" : "epsilon";
 }
+
+/** What a single file says of it in its metadata; nothing for noise, which all take a file for that is silent. */
+export function predictionMetadata(type: PredictionType): Readonly<Record<string, string>> {
+  return type === "epsilon" ? {} : { [METADATA_KEY]: "v" };
+}

@@ -21,29 +21,38 @@ import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
 import { filePredictionType } from "./prediction_type.ts";
 import type { VaePart } from "./vae_family.ts";
-import { weightTable } from "./weight_files.ts";
+import { renamedTable, type TensorSource, weightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
 /** @throws {FormatError} if the file is damaged, pickled, or of a family that Tutti does not run */
-export async function openSingleFile(
-  path: string,
+export async function openSingleFile(path: string, options: OpenOptions = {}): Promise<Parts> {
+  const file = await SafetensorsFile.open(path);
+  const { entries } = file;
+  return await singleFileParts({
+    ...{ name: path, path: await Deno.realPath(path), entries },
+    family: detectFamily(entries, path),
+    predictionType: filePredictionType(file),
+  }, options);
+}
+
+/** The parts of a single file, or of what takes its place. */
+export async function singleFileParts(
+  { family, predictionType, ...source }: TensorSource & Pick<Parts, "family" | "predictionType">,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const file = await SafetensorsFile.open(path);
-  const family = detectFamily(file.entries, path);
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
-  const textWeights = await weightTable(file, below(textPrefix, modernClipKey));
-  const openClip = await weightTable(file, below(OPEN_CLIP_PREFIX, (key) => key));
+  const textWeights = renamedTable(source, below(textPrefix, modernClipKey));
+  const openClip = renamedTable(source, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
-    predictionType: filePredictionType(file),
+    predictionType,
     unet: {
       config: unetConfig,
-      weights: await weightTable(file, below(UNET_PREFIX, toDiffusers)),
+      weights: renamedTable(source, below(UNET_PREFIX, toDiffusers)),
     },
     ...(textWeights.size > 0 && {
       text: {

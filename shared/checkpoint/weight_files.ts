@@ -38,17 +38,33 @@ export async function weightTable(
   rename: (key: string) => string | undefined,
 ): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
-  const realPath = await Deno.realPath(path);
+  return renamedTable({ name: path, path: await Deno.realPath(path), entries }, rename);
+}
+
+/** Tensors of a single file, or of what takes its place. */
+export interface TensorSource {
+  /** For messages. */
+  readonly name: string;
+  /** As in `WeightLocation`. */
+  readonly path: string;
+  readonly entries: SafetensorsFile["entries"];
+}
+
+/** The same, of anything that has tensors by key. */
+export function renamedTable(
+  { name: shown, path, entries }: TensorSource,
+  rename: (key: string) => string | undefined,
+): WeightTable {
   const table = new Map<string, WeightLocation>();
   for (const [key, { dtype, shape, begin, end }] of entries) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {
       throw new FormatError(
-        `Checkpoint "${path}" has two tensors for "${name}": one of them is "${key}"`,
+        `Checkpoint "${shown}" has two tensors for "${name}": one of them is "${key}"`,
       );
     }
-    table.set(name, { dtype, shape, path: realPath, offset: begin, length: end - begin });
+    table.set(name, { dtype, shape, path, offset: begin, length: end - begin });
   }
   return table;
 }

@@ -9,6 +9,7 @@ import { isKnownProviderProblem, providerError } from "../device/provider_error.
 import { TuttiError } from "../errors.ts";
 import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
 import { encodeModel } from "../onnx/encode.ts";
+import type { StoredMerge } from "../merging/merged_file.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
@@ -27,11 +28,20 @@ export class GraphRunner implements AsyncDisposable {
   /** Graphs that are computed in f32 on any device. */
   readonly #inFull = new Set<string>();
   readonly #lanes: readonly RunnerLane[];
+  #merge: StoredMerge | undefined;
 
-  constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
+  constructor(
+    graphs: readonly Graph[],
+    { lanes, merge, ...options }: ComputeOptions & {
+      readonly lanes: number;
+      /** Of whose result the weights are that lie in no file. */
+      readonly merge?: StoredMerge;
+    },
+  ) {
     this.#options = options;
+    this.#merge = merge;
     this.#graphs = new Map(graphs.map((graph) => [graph.name, graph]));
-    this.#lanes = Array.from({ length: options.lanes }, () => ({
+    this.#lanes = Array.from({ length: lanes }, () => ({
       lane: new Lane(options),
       loaded: new Map<string, Promise<void>>(),
       calls: 0,
@@ -92,7 +102,7 @@ export class GraphRunner implements AsyncDisposable {
   }
 
   #load({ lane, loaded }: RunnerLane, name: string): Promise<void> {
-    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)));
+    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)), this.#merge);
     loaded.set(name, loading);
     loading.catch(() => {
       // The next call tries again.

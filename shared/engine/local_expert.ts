@@ -4,7 +4,7 @@
  * @module
  */
 
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type ModelSource, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
 import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
@@ -52,8 +52,8 @@ import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 const UNNAMED_JOB = "";
 
 export interface LocalExpertOptions {
-  /** Diffusers folder or single `.safetensors` file. */
-  readonly model: string;
+  /** Diffusers folder, single `.safetensors` file, or a merge. */
+  readonly model: ModelSource;
   readonly device: Device;
   /** `auto` takes f16 where the device computes it right. @default "f32" */
   readonly precision?: PrecisionChoice;
@@ -80,17 +80,20 @@ export interface LocalExpertOptions {
  * @throws {FormatError} if the checkpoint is damaged or does not fit its config
  */
 export async function openLocalExpert(options: LocalExpertOptions): Promise<LocalExpert> {
-  const { model, lanes, threads, device, configFrom } = options;
+  const { lanes, threads, device, configFrom } = options;
   for (const [flag, value] of [["lanes", lanes], ["threads", threads]] as const) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new UsageError(`--${flag} must be a whole number >= 1: current value is ${value}`);
     }
   }
   const backend = await openBackend(device, options.precision);
-  const opened = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
+  const opened = await openCheckpoint(
+    options.model,
+    configFrom === undefined ? {} : { configFrom },
+  );
   const { checkpoint, applied } = await mergeLoras(opened, options.loras ?? []);
   const loras = await Promise.all(applied.map(({ file, weight }) => describeLora(file, weight)));
-  const { unet, text, text2 } = checkpoint;
+  const { path: model, unet, text, text2, merged } = checkpoint;
   const blocks = unetBlockTable(unet.config);
   const unetWeights = Weights.of(unet.weights);
   const unetGraphs = [
@@ -111,7 +114,10 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const description: ExpertDescription = {
     name: options.name ??
       [checkpoint.name, ...loras.map(({ name, weight }) => `${name}:${weight}`)].join(" + "),
-    modelHash: mergedModelHash(await modelHash(weightPaths(...tables)), applied),
+    modelHash: mergedModelHash(
+      merged?.hash ?? await modelHash(weightPaths(...tables)),
+      applied,
+    ),
     loras,
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
@@ -129,6 +135,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...backend,
     threads,
     lanes,
+    ...(merged && { merge: merged.merge }),
     ...(profileFolder !== undefined && { profileFolder }),
   });
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;

@@ -10,7 +10,7 @@ import * as ort from "onnxruntime-node";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
 import { leaveHeap, trimHeap, useHeap } from "./shared_heap.ts";
-import type { Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+import type { ComputedWeights, Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
 
@@ -101,10 +101,11 @@ const PROVIDERS: Readonly<Record<Device, readonly string[]>> = {
   cuda: ["cuda", "cpu"],
 };
 
-function createSession(
-  { graph, model, weightsFolder, options }: Extract<LaneRequest, { kind: "load" }>,
+async function createSession(
+  { graph, model, weightsFolder, computed, options }: Extract<LaneRequest, { kind: "load" }>,
 ): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, {
+  return await ort.InferenceSession.create(model, {
+    ...(computed && { externalData: await computeWeights(computed) }),
     executionProviders: PROVIDERS[options.device],
     intraOpNumThreads: options.threads,
     // Each block's session would otherwise keep its largest activations for itself.
@@ -123,6 +124,15 @@ function createSession(
       },
     },
   });
+}
+
+/** Made here, where nobody waits for answers; few lanes need it. */
+async function computeWeights(
+  { merge, parts }: ComputedWeights,
+): Promise<{ readonly path: string; readonly data: Uint8Array }[]> {
+  const { MergedFile } = await import("../merging/merged_file.ts");
+  using file = await MergedFile.open(merge);
+  return parts.map((part) => ({ path: part.location, data: file.read(part) }));
 }
 
 function checkNames(

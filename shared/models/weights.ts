@@ -18,7 +18,7 @@ import { type LowRankUpdate, updatedWeight } from "./low_rank.ts";
 export interface WeightLocation {
   readonly dtype: DType;
   readonly shape: Shape;
-  /** Real path of the safetensors file. */
+  /** Real path of the safetensors file, or `COMPUTED`. */
   readonly path: string;
   readonly offset: number;
   readonly length: number;

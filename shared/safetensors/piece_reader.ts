@@ -22,7 +22,7 @@ export class PieceReader implements Disposable {
   }
 
   /** @throws {FormatError} if the file is gone since its header was read */
-  static async open({ path }: SafetensorsFile): Promise<PieceReader> {
+  static async open({ path }: Pick<SafetensorsFile, "path">): Promise<PieceReader> {
     try {
       return new PieceReader(path, await Deno.open(path, { read: true }));
     } catch (cause) {

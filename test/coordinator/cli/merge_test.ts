@@ -7,7 +7,7 @@ import { f32 } from "../../../shared/tensor/tensor.ts";
 import { goldenPath } from "../../support/goldens.ts";
 import { inTurns } from "../../support/in_turns.ts";
 import { testTutti } from "../../support/run_tutti.ts";
-import { IN00, writeSmallModel } from "../merging/small_model.ts";
+import { IN00, writeSmallModel } from "../../shared/merging/small_model.ts";
 
 const golden = (name: string) => goldenPath("eval", "merging", `${name}.safetensors`);
 const [A, B, C] = [golden("a"), golden("b"), golden("c")];

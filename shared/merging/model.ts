@@ -1,18 +1,15 @@
-/** A model that can be merged: a checkpoint in one file, or the result of another merge. @module */
+/** A model that can be merged: a checkpoint in one file or a folder, or the result of another merge. @module */
 
-import { detectFamily } from "../../shared/checkpoint/family.ts";
-import { FAMILIES, type Family } from "../../shared/models/families.ts";
-import { modernClipKey } from "../../shared/checkpoint/keymaps/clip.ts";
-import {
-  filePredictionType,
-  type PredictionType,
-} from "../../shared/checkpoint/prediction_type.ts";
-import type { TensorEntry } from "../../shared/safetensors/header.ts";
-import { PieceReader } from "../../shared/safetensors/piece_reader.ts";
-import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
-import type { DataOf, DType } from "../../shared/tensor/dtype.ts";
-import { type FloatDType, isFloat, widen } from "../../shared/tensor/float64.ts";
-import { elementCount, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
+import { detectFamily } from "../checkpoint/family.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
+import { modernClipKey } from "../checkpoint/keymaps/clip.ts";
+import { filePredictionType, type PredictionType } from "../checkpoint/prediction_type.ts";
+import type { TensorEntry } from "../safetensors/header.ts";
+import { PieceReader } from "../safetensors/piece_reader.ts";
+import { SafetensorsFile } from "../safetensors/reader.ts";
+import type { DataOf, DType } from "../tensor/dtype.ts";
+import { type FloatDType, isFloat, widen } from "../tensor/float64.ts";
+import { elementCount, type Shape, type Tensor } from "../tensor/tensor.ts";
 import { PIECE_ELEMENTS, type Values } from "./values.ts";
 
 export interface TensorType {
@@ -29,6 +26,14 @@ export interface MergeModel {
   readonly tensors: ReadonlyMap<string, TensorType>;
   /** A tensor of `tensors`. */
   tensor(key: string): Values;
+}
+
+/** A model that lies on disk. It stays open until it is disposed of. */
+export interface InputModel extends MergeModel, Disposable {
+  /** Of a single file. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** All files that hold weights of it. */
+  readonly paths: readonly string[];
 }
 
 /** A tensor that lies in a file. */
@@ -65,8 +70,8 @@ export class FileTensor implements Values {
   }
 }
 
-/** A single `.safetensors` file. It stays open until it is disposed of. */
-export class FileModel implements MergeModel, Disposable {
+/** A single `.safetensors` file. */
+export class FileModel implements InputModel {
   readonly family: Family;
   readonly predictionType: PredictionType;
   readonly metadata: Readonly<Record<string, string>>;
@@ -97,6 +102,10 @@ export class FileModel implements MergeModel, Disposable {
 
   get name(): string {
     return this.#path;
+  }
+
+  get paths(): readonly string[] {
+    return [this.#path];
   }
 
   get tensors(): ReadonlyMap<string, TensorType> {

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { addDifference } from "../../../coordinator/merging/methods/differences.ts";
-import { modelStock, slerp } from "../../../coordinator/merging/methods/directions.ts";
-import {
-  mergeBlockWeighted,
-  weightedSum,
-  weights,
-} from "../../../coordinator/merging/methods/sums.ts";
-import { ties } from "../../../coordinator/merging/methods/ties.ts";
-import { PIECE_ELEMENTS, type Values } from "../../../coordinator/merging/values.ts";
+import { addDifference } from "../../../shared/merging/methods/differences.ts";
+import { modelStock, slerp } from "../../../shared/merging/methods/directions.ts";
+import { mergeBlockWeighted, weightedSum, weights } from "../../../shared/merging/methods/sums.ts";
+import { ties } from "../../../shared/merging/methods/ties.ts";
+import { PIECE_ELEMENTS, type Values } from "../../../shared/merging/values.ts";
 import { numbersOf, plainValues } from "./plain_values.ts";
 
 function assertNear(actual: readonly number[], expected: readonly number[]): void {

@@ -9,13 +9,14 @@
  * @module
  */
 
-import { FAMILIES, type Family } from "../../shared/models/families.ts";
-import type { PredictionType } from "../../shared/checkpoint/prediction_type.ts";
-import { FormatError } from "../../shared/errors.ts";
-import { show } from "../../shared/show.ts";
-import { type FloatDType, isFloat, widerFloat } from "../../shared/tensor/float64.ts";
-import { formatType } from "../../shared/tensor/tensor.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
+import type { PredictionType } from "../checkpoint/prediction_type.ts";
+import { FormatError } from "../errors.ts";
+import { show } from "../show.ts";
+import { type FloatDType, isFloat, widerFloat } from "../tensor/float64.ts";
+import { formatType } from "../tensor/tensor.ts";
 import { blockOfKey } from "./block_of_key.ts";
+import { findMethod } from "./methods/merge_methods.ts";
 import type { MergeMethod } from "./methods/method.ts";
 import type { MergeModel, TensorType } from "./model.ts";
 import { ParameterError } from "./parameter_error.ts";
@@ -32,37 +33,42 @@ export interface MergeCounts {
   readonly copied: number;
 }
 
+export interface MergedModelParts {
+  /** A name in `MERGE_METHODS`. */
+  readonly method: string;
+  readonly models: readonly MergeModel[];
+  readonly parameters: WrittenParameters;
+}
+
 export class MergedModel implements MergeModel {
   readonly name: string;
   readonly family: Family;
   readonly predictionType: PredictionType;
   readonly tensors: ReadonlyMap<string, TensorType>;
   readonly counts: MergeCounts;
+  readonly methodName: string;
+  readonly models: readonly MergeModel[];
   readonly #method: MergeMethod;
-  readonly #models: readonly MergeModel[];
   readonly #parametersOf: ReturnType<typeof resolveParameters>;
   /** Whose tensor a key's is; keys that merge are not here. */
   readonly #owners: ReadonlyMap<string, MergeModel>;
 
   /**
    * @param name for messages
-   * @throws {ParameterError} if the method does not take so many models or these parameters
+   * @throws {ParameterError} if there is no such method, or it does not take so many models or these parameters
    * @throws {FormatError} if the models do not fit each other
    */
-  constructor(
-    name: string,
-    method: MergeMethod,
-    models: readonly MergeModel[],
-    parameters: WrittenParameters,
-  ) {
+  constructor(name: string, { method: methodName, models, parameters }: MergedModelParts) {
+    const method = findMethod(methodName);
     checkCount(method, models.length);
     const [first] = models as readonly [MergeModel];
     for (const other of models) checkKin(first, other);
     this.name = name;
     this.family = first.family;
     this.predictionType = first.predictionType;
+    this.methodName = methodName;
     this.#method = method;
-    this.#models = models;
+    this.models = models;
     this.#parametersOf = resolveParameters(method, parameters, {
       models: models.length,
       family: this.family,
@@ -72,20 +78,27 @@ export class MergedModel implements MergeModel {
     this.#owners = owners;
     this.counts = countKeys(tensors, owners, first);
     // Numbers that differ between blocks are checked where they are used: before anything is written.
-    for (const key of tensors.keys()) if (!owners.has(key)) this.#numbersFor(key);
+    for (const key of tensors.keys()) {
+      if (!owners.has(key)) this.numbersOf(blockOfKey(key, this.family));
+    }
   }
 
   tensor(key: string): Values {
     const owner = this.#owners.get(key);
     if (owner) return owner.tensor(key);
     return this.#method.merge(
-      this.#models.map((model) => model.tensor(key)),
-      this.#numbersFor(key),
+      this.models.map((model) => model.tensor(key)),
+      this.numbersOf(blockOfKey(key, this.family)),
     );
   }
 
-  #numbersFor(key: string) {
-    return this.#parametersOf(blockOfKey(key, this.family)) as Parameters<MergeMethod["merge"]>[1];
+  /**
+   * What the method's function gets for the tensors of a block.
+   *
+   * @param block one of `mergeBlocks()`, or `BASE`
+   */
+  numbersOf(block: string): Parameters<MergeMethod["merge"]>[1] {
+    return this.#parametersOf(block) as Parameters<MergeMethod["merge"]>[1];
   }
 }
 

@@ -1,6 +1,6 @@
 /** Every merge method by its name. A new one is a function and an entry here. @module */
 
-import { didYouMean } from "../../../shared/terminal/did_you_mean.ts";
+import { didYouMean } from "../../terminal/did_you_mean.ts";
 import { ParameterError } from "../parameter_error.ts";
 import { addDifference, trainDifference } from "./differences.ts";
 import { modelStock, slerp } from "./directions.ts";

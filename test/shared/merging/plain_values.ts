@@ -1,6 +1,6 @@
 /** Numbers as a tensor of a merge, and back. @module */
 
-import { PIECE_ELEMENTS, type Values } from "../../../coordinator/merging/values.ts";
+import { PIECE_ELEMENTS, type Values } from "../../../shared/merging/values.ts";
 
 export function plainValues(numbers: ArrayLike<number>): Values {
   const all = Float64Array.from(numbers);
