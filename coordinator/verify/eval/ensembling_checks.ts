@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import type { ComputeOptions } from "../../../shared/engine/lower_graph.ts";
+import { readRecipe } from "../../../shared/merging/recipe_file.ts";
 import { f32, sliceRows, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { fusionMask, saliencyWeights } from "../../sampling/methods/magic_fusion.ts";
 import type { TrainedSabw } from "../../sampling/methods/definition.ts";
@@ -40,7 +41,10 @@ export class EnsemblingChecks implements AsyncDisposable {
     const text = methodOf(check);
     if (text === undefined) return { skipped: "this method is not built yet" };
     const paths = check.inputs.experts as readonly string[];
-    const experts = await Promise.all(paths.map((path) => this.#expert(path)));
+    const experts =
+      await (isSoup(check)
+        ? this.#soup(paths).then((expert) => [expert])
+        : Promise.all(paths.map((path) => this.#expert(path))));
     const family = await this.#readFamily();
     const guidanceScale = check.inputs.guidance_scale as number;
     const method = createMethod(text, {
@@ -122,6 +126,17 @@ export class EnsemblingChecks implements AsyncDisposable {
     return expert;
   }
 
+  /** The mean of all experts' weights, as one expert. */
+  async #soup(paths: readonly string[]): Promise<Expert> {
+    const models = paths.map((path) => join(this.#folder.path, path));
+    const key = paths.join("+");
+    let expert = this.#experts.get(key);
+    const open = async () =>
+      await this.#open(await readRecipe(`{ models = ${JSON.stringify(models)} }`));
+    if (!expert) this.#experts.set(key, expert = open());
+    return await expert;
+  }
+
   async #openSabw(family: FamilyManifest, experts: readonly Expert[]): Promise<TrainedSabw> {
     const shared = { ...experts[0]!.description, numExperts: experts.length };
     const aggregator = this.#sabw?.aggregator ??
@@ -148,7 +163,7 @@ export class EnsemblingChecks implements AsyncDisposable {
 /** A check's method as users would write it; `undefined` if there is none. */
 function methodOf({ name, inputs }: EvalCheck): string | undefined {
   const kind = name.replace(/^ensembling\./, "");
-  if (/^single_|^block_average$/.test(kind)) return "average";
+  if (/^single_|^block_average$/.test(kind) || isSoup({ name })) return "average";
   if (kind.startsWith("noise_average")) return "noise-average";
   if (kind.startsWith("one_hot_")) return `one-hot:${nameOf(inputs.one_hot as number)}`;
   if (kind === "afa") return "afa";
@@ -168,6 +183,10 @@ function methodOf({ name, inputs }: EvalCheck): string | undefined {
   const sharpness = (k as readonly number[]).map((value, i) => `${nameOf(i)}=${value}`);
   const window = mode === 1 ? [`after=${t0}`] : mode === 2 ? [`before=${t0}`] : [];
   return `magicfusion:${[`uncond=${uncond}`, ...sharpness, ...window].join(",")}`;
+}
+
+function isSoup({ name }: Pick<EvalCheck, "name">): boolean {
+  return name === "ensembling.uniform_soup";
 }
 
 function rowsOf({ shape: [rows = 0, width = 0], data }: Tensor): number[][] {

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { CheckResult } from "../../../coordinator/verify/check.ts";
 import { EvalFolder } from "../../../coordinator/verify/eval/eval_folder.ts";
 import { verifyEval } from "../../../coordinator/verify/eval/verify_eval.ts";
+import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
 import { goldenPath } from "../../support/goldens.ts";
 
 const FOLDER = goldenPath("eval");
@@ -29,6 +30,16 @@ Deno.test("every check of samplers that is not optional runs, and none fails", a
     if (!optional) assert.equal(verdict, "ok", name);
     if (verdict === "ok") assert.ok(comparisons.length > 0, name);
   }
+});
+
+Deno.test("the mean of two experts' weights draws what the reference draws with it", async () => {
+  const [result] = await Array.fromAsync(verifyEval(FOLDER, {
+    lane: { device: "cpu", threads: 1 },
+    openExpert: (model) => openLocalExpert({ model, device: "cpu", lanes: 1, threads: 1 }),
+    leastTolerance: 0,
+    isWanted: (name) => name === "ensembling.uniform_soup",
+  }));
+  assert.equal(result?.verdict, "ok", JSON.stringify(result));
 });
 
 Deno.test("a trajectory, a table and an error that are off fail", async () => {
