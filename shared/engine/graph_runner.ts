@@ -126,6 +126,11 @@ export class GraphRunner implements AsyncDisposable {
     );
   }
 
+  /** From now on graphs are loaded with this merge's weights; those that are loaded keep theirs until they are released. */
+  remerge(merge: StoredMerge): void {
+    this.#merge = merge;
+  }
+
   /** Says what can be done about a device that is full or away. */
   #explain(error: TuttiError): TuttiError {
     const { device } = this.#options;

@@ -12,6 +12,8 @@ import { openBackend, type PrecisionChoice } from "../device/backend.ts";
 import { ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { alignedTensor } from "../lane/aligned_memory.ts";
 import type { Device } from "../lane/protocol.ts";
+import { BASE } from "../merging/block_of_key.ts";
+import type { StoredMerge } from "../merging/merged_file.ts";
 import type { BlockId } from "../models/blocks.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
 import { timeEmbedDim, unetBlockGraph } from "../models/unet/block_graph.ts";
@@ -47,6 +49,9 @@ import { LocalSession } from "./local_session.ts";
 import { isTextGraph, type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
+
+/** What conditions all blocks is merged as the first one. */
+const FIRST_BLOCK = "IN00";
 
 /** All calls without a session and a name: many short ones are not to crowd out the others. */
 const UNNAMED_JOB = "";
@@ -143,6 +148,12 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   return new LocalExpert(description, unet, { encoders, runner, residency });
 }
 
+/** Which block of a merge the weights of a graph belong to. */
+function mergedBlockOf(graph: string): string {
+  if (isTextGraph(graph)) return BASE;
+  return graph === "time_embedding" ? FIRST_BLOCK : graph;
+}
+
 /** The states of all encoders side by side are as wide as the U-Net's cross attention. */
 function checkTextFits(model: string, config: UNetConfig, texts: readonly TextDescription[]): void {
   if (texts.length === 0) return;
@@ -169,7 +180,7 @@ interface ExpertParts {
 }
 
 export class LocalExpert implements BlockExpert {
-  readonly description: ExpertDescription;
+  #description: ExpertDescription;
   readonly #unet: { readonly config: UNetConfig; readonly weights: WeightTable };
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;
   readonly #encoders: readonly TextEncoder[];
@@ -182,7 +193,7 @@ export class LocalExpert implements BlockExpert {
     unet: { readonly config: UNetConfig; readonly weights: WeightTable },
     { encoders, runner, residency }: ExpertParts,
   ) {
-    this.description = description;
+    this.#description = description;
     this.#unet = unet;
     this.#blocks = new Map(unetBlockTable(unet.config).map((block) => [block.id, block]));
     this.#encoders = encoders;
@@ -193,6 +204,10 @@ export class LocalExpert implements BlockExpert {
       compute: async ({ block, inputs, output }) =>
         (await runner.run(block, inputs, { output })).computeMs,
     });
+  }
+
+  get description(): ExpertDescription {
+    return this.#description;
   }
 
   /** Calls that wait or run in each lane. */
@@ -263,6 +278,20 @@ export class LocalExpert implements BlockExpert {
       "NOT_FOUND",
       `block must be one of ${ids[0]}..${ids.at(-1)}: current value is "${id}"`,
     );
+  }
+
+  /**
+   * Makes an expert that is a merge another merge of the same models. Only what belongs to the blocks that differ is
+   * computed anew, when it next runs. No session may be open meanwhile.
+   *
+   * @param blocks whose weights differ: of `mergeBlocks()`, or `BASE`
+   */
+  async remerge(merge: StoredMerge, blocks: readonly string[]): Promise<void> {
+    const { hashOfMerge } = await import("../merging/merge_hash.ts");
+    const modelHash = await hashOfMerge(merge);
+    this.#runner.remerge(merge);
+    await this.#runner.releaseGraphs((graph) => blocks.includes(mergedBlockOf(graph)));
+    this.#description = { ...this.#description, modelHash };
   }
 
   /** Ends all graphs: their memory is free and their profiles are written. */

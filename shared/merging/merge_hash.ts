@@ -12,7 +12,8 @@ import type { FloatDType } from "../tensor/float64.ts";
 import { BASE, mergeBlocks } from "./block_of_key.ts";
 import type { MergedModel } from "./merged_model.ts";
 import type { MergeModel } from "./model.ts";
-import type { OpenMerge } from "./recipe.ts";
+import type { StoredMerge } from "./merged_file.ts";
+import { type OpenMerge, openMerge } from "./recipe.ts";
 
 /** To be raised when a method computes other bits of the same numbers. */
 const VERSION = 1;
@@ -25,6 +26,12 @@ export async function mergeHash(
   const known = new Map<MergeModel, string>();
   for (const input of inputs.values()) known.set(input, await modelHash(input.paths));
   return digest("result", dtype ?? "widest", hashOf(model, known));
+}
+
+/** The same, of a merge that is opened for it. */
+export async function hashOfMerge(stored: StoredMerge): Promise<string> {
+  using opened = await openMerge(stored.merge);
+  return await mergeHash(opened, stored.dtype);
 }
 
 /** @param known grows: a result that is used twice is hashed once */

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { mergeToFile } from "../../../coordinator/merging/merge_to_file.ts";
 import type { ModelSource } from "../../../shared/checkpoint/checkpoint.ts";
 import type { LoraChoice } from "../../../shared/checkpoint/lora/lora_choice.ts";
-import { openLocalExpert } from "../../../shared/engine/local_expert.ts";
+import { type LocalExpert, openLocalExpert } from "../../../shared/engine/local_expert.ts";
 import { readRecipe } from "../../../shared/merging/recipe_file.ts";
 import { bitEqual } from "../../../shared/tensor/compare.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
@@ -36,19 +36,23 @@ async function results(
     ...(configFrom !== undefined && { configFrom }),
   });
   try {
-    const { lastHiddenState: text } = await expert.encodeText(promptIds(expert.description));
-    const temb = await expert.embedTimesteps([901, 1]);
-    const config = await sessionConfig(expert);
-    const session = keepResults(await expert.openSession(config));
-    const hiddenStates = latentsFor(expert.description, config);
-    const { hiddenStates: noise } = await session.forward({
-      ...{ stepIndex: 0, first: "IN00", last: "OUT11", hiddenStates },
-    });
-    await session.close();
-    return { tensors: [text, temb, noise], modelHash: expert.description.modelHash };
+    return await resultsOf(expert);
   } finally {
     await expert.close();
   }
+}
+
+async function resultsOf(expert: LocalExpert): Promise<Results> {
+  const { lastHiddenState: text } = await expert.encodeText(promptIds(expert.description));
+  const temb = await expert.embedTimesteps([901, 1]);
+  const config = await sessionConfig(expert);
+  const session = keepResults(await expert.openSession(config));
+  const hiddenStates = latentsFor(expert.description, config);
+  const { hiddenStates: noise } = await session.forward({
+    ...{ stepIndex: 0, first: "IN00", last: "OUT11", hiddenStates },
+  });
+  await session.close();
+  return { tensors: [text, temb, noise], modelHash: expert.description.modelHash };
 }
 
 function assertSameBits(name: string, { tensors: a }: Results, { tensors: b }: Results): void {
@@ -139,4 +143,33 @@ Deno.test("who a merge is follows from what is computed, not from how it is writ
   ];
   const hashes = await Promise.all(others.map(hashOf));
   assert.equal(new Set([hash, ...hashes]).size, others.length + 1);
+});
+
+Deno.test("remerge() computes the blocks anew that differ, to the bits of an expert that was opened so", async () => {
+  const rowed = (row: readonly number[]) =>
+    readRecipe(`{ models = ["${A}", "${B}"], method = "mbw", mbw = ${JSON.stringify(row)} }`);
+  const before = new Array<number>(26).fill(0.5);
+  // BASE, IN00 and OUT11.
+  const after = before.map((weight, i) => [0, 1, 25].includes(i) ? 0.2 : weight);
+  const expert = await openLocalExpert({
+    ...{ model: await rowed(before), device: "cpu", lanes: 1, threads: 1 },
+  });
+  try {
+    const first = await resultsOf(expert);
+    await expert.remerge(await rowed(after), ["BASE", "IN00", "OUT11"]);
+    assert.deepEqual([...expert.loadedGraphs].includes("M00"), true);
+    assert.deepEqual(
+      ["IN00", "OUT11", "time_embedding", "text_encoder"].filter((graph) =>
+        expert.loadedGraphs.has(graph)
+      ),
+      [],
+    );
+    const second = await resultsOf(expert);
+    const fresh = await results(await rowed(after));
+    assertSameBits("remerged", second, fresh);
+    assert.equal(second.modelHash, fresh.modelHash);
+    second.tensors.forEach((tensor, i) => assertFar(`${i}`, tensor, first.tensors[i]!, 1e-3));
+  } finally {
+    await expert.close();
+  }
 });
