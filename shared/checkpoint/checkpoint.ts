@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { ClipTextConfig } from "../models/config/clip_config.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
-import type { StoredMerge } from "../merging/merged_file.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { Recipe } from "../merging/recipe_file.ts";
 import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
@@ -30,7 +30,7 @@ export interface Checkpoint {
   readonly path: string;
   readonly name: string;
   /** Where no file holds the weights: their locations are in the file that the merge would be written to. */
-  readonly merged?: MergedSource;
+  readonly merged?: KnownMerge;
   readonly family: Family;
   readonly predictionType: "epsilon" | "v_prediction";
   readonly unet: Part<UNetConfig>;
@@ -38,12 +38,6 @@ export interface Checkpoint {
   readonly text?: Part<ClipTextConfig>;
   /** SDXL's second text encoder, whose pooled output conditions the U-Net, too. */
   readonly text2?: Part<ClipTextConfig>;
-}
-
-export interface MergedSource {
-  readonly merge: StoredMerge;
-  /** Who the merge is, as `modelHash()` says it of files. */
-  readonly hash: string;
 }
 
 export interface OpenOptions {

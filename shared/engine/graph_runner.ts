@@ -9,7 +9,7 @@ import { isKnownProviderProblem, providerError } from "../device/provider_error.
 import { TuttiError } from "../errors.ts";
 import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
 import { encodeModel } from "../onnx/encode.ts";
-import type { StoredMerge } from "../merging/merged_file.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
@@ -28,14 +28,14 @@ export class GraphRunner implements AsyncDisposable {
   /** Graphs that are computed in f32 on any device. */
   readonly #inFull = new Set<string>();
   readonly #lanes: readonly RunnerLane[];
-  #merge: StoredMerge | undefined;
+  #merge: KnownMerge | undefined;
 
   constructor(
     graphs: readonly Graph[],
     { lanes, merge, ...options }: ComputeOptions & {
       readonly lanes: number;
       /** Of whose result the weights are that lie in no file. */
-      readonly merge?: StoredMerge;
+      readonly merge?: KnownMerge;
     },
   ) {
     this.#options = options;
@@ -127,7 +127,7 @@ export class GraphRunner implements AsyncDisposable {
   }
 
   /** From now on graphs are loaded with this merge's weights; those that are loaded keep theirs until they are released. */
-  remerge(merge: StoredMerge): void {
+  remerge(merge: KnownMerge): void {
     this.#merge = merge;
   }
 

@@ -140,7 +140,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...backend,
     threads,
     lanes,
-    ...(merged && { merge: merged.merge }),
+    ...(merged && { merge: merged }),
     ...(profileFolder !== undefined && { profileFolder }),
   });
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
@@ -289,7 +289,7 @@ export class LocalExpert implements BlockExpert {
   async remerge(merge: StoredMerge, blocks: readonly string[]): Promise<void> {
     const { hashOfMerge } = await import("../merging/merge_hash.ts");
     const modelHash = await hashOfMerge(merge);
-    this.#runner.remerge(merge);
+    this.#runner.remerge({ ...merge, hash: modelHash });
     await this.#runner.releaseGraphs((graph) => blocks.includes(mergedBlockOf(graph)));
     this.#description = { ...this.#description, modelHash };
   }

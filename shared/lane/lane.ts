@@ -5,7 +5,7 @@
  */
 
 import { TuttiError } from "../errors.ts";
-import type { StoredMerge } from "../merging/merged_file.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape, Tensor } from "../tensor/tensor.ts";
@@ -62,7 +62,7 @@ export class Lane implements AsyncDisposable {
   async loadGraph(
     graph: string,
     { bytes, weightsFolder, computed: parts }: EncodedModel,
-    merge?: StoredMerge,
+    merge?: KnownMerge,
   ): Promise<void> {
     const options = this.#options;
     const computed = merge && parts && { computed: { merge, parts } };

@@ -7,6 +7,7 @@
  */
 
 import * as ort from "onnxruntime-node";
+import type { MergedFile } from "../merging/merged_file.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
 import { leaveHeap, trimHeap, useHeap } from "./shared_heap.ts";
@@ -28,6 +29,9 @@ interface LoadedGraph {
 
 /** Lanes that are being closed: what still waits for them is not worth the time. */
 const closing = new Set<number>();
+
+/** Open until another one is asked for: the next graph is mostly of the same merge. */
+let lastMerge: { readonly hash: string; readonly file: MergedFile } | undefined;
 
 /** The request before: one at a time, so that none counts the time of another as its own. */
 let last = Promise.resolve();
@@ -87,6 +91,8 @@ async function handle(request: LaneRequest): Promise<void> {
     case "close": {
       for (const { session } of graphs.values()) await session.release();
       sessions.delete(request.lane);
+      lastMerge?.file[Symbol.dispose]();
+      lastMerge = undefined;
       closing.delete(request.lane);
       trimHeap();
       return;
@@ -130,8 +136,13 @@ async function createSession(
 async function computeWeights(
   { merge, parts }: ComputedWeights,
 ): Promise<{ readonly path: string; readonly data: Uint8Array }[]> {
-  const { MergedFile } = await import("../merging/merged_file.ts");
-  using file = await MergedFile.open(merge);
+  if (lastMerge?.hash !== merge.hash) {
+    const { MergedFile } = await import("../merging/merged_file.ts");
+    const file = await MergedFile.open(merge);
+    lastMerge?.file[Symbol.dispose]();
+    lastMerge = { hash: merge.hash, file };
+  }
+  const { file } = lastMerge!;
   return parts.map((part) => ({ path: part.location, data: file.read(part) }));
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { StoredMerge } from "../merging/merged_file.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { ComputedBytes } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/tensor.ts";
@@ -45,7 +45,7 @@ export type LaneRequest =
 
 /** Weights that the lane makes before it creates the session. */
 export interface ComputedWeights {
-  readonly merge: StoredMerge;
+  readonly merge: KnownMerge;
   readonly parts: readonly ComputedBytes[];
 }
 

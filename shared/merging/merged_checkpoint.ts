@@ -27,6 +27,6 @@ export async function openMergedCheckpoint(
   return {
     ...{ path: name, name },
     ...await singleFileParts(source, folder === undefined ? {} : { configFrom: folder }),
-    merged: { merge: stored, hash: await mergeHash(file.opened, dtype) },
+    merged: { ...stored, hash: await mergeHash(file.opened, dtype) },
   };
 }

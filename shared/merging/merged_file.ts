@@ -19,6 +19,12 @@ export interface StoredMerge {
   readonly dtype?: FloatDType;
 }
 
+/** A merge whose inputs have been hashed. Plain data. */
+export interface KnownMerge extends StoredMerge {
+  /** Who it is, as `mergeHash()` says. */
+  readonly hash: string;
+}
+
 /** Bytes of the file that is never written. */
 export interface ByteRange {
   readonly offset: number;

@@ -17,7 +17,7 @@ import { type FloatDType, isFloat, widerFloat } from "../tensor/float64.ts";
 import { formatType } from "../tensor/tensor.ts";
 import { blockOfKey } from "./block_of_key.ts";
 import { findMethod } from "./methods/merge_methods.ts";
-import type { MergeMethod } from "./methods/method.ts";
+import type { MergeMethod, ValueRange } from "./methods/method.ts";
 import type { MergeModel, TensorType } from "./model.ts";
 import { ParameterError } from "./parameter_error.ts";
 import { resolveParameters, type WrittenParameters } from "./parameters.ts";
@@ -32,6 +32,9 @@ export interface MergeCounts {
   /** Another model's own. */
   readonly copied: number;
 }
+
+/** Of a method that has no survey. */
+const NO_RANGE: ValueRange = { min: -Infinity, max: Infinity };
 
 export interface MergedModelParts {
   /** A name in `MERGE_METHODS`. */
@@ -50,6 +53,7 @@ export class MergedModel implements MergeModel {
   readonly models: readonly MergeModel[];
   readonly #method: MergeMethod;
   readonly #parametersOf: ReturnType<typeof resolveParameters>;
+  #range: ValueRange | undefined;
   /** Whose tensor a key's is; keys that merge are not here. */
   readonly #owners: ReadonlyMap<string, MergeModel>;
 
@@ -73,7 +77,7 @@ export class MergedModel implements MergeModel {
       models: models.length,
       family: this.family,
     });
-    const { tensors, owners } = planKeys(models);
+    const { tensors, owners } = planKeys(models, method);
     this.tensors = tensors;
     this.#owners = owners;
     this.counts = countKeys(tensors, owners, first);
@@ -87,9 +91,18 @@ export class MergedModel implements MergeModel {
     const owner = this.#owners.get(key);
     if (owner) return owner.tensor(key);
     return this.#method.merge(
-      this.models.map((model) => model.tensor(key)),
+      this.#operands(key),
       this.numbersOf(blockOfKey(key, this.family)),
+      this.#range ??= this.#method.survey?.(this.#allOperands()) ?? NO_RANGE,
     );
+  }
+
+  #operands(key: string): Values[] {
+    return this.models.map((model) => model.tensor(key));
+  }
+
+  *#allOperands(): Generator<readonly Values[]> {
+    for (const key of this.tensors.keys()) if (!this.#owners.has(key)) yield this.#operands(key);
   }
 
   /**
@@ -126,12 +139,14 @@ function checkKin(first: MergeModel, other: MergeModel): void {
   }
 }
 
-function planKeys(models: readonly MergeModel[]) {
+function planKeys(models: readonly MergeModel[], method: MergeMethod) {
   const [first, ...others] = models as readonly [MergeModel, ...MergeModel[]];
   const tensors = new Map<string, TensorType>();
   const owners = new Map<string, MergeModel>();
   for (const [key, type] of first.tensors) {
-    const merged = isMergedByName(key) ? mergedType(key, models) : undefined;
+    const merged = isMergedByName(key) && !method.keeps?.(key)
+      ? mergedType(key, models)
+      : undefined;
     tensors.set(key, merged ?? type);
     if (!merged) owners.set(key, first);
   }

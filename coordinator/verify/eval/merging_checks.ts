@@ -59,6 +59,8 @@ function mergeOf(inputs: EvalCheck["inputs"]): Merge | undefined {
       parameters: numbers("alpha"),
       addsDifference: true,
     }),
+    cosine_a: () => ({ method: "cosine-a", parameters: numbers("alpha") }),
+    cosine_b: () => ({ method: "cosine-b", parameters: numbers("alpha") }),
     mbw: () => ({ method: "mbw", parameters: { mbw: row("base_alpha", "weights") } }),
     mbw_triple: () => ({
       method: "mbw",
