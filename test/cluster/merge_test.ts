@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { EXIT } from "../../shared/errors.ts";
+import { IN00, writeSmallModel } from "../shared/merging/small_model.ts";
 import { LONG_LIVED_MS, testTutti, type TuttiHome } from "../support/run_tutti.ts";
 import { PROMPT, zooPath } from "../support/zoo.ts";
 
@@ -87,6 +88,7 @@ testTutti("tutti up leaves a merge running, and tutti sample finds it", async (h
 
 testTutti("tutti worker names what is wrong with a merge", async (home) => {
   await writeFile(home.file("hole.toml"), '[[merge]]\nmodels = ["look", "./b"]\n');
+  await writeSmallModel(home.file("xl.safetensors"), { [IN00]: [1] }, { family: "sdxl" });
   await writeFile(home.file("circle.toml"), '[[merge]]\nmodels = ["./circle.toml", "./b"]\n');
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [[], EXIT.usage, /--model <path> or --merge <recipe> must say .* neither is given/],
@@ -110,6 +112,11 @@ testTutti("tutti worker names what is wrong with a merge", async (home) => {
       ["--merge", `{ models = ["${ROUND}", "${SQUARE}"], dtype = "f17" }`],
       EXIT.badInput,
       /--merge: "merge\.dtype" must be one of f32, f16, bf16: current value is "f17"/,
+    ],
+    [
+      ["--merge", `{ models = ["${ROUND}", "xl.safetensors"] }`],
+      EXIT.badInput,
+      /must be of one family to be merged: .* is SD1\.5, ".*xl\.safetensors" is SDXL/,
     ],
     [
       ["--merge", `{ models = ["${ROUND}"] }`],
