@@ -43,6 +43,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   samplers: { summary: "list the samplers and schedules that images can be drawn with" },
   inspect: { summary: "tell what a model file or folder holds" },
   merge: { summary: "make one checkpoint out of several" },
+  automerge: { summary: "look for the block weights with which two models merge best" },
   train: { summary: "train the aggregators (SABW) of an ensemble", callsWorkers: true },
   screen: {
     summary: "tell how much an ensemble's experts can gain, before training",

@@ -6,6 +6,7 @@
 
 import { Command } from "commander";
 import { join } from "node:path";
+import type { ModelSource } from "../shared/checkpoint/checkpoint.ts";
 import {
   LORA_CHOICE_FORM,
   type LoraChoice,
@@ -41,7 +42,8 @@ import {
 } from "./security/worker_security.ts";
 
 interface WorkerFlags extends DeviceFlags, LogFlags, RegistrationFlags, SecurityFlags {
-  readonly model: string;
+  readonly model?: string;
+  readonly merge?: string;
   readonly name?: string;
   readonly listen: string;
   readonly insecure: boolean;
@@ -69,6 +71,8 @@ Examples:
   tutti worker --model models/dreamy
   tutti worker --model models/photo.safetensors --listen 127.0.0.1:0 --json
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
+  tutti worker --merge mix.toml
+  tutti worker --merge '{ models = ["photo.safetensors", "anime.safetensors"], mbw = "GRAD_V", dtype = "f16" }'
   tutti worker --model models/dreamy --http 127.0.0.1:7860 --log json --log-level info
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --tls-cert worker.pem --tls-key worker.key --tls-ca ca.pem
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
@@ -88,7 +92,11 @@ export function workerCommand(): Command {
       "Serves the U-Net blocks and the text encoder of one model over gRPC, until Ctrl-C or SIGTERM: then it takes no new " +
         "sessions, ends when those it has are done or have moved to another replica, and at once at a second signal.",
     )
-    .requiredOption("--model <path>", "diffusers folder, or single file (.safetensors, .ckpt)")
+    .option("--model <path>", "diffusers folder, or single file (.safetensors, .ckpt)")
+    .option(
+      "--merge <recipe>",
+      "in place of a model: a recipe of tutti merge, or one merge written inline, made while weights load",
+    )
     .option("--name <name>", "name to show (default: that of the folder or file)")
     .option(
       "--listen <host:port>",
@@ -197,7 +205,8 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     parseHttpAddress(flags.http, flags.insecure, pageProtection(security));
   }
   await using registration = await openRegistration(flags, notes);
-  const { model, precision, name } = flags;
+  const { precision, name } = flags;
+  const model = await readModel(flags);
   const { device, lanes, explanation } = await chooseDevice(flags.device, flags.lanes);
   if (explanation !== undefined) notes.note(explanation);
   const cores = navigator.hardwareConcurrency;
@@ -270,8 +279,24 @@ function watchOwnSecrets(
   });
 }
 
-/** The config of a diffusers folder; a single file has none. */
-function unetConfigJson(model: string): Promise<string> {
+/** @throws {UsageError} unless there is one of both */
+async function readModel({ model, merge }: WorkerFlags): Promise<ModelSource> {
+  if (merge === undefined && model !== undefined) return model;
+  if (merge === undefined || model !== undefined) {
+    throw new UsageError(
+      `--model <path> or --merge <recipe> must say what is served: ${
+        model === undefined ? "neither is given" : "both are given"
+      }`,
+    );
+  }
+  // Few workers need it.
+  const { readRecipe } = await import("../shared/merging/recipe_file.ts");
+  return await readRecipe(merge, "--merge");
+}
+
+/** The config of a diffusers folder; a single file and a merge have none. */
+function unetConfigJson(model: ModelSource): Promise<string> {
+  if (typeof model !== "string") return Promise.resolve("");
   return Deno.readTextFile(join(model, "unet", "config.json")).catch(() => "");
 }
 

@@ -9,16 +9,16 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
 import { mergeToFile } from "../merging/merge_to_file.ts";
-import { MERGE_METHODS } from "../merging/methods/merge_methods.ts";
-import { ParameterError } from "../merging/parameter_error.ts";
-import type { WrittenParameters } from "../merging/parameters.ts";
-import { PRESETS } from "../merging/presets.ts";
-import { defaultMethod, type Merge } from "../merging/recipe.ts";
-import { readRecipe } from "../merging/recipe_file.ts";
+import { MERGE_METHODS } from "../../shared/merging/methods/merge_methods.ts";
+import { ParameterError } from "../../shared/merging/parameter_error.ts";
+import type { WrittenParameters } from "../../shared/merging/parameters.ts";
+import { PRESETS } from "../../shared/merging/presets.ts";
+import { defaultMethod } from "../../shared/merging/recipe.ts";
+import { readRecipe, type Recipe } from "../../shared/merging/recipe_file.ts";
 import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { DTYPE_NAMES } from "./dtype_names.ts";
+import { DTYPE_NAMES } from "../../shared/tensor/dtype_names.ts";
 
 /** Flags that are parameters of methods, under the parameters' names. */
 interface ParameterFlags {
@@ -49,10 +49,13 @@ export function mergeCommand(): Command {
   return new Command("merge")
     .summary("make one checkpoint out of several")
     .description(
-      "Merges single-file checkpoints of one family into one. It needs little memory, whatever their size, computes in " +
+      "Merges checkpoints of one family into a single file. It needs little memory, whatever their size, computes in " +
         "f64 and rounds once.",
     )
-    .argument("[models...]", "single files (.safetensors, .ckpt): A, B, C, ...")
+    .argument(
+      "[models...]",
+      "single files (.safetensors, .ckpt) or diffusers folders: A, B, C, ...",
+    )
     .requiredOption("--out <file>", "where the result is written")
     .option("--method <name>", "see below (default: weights, or mbw with --mbw)")
     .option("--weights <list>", "one number a model, summing to 1 (default: equal)", numberList)
@@ -64,7 +67,10 @@ export function mergeCommand(): Command {
     .option("--base <x>", "weight of BASE in rows of blocks (default: 0)", finiteNumber("--base"))
     .option("--recipe <file>", "merges in a TOML file, in place of models and parameters")
     .addOption(
-      new Option("--dtype <dtype>", "what is stored (default: the widest of the models)")
+      new Option(
+        "--dtype <dtype>",
+        "what is stored (default: the recipe's, or the widest of the models)",
+      )
         .choices(Object.keys(DTYPE_NAMES)),
     )
     .option("--overwrite", "replace a file that is there; never one of the models", false)
@@ -107,8 +113,9 @@ Examples:
 }
 
 async function runMerge(models: readonly string[], flags: MergeFlags): Promise<void> {
-  const { out, dtype, overwrite, json } = flags;
-  const { merge, files } = await mergeOf(models, flags);
+  const { out, overwrite, json } = flags;
+  const { merge, files, ...recipe } = await mergeOf(models, flags);
+  const dtype = flags.dtype ? DTYPE_NAMES[flags.dtype] : recipe.dtype;
   const terminal = stderrTerminal();
   using interrupt = onInterrupt();
   let progress: ByteProgress | undefined;
@@ -117,7 +124,7 @@ async function runMerge(models: readonly string[], flags: MergeFlags): Promise<v
     overwrite,
     protectedFiles: files,
     signal: interrupt.signal,
-    ...(dtype && { dtype: DTYPE_NAMES[dtype] }),
+    ...(dtype && { dtype }),
     onHash: (name, sizeBytes) =>
       json || sizeBytes < LARGE_BYTES ||
       terminal.write(`Hashing ${name} (${formatBytes(sizeBytes)})\n`),
@@ -156,13 +163,13 @@ async function runMerge(models: readonly string[], flags: MergeFlags): Promise<v
 async function mergeOf(
   models: readonly string[],
   flags: MergeFlags,
-): Promise<{ readonly merge: Merge; readonly files: readonly string[] }> {
+): Promise<Pick<Recipe, "merge" | "dtype" | "files">> {
   const parameters = Object.fromEntries(
     PARAMETERS.flatMap((name) => flags[name] === undefined ? [] : [[name, flags[name]]]),
   ) as WrittenParameters;
   if (flags.recipe === undefined) {
     const method = flags.method ?? defaultMethod(parameters);
-    return { merge: { name: flags.out, method, models, parameters, refusal }, files: [] };
+    return { merge: { name: flags.out, method, models, parameters }, files: [] };
   }
   const [surplus] = [
     ...models.map((model) => `"${model}"`),
@@ -174,13 +181,13 @@ async function mergeOf(
       `${surplus} must not be given beside --recipe: models, methods and parameters stand in the recipe`,
     );
   }
-  return await readRecipe(flags.recipe);
+  return await readRecipe(flags.recipe, "--recipe");
 }
 
-const refusal: Merge["refusal"] = (error) => {
+function refusal(error: ParameterError): UsageError {
   const name = error.field === "models" ? "<models>" : `--${error.field}`;
   return new UsageError(`${name} ${error.message}`, { cause: error });
-};
+}
 
 /** Words in lines that are not too long to read. */
 function wrapped(words: readonly string[]): string {

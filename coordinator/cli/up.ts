@@ -1,6 +1,7 @@
 /** `tutti up`: starts an ensemble's workers on this machine and leaves them running. @module */
 
 import { Command } from "commander";
+import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
 import {
   type DeviceFlags,
@@ -173,7 +174,7 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
 /** @property wasRunning whether it was left as it was */
 type UpRecord = WorkerRecord & { readonly wasRunning: boolean };
 
-type LocalExpertEntry = EnsembleExpert & { readonly model: string };
+type LocalExpertEntry = EnsembleExpert & { readonly model: ModelSource };
 
 /** Weights here, and no address on another machine. */
 function isLocal(expert: EnsembleExpert): expert is LocalExpertEntry {

@@ -171,7 +171,7 @@ function clusterExperts(
   return async (model, configFrom) => {
     const worker = await spawnWorker({
       model,
-      name: model,
+      name: typeof model === "string" ? model : model.name,
       threads: 1,
       ...how,
       signal,

@@ -21,7 +21,7 @@ import { onInterrupt } from "./interrupt.ts";
 import { shapesCommand } from "./zoo_shapes.ts";
 import { sheetCommand } from "./zoo_sheet.ts";
 import { trainZooCommand } from "./zoo_train.ts";
-import { DTYPE_NAMES } from "./dtype_names.ts";
+import { DTYPE_NAMES } from "../../shared/tensor/dtype_names.ts";
 
 interface RandomFlags {
   readonly family: Family;

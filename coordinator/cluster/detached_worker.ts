@@ -12,7 +12,13 @@ import { delay } from "./delay.ts";
 import { recordedLoras } from "./expert_loras.ts";
 import { formerAddress, rememberAddress } from "./former_address.ts";
 import { readyAddress, type SpawnOptions, startError, workerCommand } from "./spawn_worker.ts";
-import { isWorkerProcess, removeRecord, type WorkerRecord, writeRecord } from "./worker_records.ts";
+import {
+  isWorkerProcess,
+  recordedModel,
+  removeRecord,
+  type WorkerRecord,
+  writeRecord,
+} from "./worker_records.ts";
 import { environmentWithout } from "./worker_environment.ts";
 
 export interface DetachedOptions extends SpawnOptions {
@@ -75,7 +81,7 @@ export async function startDetachedWorker(options: DetachedOptions): Promise<Wor
         pid: child.pid!,
         address: ready,
         name: options.name,
-        model: await Deno.realPath(options.model),
+        model: await recordedModel(options.model),
         ...(options.loras && { loras: await recordedLoras(options.loras) }),
         ensemble: options.ensemble,
         ...(isSecured && { isSecured }),

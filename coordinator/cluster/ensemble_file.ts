@@ -16,6 +16,10 @@
  * lora = ["ink.safetensors:0.8"] # optional: merged into those weights
  *
  * [[experts]]
+ * name = "mix"
+ * merge = "mix.toml"      # in place of a model: a recipe, or { models = ["a.safetensors", "b.safetensors"], alpha = 0.3 }
+ *
+ * [[experts]]
  * name = "square"
  * address = ["gpu-2:7070", "gpu-3:7070"] # workers that run already; one is enough, more are replicas
  *
@@ -37,7 +41,10 @@
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
+import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { FormatError } from "../../shared/errors.ts";
+import { inputPaths } from "../../shared/merging/input_paths.ts";
+import type { Recipe } from "../../shared/merging/recipe_file.ts";
 import { readToml } from "../../shared/toml/read_toml.ts";
 import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 import { type Address, formatAddress, parseAddress } from "../../shared/wire/address.ts";
@@ -48,8 +55,8 @@ import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_ch
 /** One expert. At least one of `model` and `addresses` is there, or `choice` alone. */
 export interface EnsembleExpert {
   readonly name: string;
-  /** Absolute path of its weights: a diffusers folder or a single file. */
-  readonly model?: string;
+  /** Its weights: the absolute path of a diffusers folder or a single file, or a merge. */
+  readonly model?: ModelSource;
   /** LoRAs to merge into those weights; absolute paths. */
   readonly loras?: readonly LoraChoice[];
   /** Where workers serve it, each a replica of the others; at least one. */
@@ -87,7 +94,7 @@ const FILE_KEYS = [
   "defaults",
   "security",
 ];
-const EXPERT_KEYS = ["name", "model", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
+const EXPERT_KEYS = ["name", "model", "merge", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
@@ -155,16 +162,23 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
   const name = readName(fields);
   const choice = readModelChoice(fields);
   if (choice) return { name, choice };
-  if (!fields.has("model") && !fields.has("address")) {
+  const hasWeights = fields.has("model") || fields.has("merge");
+  if (fields.has("model") && fields.has("merge")) {
     throw new FormatError(
-      `${fields.file}: ${fields.where} ("${name}") must have "model" (weights on this machine), ` +
+      `${fields.file}: ${fields.where} ("${name}") must have "model" or "merge", not both`,
+      { details: { file: fields.file, key: fields.pathOf("merge") } },
+    );
+  }
+  if (!hasWeights && !fields.has("address")) {
+    throw new FormatError(
+      `${fields.file}: ${fields.where} ("${name}") must have "model" or "merge" (weights on this machine), ` +
         `"address" (a running worker) or both, or "model_name" (workers are found over NATS)`,
       { details: { file: fields.file, key: fields.where } },
     );
   }
-  if (fields.has("lora") && !fields.has("model")) {
+  if (fields.has("lora") && !hasWeights) {
     throw new FormatError(
-      `${fields.file}: ${fields.where} ("${name}") must have "model" where it has "lora": a worker ` +
+      `${fields.file}: ${fields.where} ("${name}") must have "model" or "merge" where it has "lora": a worker ` +
         'that runs elsewhere gets its LoRAs there, with "tutti worker --lora"',
       { details: { file: fields.file, key: fields.pathOf("lora") } },
     );
@@ -175,8 +189,29 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
     ...(fields.has("model")
       ? { model: await existing(fields, "model", "a folder or a file") }
       : {}),
+    ...(fields.has("merge") ? { model: await readMerge(fields) } : {}),
     ...(fields.has("address") ? { addresses: readAddresses(fields) } : {}),
   };
+}
+
+async function readMerge(fields: TomlFields): Promise<Recipe> {
+  const expected = `the path of a recipe, or { models = [...] } with the keys of a recipe's merge`;
+  // Few files have merges.
+  const { readInlineRecipe, readRecipe } = await import("../../shared/merging/recipe_file.ts");
+  const recipe = typeof fields.raw("merge") === "string"
+    ? await readRecipe(await existing(fields, "merge", "a file", expected))
+    : await readInlineRecipe(fields.child("merge", expected)!);
+  for (const path of inputPaths(recipe.merge)) {
+    await stat(path).catch((cause) => {
+      throw new FormatError(
+        `${fields.file}: "${
+          fields.pathOf("merge")
+        }" must be of models that exist ("${path}" does not)`,
+        { cause, details: { file: fields.file, key: fields.pathOf("merge") } },
+      );
+    });
+  }
+  return recipe;
 }
 
 async function readLoras(fields: TomlFields): Promise<LoraChoice[]> {

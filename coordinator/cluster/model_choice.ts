@@ -18,7 +18,7 @@ export interface ModelChoice {
 const HASH = /^[0-9a-f]{4,64}$/;
 const HASH_RULE = "4 to 64 hexadecimal digits in lower case: the hash of a model, or its beginning";
 /** Where an expert is said to be otherwise. */
-const OTHER_KEYS = ["model", "address", "lora"] as const;
+const OTHER_KEYS = ["model", "merge", "address", "lora"] as const;
 
 export const MODEL_CHOICE_KEYS = ["model_name", "model_hash"] as const;
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { formatLoraChoice, type LoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import type { PrecisionChoice } from "../../shared/device/backend.ts";
 import {
@@ -24,8 +25,8 @@ import { readLines, Tail } from "./process_output.ts";
 import { environmentWithout } from "./worker_environment.ts";
 
 export interface SpawnOptions {
-  /** Diffusers folder or single file. */
-  readonly model: string;
+  /** Diffusers folder, single file, or a merge. */
+  readonly model: ModelSource;
   readonly name: string;
   readonly threads: number;
   /** @default "cpu" */
@@ -55,8 +56,7 @@ export function workerCommand(
   return [
     ...["run", "--quiet", "--allow-all", MAIN_PROGRAM, "worker", "--json"],
     ...[
-      "--model",
-      model,
+      ...(typeof model === "string" ? ["--model", model] : ["--merge", model.text]),
       "--name",
       name,
       "--device",
@@ -142,7 +142,7 @@ async function startFailure(
   await drained;
   if (signal?.aborted) return new TuttiError("CANCELLED", "The operation was cancelled");
   const said = errors.text.trim().replace(/^error: /, "") || `exit code ${code}`;
-  return startError(name, code, said, { model });
+  return startError(name, code, said, { model: typeof model === "string" ? model : model.text });
 }
 
 /**

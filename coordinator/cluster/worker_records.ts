@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
@@ -18,7 +19,7 @@ export interface WorkerRecord {
   /** HOST:PORT */
   readonly address: string;
   readonly name: string;
-  /** Real path of the weights. */
+  /** Real path of the weights, or who a merge is, as `recordedModel()` writes it. */
   readonly model: string;
   /** Merged into them, as `recordedLoras()` writes them. */
   readonly loras?: readonly string[];
@@ -79,19 +80,19 @@ export async function listRecords(): Promise<WorkerRecord[]> {
  *   are wanted, or none where some are
  */
 export async function findRunningWorkers(
-  model: string,
+  model: ModelSource,
   { name, loras = [], addresses, ensemble, isSecured }: WantedWorkers = {},
 ): Promise<WorkerRecord[]> {
-  let realPath: string;
+  let weights: string;
   try {
-    realPath = await Deno.realPath(model);
+    weights = await recordedModel(model);
   } catch {
     return []; // Whoever opens the model says that it is not there.
   }
   const wanted = (await recordedLoras(loras)).join("\n");
   const fixed = addresses && new Set(addresses.map(formatAddress));
   const records = (await listRecords()).filter((record) =>
-    record.model === realPath &&
+    record.model === weights &&
     (!fixed || fixed.has(record.address) || record.ensemble === ensemble)
   );
   const matches = records.filter((record) => (record.loras ?? []).join("\n") === wanted);
@@ -102,6 +103,15 @@ export async function findRunningWorkers(
     { name: other.name, address: other.address, running: other.loras ?? [] },
     `stop it with "tutti down ${other.ensemble}" first`,
   );
+}
+
+/** Weights as a record keeps them. Merges with the same result are the same, whatever recipe they stand in. */
+export async function recordedModel(model: ModelSource): Promise<string> {
+  if (typeof model === "string") return await Deno.realPath(model);
+  // Few experts are merges, and most commands that read records open no model.
+  const { openCheckpoint } = await import("../../shared/checkpoint/checkpoint.ts");
+  const { merged } = await openCheckpoint(model);
+  return `merge ${merged!.hash}`;
 }
 
 /** Those that can be called as this side calls them. */

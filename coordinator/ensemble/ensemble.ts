@@ -5,6 +5,7 @@
  * @module
  */
 
+import { modelPaths } from "../../shared/checkpoint/model_paths.ts";
 import { vaeForFamily } from "../../shared/checkpoint/vae_family.ts";
 import { openVae } from "../../shared/checkpoint/vae_checkpoint.ts";
 import { modelHash, weightPaths } from "../../shared/checkpoint/model_hash.ts";
@@ -94,7 +95,7 @@ export async function openEnsemble(
   await using resources = new AsyncDisposableStack();
   // Files first: what is wrong with them should not wait for workers to start.
   const found = await findTokenizer({
-    models: plan.experts.flatMap(({ model }) => model ?? []),
+    models: plan.experts.flatMap(({ model }) => model === undefined ? [] : modelPaths(model)),
     ...(plan.tokenizer !== undefined && { named: plan.tokenizer }),
   });
   if (plan.tokenizer === undefined) {

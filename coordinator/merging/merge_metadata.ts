@@ -7,28 +7,28 @@
 
 import { basename } from "node:path";
 import project from "../../deno.json" with { type: "json" };
-import type { FileModel } from "./model.ts";
-import type { Ingredient, Merge } from "./recipe.ts";
+import type { InputModel } from "../../shared/merging/model.ts";
+import type { Ingredient, Merge } from "../../shared/merging/recipe.ts";
 
 const RECIPE_KEY = "sd_merge_recipe";
 const MODELS_KEY = "sd_merge_models";
 /** Without the second one readers take a model of velocities for one of noise. */
 const KEPT_KEYS = ["modelspec.architecture", "modelspec.prediction_type"];
 
-/** A file that was merged. */
-export interface HashedFile {
-  readonly model: FileModel;
+/** A model that was merged. */
+export interface HashedInput {
+  readonly model: InputModel;
   /** Hex. */
   readonly sha256: string;
 }
 
 /**
- * @param files all files of the merge by their paths
+ * @param files all inputs of the merge by their paths
  * @returns metadata for the file of the result
  */
 export function mergeMetadata(
   merge: Merge,
-  files: ReadonlyMap<string, HashedFile>,
+  files: ReadonlyMap<string, HashedInput>,
 ): Record<string, string> {
   const [first] = [...files.values()];
   const kept = KEPT_KEYS.flatMap((key) => {
@@ -50,7 +50,7 @@ export function mergeMetadata(
 /** Names files by their hashes: paths are nobody else's business, and say nothing elsewhere. */
 function recipeOf(
   ingredient: Ingredient,
-  files: ReadonlyMap<string, HashedFile>,
+  files: ReadonlyMap<string, HashedInput>,
 ): Record<string, unknown> {
   if (typeof ingredient === "string") {
     return { model: basename(ingredient), sha256: files.get(ingredient)!.sha256 };
@@ -60,7 +60,7 @@ function recipeOf(
 }
 
 /** The files, and what these say of the files that they were merged from. */
-function modelsOf(files: ReadonlyMap<string, HashedFile>): Record<string, unknown> {
+function modelsOf(files: ReadonlyMap<string, HashedInput>): Record<string, unknown> {
   const models: Record<string, unknown> = {};
   for (const [path, { model: { metadata }, sha256 }] of files) {
     Object.assign(models, parsed(metadata[MODELS_KEY]) ?? {});

@@ -3,15 +3,15 @@
 import { basename } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import type { Family } from "../../shared/models/families.ts";
-import { fileHash } from "../../shared/checkpoint/model_hash.ts";
+import { modelHash } from "../../shared/checkpoint/model_hash.ts";
 import { throwIfAborted } from "../../shared/errors.ts";
 import { show } from "../../shared/show.ts";
 import type { FloatDType } from "../../shared/tensor/float64.ts";
-import { type HashedFile, mergeMetadata } from "./merge_metadata.ts";
-import type { MergeCounts } from "./merged_model.ts";
-import type { FileModel } from "./model.ts";
-import { ParameterError } from "./parameter_error.ts";
-import { type Merge, openMerge } from "./recipe.ts";
+import { type HashedInput, mergeMetadata } from "./merge_metadata.ts";
+import type { MergeCounts } from "../../shared/merging/merged_model.ts";
+import type { InputModel } from "../../shared/merging/model.ts";
+import { ParameterError } from "../../shared/merging/parameter_error.ts";
+import { type Merge, openMerge } from "../../shared/merging/recipe.ts";
 import { mergeBytes, writeMerge } from "./write_merge.ts";
 
 export interface MergeToFileOptions {
@@ -46,10 +46,11 @@ export async function mergeToFile(
   { out, overwrite = false, protectedFiles = [], dtype, signal, ...told }: MergeToFileOptions,
 ): Promise<MergeReport> {
   using opened = await openMerge(merge);
-  const { model, files } = opened;
-  await checkOutput(out, [...files.keys(), ...protectedFiles], overwrite);
+  const { model, inputs } = opened;
+  const files = [...inputs.values()].flatMap(({ paths }) => paths);
+  await checkOutput(out, [...files, ...protectedFiles], overwrite);
   const started = performance.now();
-  const hashed = await hashFiles(files, signal, told.onHash);
+  const hashed = await hashInputs(inputs, signal, told.onHash);
   const hashedAt = performance.now();
   const sizeBytes = mergeBytes(model, dtype);
   const onProgress = told.onWrite?.(sizeBytes);
@@ -91,16 +92,17 @@ async function checkOutput(
   );
 }
 
-async function hashFiles(
-  files: ReadonlyMap<string, FileModel>,
+async function hashInputs(
+  inputs: ReadonlyMap<string, InputModel>,
   signal: AbortSignal | undefined,
   onHash: MergeToFileOptions["onHash"],
-): Promise<Map<string, HashedFile>> {
-  const hashed = new Map<string, HashedFile>();
-  for (const [path, model] of files) {
+): Promise<Map<string, HashedInput>> {
+  const hashed = new Map<string, HashedInput>();
+  for (const [path, model] of inputs) {
     throwIfAborted(signal);
-    onHash?.(basename(path), (await Deno.stat(path)).size);
-    hashed.set(path, { model, sha256: await fileHash(path) });
+    const sizes = await Promise.all(model.paths.map(async (file) => (await Deno.stat(file)).size));
+    onHash?.(basename(path), sizes.reduce((sum, size) => sum + size, 0));
+    hashed.set(path, { model, sha256: await modelHash(model.paths) });
   }
   return hashed;
 }

@@ -1,11 +1,11 @@
 /** Writes a merge to a file, tensor by tensor and each in pieces. @module */
 
 import { throwIfAborted } from "../../shared/errors.ts";
+import type { MergeModel } from "../../shared/merging/model.ts";
+import { storedPieces, storedTensors } from "../../shared/merging/stored_tensors.ts";
 import { streamSafetensors, type TensorSpec } from "../../shared/safetensors/writer.ts";
-import { type FloatDType, isFloat, roundTo } from "../../shared/tensor/float64.ts";
-import { byteLength, makeTensor, type Tensor } from "../../shared/tensor/tensor.ts";
-import { FileTensor, type MergeModel, type TensorType } from "./model.ts";
-import type { Values } from "./values.ts";
+import type { FloatDType } from "../../shared/tensor/float64.ts";
+import { byteLength, type Tensor } from "../../shared/tensor/tensor.ts";
 
 export interface WriteMergeOptions {
   /** What floats are stored as. @default each tensor's widest dtype among the models */
@@ -34,30 +34,11 @@ export async function writeMerge(
       onProgress?.(writtenBytes);
     }
   }
-  await streamSafetensors(path, tensorSpecs(model, dtype), piecesOf, metadata);
+  await streamSafetensors(path, storedTensors(model, dtype), piecesOf, metadata);
 }
 
 /** Bytes of all tensors together. */
 export function mergeBytes(model: MergeModel, dtype?: FloatDType): number {
-  const specs = tensorSpecs(model, dtype);
+  const specs = storedTensors(model, dtype);
   return specs.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
-}
-
-/** A tensor's elements as they are stored: its own bytes where nothing was computed, f64 rounded once otherwise. */
-export function* storedPieces(values: Values, dtype: FloatDType): Generator<Tensor> {
-  if (values instanceof FileTensor && (values.dtype === dtype || !isFloat(values.dtype))) {
-    yield* values.storedPieces();
-    return;
-  }
-  for (const piece of values.pieces()) {
-    yield makeTensor(dtype, [piece.length], roundTo(dtype, piece));
-  }
-}
-
-function tensorSpecs({ tensors }: MergeModel, dtype: FloatDType | undefined): TensorSpec[] {
-  const stored = ({ dtype: own, shape }: TensorType) => ({
-    dtype: isFloat(own) ? dtype ?? own : own,
-    shape,
-  });
-  return [...tensors].map(([name, type]) => ({ name, ...stored(type) }));
 }

@@ -1,6 +1,7 @@
 /** What the checks of one family share: its folder, its manifest, and its experts, opened once when first needed. @module */
 
 import { join } from "node:path";
+import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import type { ComputeOptions } from "../../shared/engine/lower_graph.ts";
 import { FormatError } from "../../shared/errors.ts";
@@ -10,7 +11,7 @@ import type { CheckSpec, FamilyManifest } from "./manifest.ts";
 import { matcher } from "./name_pattern.ts";
 
 /** Opens an expert in this process, or starts a worker for it; `verify` does not care. */
-export type OpenExpert = (model: string, configFrom?: string) => Promise<Expert>;
+export type OpenExpert = (model: ModelSource, configFrom?: string) => Promise<Expert>;
 
 export class FamilyContext {
   readonly folder: string;

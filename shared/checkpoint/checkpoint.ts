@@ -10,6 +10,8 @@ import { basename } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { ClipTextConfig } from "../models/config/clip_config.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
+import type { Recipe } from "../merging/recipe_file.ts";
 import type { Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import { openDiffusersFolder } from "./diffusers_folder.ts";
@@ -24,9 +26,15 @@ export interface Part<C> {
   readonly weights: WeightTable;
 }
 
+/** Path of a diffusers folder or a single `.safetensors` file, or the merge that takes the place of a file. */
+export type ModelSource = string | Recipe;
+
 export interface Checkpoint {
+  /** For messages. */
   readonly path: string;
   readonly name: string;
+  /** Where no file holds the weights: their locations are in the file that the merge would be written to. */
+  readonly merged?: KnownMerge;
   readonly family: Family;
   readonly predictionType: PredictionType;
   /** Absent where the model says nothing of it. */
@@ -44,11 +52,22 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a diffusers folder or a single file of weights; reads headers and configs only.
+ * Opens a diffusers folder, a single file of weights, or a merge; reads headers and configs only, and of a merge the hashes
+ * of its inputs.
  *
- * @throws {FormatError} if it is neither, is of a family that Tutti does not run, or is damaged
+ * @throws {FormatError} if it is none of these, is of a family that Tutti does not run, or is damaged
  */
-export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+export async function openCheckpoint(
+  source: ModelSource,
+  options: OpenOptions = {},
+): Promise<Checkpoint> {
+  if (typeof source === "string") return await openPath(source, options);
+  // Few models are merges.
+  const { openMergedCheckpoint } = await import("../merging/merged_checkpoint.ts");
+  return await openMergedCheckpoint(source, options);
+}
+
+async function openPath(path: string, options: OpenOptions): Promise<Checkpoint> {
   let info: Deno.FileInfo;
   try {
     info = await Deno.stat(path);

@@ -21,3 +21,8 @@ export function filePredictionType(
     PREDICTION_KEYS.some((key) => VELOCITY_WORDS.includes((metadata[key] ?? "").toLowerCase()));
   return isVelocity ? "v_prediction" : "epsilon";
 }
+
+/** What a single file says of it in its metadata; nothing for noise, which all take a file for that is silent. */
+export function predictionMetadata(type: PredictionType): Readonly<Record<string, string>> {
+  return type === "epsilon" ? {} : { [PREDICTION_KEYS[0]]: "v" };
+}

@@ -10,7 +10,7 @@ import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
 import { parseVaeConfig } from "../models/config/vae_config.ts";
-import { FAMILIES } from "../models/families.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import type { TensorFile } from "../weight_file/tensor_file.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
@@ -22,32 +22,45 @@ import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
 import { openModelFile } from "./model_file.ts";
 import { fileSchedule, folderSchedule } from "./own_schedule.ts";
 import type { VaePart } from "./vae_family.ts";
-import { weightTable } from "./weight_files.ts";
+import { renamedTable, type TensorSource, weightTable } from "./weight_files.ts";
 
 type Parts = Omit<Checkpoint, "path" | "name">;
 
 /** @throws {FormatError} if the file is damaged, no file of weights, or of a family that Tutti does not run */
-export async function openSingleFile(
-  path: string,
+export async function openSingleFile(path: string, options: OpenOptions = {}): Promise<Parts> {
+  const file = await openModelFile(path);
+  const { entries, foreign, metadata } = file;
+  return await singleFileParts({
+    ...{ name: path, path: await Deno.realPath(path), entries, foreign, metadata },
+    family: detectFamily(entries, path),
+  }, options);
+}
+
+/** A single file, or what takes its place. */
+export interface SingleFileSource extends TensorSource, Pick<TensorFile, "metadata"> {
+  readonly family: Family;
+}
+
+/** @throws {FormatError} if its marks are those of a model that Tutti does not sample */
+export async function singleFileParts(
+  { family, metadata, ...source }: SingleFileSource,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const file = await openModelFile(path);
-  const family = detectFamily(file.entries, path);
-  const ownSchedule = fileSchedule(file, path) ??
+  const ownSchedule = fileSchedule({ entries: source.entries, metadata }, source.name) ??
     (configFrom === undefined ? undefined : await folderSchedule(configFrom));
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
-  const textWeights = await weightTable(file, below(textPrefix, modernClipKey));
-  const openClip = await weightTable(file, below(OPEN_CLIP_PREFIX, (key) => key));
+  const textWeights = renamedTable(source, below(textPrefix, modernClipKey));
+  const openClip = renamedTable(source, below(OPEN_CLIP_PREFIX, (key) => key));
   return {
     family,
     predictionType: ownSchedule?.config.predictionType ?? "epsilon",
     ...(ownSchedule && { ownSchedule }),
     unet: {
       config: unetConfig,
-      weights: await weightTable(file, below(UNET_PREFIX, toDiffusers)),
+      weights: renamedTable(source, below(UNET_PREFIX, toDiffusers)),
     },
     ...(textWeights.size > 0 && {
       text: {

@@ -28,20 +28,34 @@ export async function weightTable(
   rename: (key: string) => string | undefined,
 ): Promise<WeightTable> {
   // ONNX Runtime refuses symbolic links (as in Hugging Face's cache) that leave the folder it is given.
-  const realPath = await Deno.realPath(path);
+  return renamedTable({ name: path, path: await Deno.realPath(path), entries, foreign }, rename);
+}
+
+/** Tensors of a single file, or of what takes its place. */
+export interface TensorSource {
+  /** For messages. */
+  readonly name: string;
+  /** As in `WeightLocation`. */
+  readonly path: string;
+  readonly entries: TensorFile["entries"];
+  readonly foreign?: TensorFile["foreign"];
+}
+
+/** The same, of anything that has tensors by key. */
+export function renamedTable(
+  { name: shown, path, entries, foreign = new Map() }: TensorSource,
+  rename: (key: string) => string | undefined,
+): WeightTable {
   const table = new Map<string, WeightLocation>();
   for (const [key, entry] of [...entries, ...foreign]) {
     const name = rename(key);
     if (name === undefined) continue;
     if (table.has(name)) {
       throw new FormatError(
-        `Checkpoint "${path}" has two tensors for "${name}": one of them is "${key}"`,
+        `Checkpoint "${shown}" has two tensors for "${name}": one of them is "${key}"`,
       );
     }
-    table.set(
-      name,
-      "dtype" in entry ? weightLocation(entry, realPath) : foreignLocation(entry, realPath),
-    );
+    table.set(name, "dtype" in entry ? weightLocation(entry, path) : foreignLocation(entry, path));
   }
   return withScales(table);
 }

@@ -9,6 +9,7 @@ import { isKnownProviderProblem, providerError } from "../device/provider_error.
 import { TuttiError } from "../errors.ts";
 import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
 import { encodeModel } from "../onnx/encode.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
@@ -27,9 +28,18 @@ export class GraphRunner implements AsyncDisposable {
   /** Graphs that are computed in f32 on any device. */
   readonly #inFull = new Set<string>();
   readonly #lanes: readonly RunnerLane[];
+  #merge: KnownMerge | undefined;
 
-  constructor(graphs: readonly Graph[], options: ComputeOptions & { readonly lanes: number }) {
+  constructor(
+    graphs: readonly Graph[],
+    { lanes, merge, ...options }: ComputeOptions & {
+      readonly lanes: number;
+      /** Of whose result the weights are that lie in no file. */
+      readonly merge?: KnownMerge;
+    },
+  ) {
     this.#options = options;
+    this.#merge = merge;
     this.#graphs = new Map(graphs.map((graph) => [graph.name, graph]));
     if (this.#graphs.size < graphs.length) {
       const names = graphs.map(({ name }) => name);
@@ -39,7 +49,7 @@ export class GraphRunner implements AsyncDisposable {
         `Graphs must have different names: "${twice}" is named twice`,
       );
     }
-    this.#lanes = Array.from({ length: options.lanes }, () => ({
+    this.#lanes = Array.from({ length: lanes }, () => ({
       lane: new Lane(options),
       loaded: new Map<string, Promise<void>>(),
       calls: 0,
@@ -100,7 +110,7 @@ export class GraphRunner implements AsyncDisposable {
   }
 
   #load({ lane, loaded }: RunnerLane, name: string): Promise<void> {
-    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)));
+    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)), this.#merge);
     loaded.set(name, loading);
     loading.catch(() => {
       // The next call tries again.
@@ -122,6 +132,11 @@ export class GraphRunner implements AsyncDisposable {
         })
       ),
     );
+  }
+
+  /** From now on graphs are loaded with this merge's weights; those that are loaded keep theirs until they are released. */
+  remerge(merge: KnownMerge): void {
+    this.#merge = merge;
   }
 
   /** Says what can be done about a device that is full or away. */

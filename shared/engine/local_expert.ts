@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, type ModelSource, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { OPEN_CLIP_PREFIX } from "../checkpoint/keymaps/open_clip.ts";
 import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
 import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
@@ -13,6 +13,8 @@ import { openBackend, type PrecisionChoice } from "../device/backend.ts";
 import { FormatError, ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { alignedTensor } from "../lane/aligned_memory.ts";
 import type { Device } from "../lane/protocol.ts";
+import { BASE } from "../merging/block_of_key.ts";
+import type { StoredMerge } from "../merging/merged_file.ts";
 import type { BlockId } from "../models/blocks.ts";
 import { FAMILIES } from "../models/families.ts";
 import type { UNetConfig } from "../models/config/unet_config.ts";
@@ -50,12 +52,15 @@ import { isTextGraph, type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
 
+/** What conditions all blocks is merged as the first one. */
+const FIRST_BLOCK = "IN00";
+
 /** All calls without a session and a name: many short ones are not to crowd out the others. */
 const UNNAMED_JOB = "";
 
 export interface LocalExpertOptions {
-  /** Diffusers folder or single `.safetensors` file. */
-  readonly model: string;
+  /** Diffusers folder, single `.safetensors` file, or a merge. */
+  readonly model: ModelSource;
   readonly device: Device;
   /** `auto` takes f16 where the device computes it right. @default "f32" */
   readonly precision?: PrecisionChoice;
@@ -82,17 +87,20 @@ export interface LocalExpertOptions {
  * @throws {FormatError} if the checkpoint is damaged or does not fit its config
  */
 export async function openLocalExpert(options: LocalExpertOptions): Promise<LocalExpert> {
-  const { model, lanes, threads, device, configFrom } = options;
+  const { lanes, threads, device, configFrom } = options;
   for (const [flag, value] of [["lanes", lanes], ["threads", threads]] as const) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new UsageError(`--${flag} must be a whole number >= 1: current value is ${value}`);
     }
   }
   const backend = await openBackend(device, options.precision);
-  const opened = await openCheckpoint(model, configFrom === undefined ? {} : { configFrom });
+  const opened = await openCheckpoint(
+    options.model,
+    configFrom === undefined ? {} : { configFrom },
+  );
   const { checkpoint, applied } = await mergeLoras(opened, options.loras ?? []);
   const loras = await Promise.all(applied.map(({ file, weight }) => describeLora(file, weight)));
-  const { unet, text, text2 } = checkpoint;
+  const { path: model, unet, text, text2, merged } = checkpoint;
   const blocks = unetBlockTable(unet.config);
   const unetWeights = Weights.of(unet.weights);
   const unetGraphs = [
@@ -100,7 +108,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...blocks.map((block) => unetBlockGraph(block, unet.config, unetWeights)),
   ];
   unetWeights.check(`U-Net of "${model}"`);
-  checkTextParts(checkpoint, model);
+  checkTextParts(checkpoint);
   const parts = [text, text2].filter((part) => part !== undefined);
   const encoders = parts.map((part, index) =>
     textEncoder(part, index, { model, isLast: index === parts.length - 1 })
@@ -116,7 +124,10 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   const description: ExpertDescription = {
     name: options.name ??
       [checkpoint.name, ...loras.map(({ name, weight }) => `${name}:${weight}`)].join(" + "),
-    modelHash: mergedModelHash(await modelHash(weightPaths(...tables)), applied),
+    modelHash: mergedModelHash(
+      merged?.hash ?? await modelHash(weightPaths(...tables)),
+      applied,
+    ),
     loras,
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
@@ -135,6 +146,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...backend,
     threads,
     lanes,
+    ...(merged && { merge: merged }),
     ...(profileFolder !== undefined && { profileFolder }),
   });
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
@@ -142,14 +154,20 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   return new LocalExpert(description, unet, { encoders, runner, residency });
 }
 
+/** Which block of a merge the weights of a graph belong to. */
+function mergedBlockOf(graph: string): string {
+  if (isTextGraph(graph)) return BASE;
+  return graph === "time_embedding" ? FIRST_BLOCK : graph;
+}
+
 /** A family with two encoders needs both, or none: a file of the U-Net alone. */
-function checkTextParts({ family, text, text2 }: Checkpoint, model: string): void {
+function checkTextParts({ family, text, text2, path }: Checkpoint): void {
   if (!FAMILIES[family].configs.text2 || (text === undefined) === (text2 === undefined)) return;
   const [missing, prefix] = text
     ? ["second", OPEN_CLIP_PREFIX]
     : ["first", FAMILIES[family].textPrefix];
   throw new FormatError(
-    `Model "${model}" must have both text encoders of ${
+    `Model "${path}" must have both text encoders of ${
       FAMILIES[family].name
     }: the ${missing} one is ` +
       `missing (keys below "${prefix}"). Get the whole model`,
@@ -182,7 +200,7 @@ interface ExpertParts {
 }
 
 export class LocalExpert implements BlockExpert {
-  readonly description: ExpertDescription;
+  #description: ExpertDescription;
   readonly #unet: { readonly config: UNetConfig; readonly weights: WeightTable };
   readonly #blocks: ReadonlyMap<BlockId, UNetBlock>;
   readonly #encoders: readonly TextEncoder[];
@@ -195,7 +213,7 @@ export class LocalExpert implements BlockExpert {
     unet: { readonly config: UNetConfig; readonly weights: WeightTable },
     { encoders, runner, residency }: ExpertParts,
   ) {
-    this.description = description;
+    this.#description = description;
     this.#unet = unet;
     this.#blocks = new Map(unetBlockTable(unet.config).map((block) => [block.id, block]));
     this.#encoders = encoders;
@@ -206,6 +224,10 @@ export class LocalExpert implements BlockExpert {
       compute: async ({ block, inputs, output }) =>
         (await runner.run(block, inputs, { output })).computeMs,
     });
+  }
+
+  get description(): ExpertDescription {
+    return this.#description;
   }
 
   /** Calls that wait or run in each lane. */
@@ -276,6 +298,20 @@ export class LocalExpert implements BlockExpert {
       "NOT_FOUND",
       `block must be one of ${ids[0]}..${ids.at(-1)}: current value is "${id}"`,
     );
+  }
+
+  /**
+   * Makes an expert that is a merge another merge of the same models. Only what belongs to the blocks that differ is
+   * computed anew, when it next runs. No session may be open meanwhile.
+   *
+   * @param blocks whose weights differ: of `mergeBlocks()`, or `BASE`
+   */
+  async remerge(merge: StoredMerge, blocks: readonly string[]): Promise<void> {
+    const { hashOfMerge } = await import("../merging/merge_hash.ts");
+    const modelHash = await hashOfMerge(merge);
+    this.#runner.remerge({ ...merge, hash: modelHash });
+    await this.#runner.releaseGraphs((graph) => blocks.includes(mergedBlockOf(graph)));
+    this.#description = { ...this.#description, modelHash };
   }
 
   /** Ends all graphs: their memory is free and their profiles are written. */

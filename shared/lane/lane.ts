@@ -5,6 +5,7 @@
  */
 
 import { TuttiError } from "../errors.ts";
+import type { KnownMerge } from "../merging/merged_file.ts";
 import type { EncodedModel } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape, Tensor } from "../tensor/tensor.ts";
@@ -53,10 +54,19 @@ export class Lane implements AsyncDisposable {
     return this.#open.size;
   }
 
-  /** Creates the graph's session. Loading reads the weights, so it takes time; runs wait behind it. */
-  async loadGraph(graph: string, { bytes, weightsFolder }: EncodedModel): Promise<void> {
+  /**
+   * Creates the graph's session. Loading reads the weights, so it takes time; runs wait behind it.
+   *
+   * @param merge of whose result the weights are that lie in no file
+   */
+  async loadGraph(
+    graph: string,
+    { bytes, weightsFolder, computed: parts }: EncodedModel,
+    merge?: KnownMerge,
+  ): Promise<void> {
     const options = this.#options;
-    await this.#request({ kind: "load", graph, model: bytes, weightsFolder, options });
+    const computed = merge && parts && { computed: { merge, parts } };
+    await this.#request({ kind: "load", graph, model: bytes, weightsFolder, ...computed, options });
   }
 
   /**

@@ -7,10 +7,11 @@
  */
 
 import * as ort from "onnxruntime-node";
+import type { MergedFile } from "../merging/merged_file.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
 import { leaveHeap, trimHeap, useHeap } from "./shared_heap.ts";
-import type { Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
+import type { ComputedWeights, Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
 
@@ -28,6 +29,9 @@ interface LoadedGraph {
 
 /** Lanes that are being closed: what still waits for them is not worth the time. */
 const closing = new Set<number>();
+
+/** Open until another one is asked for: the next graph is mostly of the same merge. */
+let lastMerge: { readonly hash: string; readonly file: MergedFile } | undefined;
 
 /** The request before: one at a time, so that none counts the time of another as its own. */
 let last = Promise.resolve();
@@ -87,6 +91,8 @@ async function handle(request: LaneRequest): Promise<void> {
     case "close": {
       for (const { session } of graphs.values()) await session.release();
       sessions.delete(request.lane);
+      lastMerge?.file[Symbol.dispose]();
+      lastMerge = undefined;
       closing.delete(request.lane);
       trimHeap();
       return;
@@ -101,10 +107,11 @@ const PROVIDERS: Readonly<Record<Device, readonly string[]>> = {
   cuda: ["cuda", "cpu"],
 };
 
-function createSession(
-  { graph, model, weightsFolder, options }: Extract<LaneRequest, { kind: "load" }>,
+async function createSession(
+  { graph, model, weightsFolder, computed, options }: Extract<LaneRequest, { kind: "load" }>,
 ): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, {
+  return await ort.InferenceSession.create(model, {
+    ...(computed && { externalData: await computeWeights(computed) }),
     executionProviders: PROVIDERS[options.device],
     intraOpNumThreads: options.threads,
     // Each block's session would otherwise keep its largest activations for itself.
@@ -123,6 +130,20 @@ function createSession(
       },
     },
   });
+}
+
+/** Made here, where nobody waits for answers; few lanes need it. */
+async function computeWeights(
+  { merge, parts }: ComputedWeights,
+): Promise<{ readonly path: string; readonly data: Uint8Array }[]> {
+  if (lastMerge?.hash !== merge.hash) {
+    const { MergedFile } = await import("../merging/merged_file.ts");
+    const file = await MergedFile.open(merge);
+    lastMerge?.file[Symbol.dispose]();
+    lastMerge = { hash: merge.hash, file };
+  }
+  const { file } = lastMerge!;
+  return parts.map((part) => ({ path: part.location, data: file.read(part) }));
 }
 
 function checkNames(

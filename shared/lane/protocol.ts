@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { KnownMerge } from "../merging/merged_file.ts";
+import type { ComputedBytes } from "../onnx/encode.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/tensor.ts";
 
@@ -29,6 +31,7 @@ export type LaneRequest =
     readonly graph: string;
     readonly model: Uint8Array<ArrayBuffer>;
     readonly weightsFolder: string | undefined;
+    readonly computed?: ComputedWeights;
     readonly options: LaneOptions;
   }
   | Addressed & {
@@ -39,6 +42,12 @@ export type LaneRequest =
   }
   | Addressed & { readonly kind: "release"; readonly graph: string }
   | Addressed & { readonly kind: "close" };
+
+/** Weights that the lane makes before it creates the session. */
+export interface ComputedWeights {
+  readonly merge: KnownMerge;
+  readonly parts: readonly ComputedBytes[];
+}
 
 export type LaneReply =
   | { readonly id: number; readonly ok: true; readonly elapsedMs: number }

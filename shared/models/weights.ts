@@ -19,7 +19,7 @@ import { rowsOf, weightBytes } from "./weight_rows.ts";
 export interface WeightLocation {
   readonly dtype: DType;
   readonly shape: Shape;
-  /** Real path of the file. */
+  /** Real path of the file, or `COMPUTED`. */
   readonly path: string;
   readonly offset: number;
   /** Bytes of its elements, wherever they lie. */

@@ -11,7 +11,15 @@ import { fileURLToPath } from "node:url";
 import { FormatError } from "../errors.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { readEmbedded } from "./embedded_bytes.ts";
-import type { AttributeValue, Graph, Initializer, Node, Value } from "./graph.ts";
+import {
+  type AttributeValue,
+  COMPUTED,
+  type ExternalBytes,
+  type Graph,
+  type Initializer,
+  type Node,
+  type Value,
+} from "./graph.ts";
 
 /** The operator set whose definitions `ops/` follows. */
 const OPSET = 20;
@@ -25,6 +33,13 @@ export interface EncodedModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The one folder that all referenced weight files lie in; undefined without external weights. */
   readonly weightsFolder: string | undefined;
+  /** Weights that lie in no file, so that the session must be given them; absent without such. */
+  readonly computed?: readonly ComputedBytes[];
+}
+
+export interface ComputedBytes extends Pick<ExternalBytes, "offset" | "length"> {
+  /** The name of a file of its own, by which the model asks for it. */
+  readonly location: string;
 }
 
 /**
@@ -33,10 +48,9 @@ export interface EncodedModel {
  * @throws {FormatError} if its weights lie in more than one folder (ONNX Runtime resolves against one)
  */
 export function encodeModel(graph: Graph): EncodedModel {
+  const external = graph.initializers.flatMap((i) => "external" in i ? [i.external] : []);
   const folders = new Set(
-    graph.initializers.flatMap((i) =>
-      "external" in i && !i.external.embed ? [dirname(i.external.path)] : []
-    ),
+    external.flatMap((bytes) => bytes.embed || isComputed(bytes) ? [] : [dirname(bytes.path)]),
   );
   if (folders.size > 1) {
     throw new FormatError(
@@ -58,7 +72,25 @@ export function encodeModel(graph: Graph): EncodedModel {
     opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
   });
   const bytes = ModelProto.encode(message).finish().slice() as Uint8Array<ArrayBuffer>;
-  return { bytes, weightsFolder: folders.values().next().value };
+  const computed = new Map(
+    external.filter(isComputed).map(({ offset, length }) => {
+      const location = locationOf(offset, length);
+      return [location, { location, offset, length }] as const;
+    }),
+  );
+  return {
+    bytes,
+    weightsFolder: folders.values().next().value,
+    ...(computed.size > 0 && { computed: [...computed.values()] }),
+  };
+}
+
+function isComputed({ path }: ExternalBytes): boolean {
+  return path === COMPUTED;
+}
+
+function locationOf(offset: number, length: number): string {
+  return `${COMPUTED} ${offset} ${length}`;
 }
 
 function encodeNode(node: Node, index: number): unknown {
@@ -92,12 +124,15 @@ function encodeInitializer(initializer: Initializer): unknown {
     return { ...common, rawData: readEmbedded(initializer.external, DTYPES[dtype].bytes) };
   }
   const { path, offset, length } = initializer.external;
+  const [location, begin] = isComputed(initializer.external)
+    ? [locationOf(offset, length), 0]
+    : [basename(path), offset];
   return {
     ...common,
     dataLocation: 1,
     externalData: [
-      { key: "location", value: basename(path) },
-      { key: "offset", value: String(offset) },
+      { key: "location", value: location },
+      { key: "offset", value: String(begin) },
       { key: "length", value: String(length) },
     ],
   };

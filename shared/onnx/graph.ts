@@ -37,9 +37,12 @@ export interface Node {
   readonly attributes: Attributes;
 }
 
+/** Stands for a file that is not there: whoever loads the graph computes the bytes that it would have. */
+export const COMPUTED = "computed";
+
 /** Where a weight's bytes lie: no copy of them is made to build or encode a graph. */
 export interface ExternalBytes {
-  /** Real path of the file. */
+  /** Real path of the file, or `COMPUTED`. */
   readonly path: string;
   readonly offset: number;
   readonly length: number;

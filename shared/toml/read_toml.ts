@@ -14,7 +14,7 @@ const MAX_FILE_BYTES = 2 ** 20;
  * @throws {FormatError} if it cannot be read, or is no TOML; with line and column
  */
 export async function readToml(file: string, kind: string): Promise<TomlFields> {
-  return new TomlFields(file, "", parseToml(file, kind, await readText(file, kind)));
+  return parseToml(file, kind, await readText(file, kind));
 }
 
 async function readText(file: string, kind: string): Promise<string> {
@@ -39,9 +39,13 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-function parseToml(file: string, kind: string, text: string): Record<string, unknown> {
+/**
+ * @param file where the text stands, for messages
+ * @throws {FormatError} if it is no TOML; with line and column
+ */
+export function parseToml(file: string, kind: string, text: string): TomlFields {
   try {
-    return parse(text, { maxDepth: 16 });
+    return new TomlFields(file, "", parse(text, { maxDepth: 16 }));
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
     // Its message goes on with an excerpt of several lines: the first names the problem.

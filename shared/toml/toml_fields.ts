@@ -91,10 +91,13 @@ export class TomlFields {
   }
 
   /** The table of a key (`[key]`); undefined if there is none. */
-  child(key: string): TomlFields | undefined {
+  child(
+    key: string,
+    expected = `a table, headed by [${this.pathOf(key)}]`,
+  ): TomlFields | undefined {
     if (!this.has(key)) return undefined;
     const value = this.table[key];
-    if (!isTable(value)) throw this.error(key, `a table, headed by [${this.pathOf(key)}]`);
+    if (!isTable(value)) throw this.error(key, expected);
     return new TomlFields(this.file, this.pathOf(key), value);
   }
 

@@ -1,6 +1,7 @@
 /** `tutti bench steady`: whether memory and descriptors stay as they are. @module */
 
 import { Option } from "commander";
+import { modelPaths } from "../../../shared/checkpoint/model_paths.ts";
 import { UsageError } from "../../../shared/errors.ts";
 import { BUNDLED_ENSEMBLE } from "../../../shared/project_files.ts";
 import { formatTable } from "../../../shared/terminal/table.ts";
@@ -118,7 +119,9 @@ async function modelsOf(
     );
   }
   return {
-    paths: bundled.slice(0, experts).flatMap(({ model }) => model ?? []),
+    paths: bundled.slice(0, experts).flatMap(({ model }) =>
+      model === undefined ? [] : modelPaths(model)
+    ),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -5,6 +5,7 @@ import { exists } from "../../../shared/checkpoint/exists.ts";
 import type { Expert } from "../../../shared/engine/expert.ts";
 import type { ComputeOptions } from "../../../shared/engine/lower_graph.ts";
 import { FormatError } from "../../../shared/errors.ts";
+import { readRecipe } from "../../../shared/merging/recipe_file.ts";
 import { f32, sliceRows, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { fusionMask, saliencyWeights } from "../../sampling/methods/magic_fusion.ts";
 import type { TrainedSabw } from "../../sampling/methods/definition.ts";
@@ -19,7 +20,6 @@ import type { OpenExpert } from "../context.ts";
 import { type FamilyManifest, readFamilyManifest } from "../manifest.ts";
 import type { EvalCheck, EvalFolder } from "./eval_folder.ts";
 import { measure, measureRows } from "./measure.ts";
-import { writeUniformSoup } from "./uniform_soup.ts";
 
 /** Names that experts have in these checks' methods. */
 const nameOf = (index: number) => `expert-${index}`;
@@ -31,8 +31,6 @@ export class EnsemblingChecks implements AsyncDisposable {
   readonly #experts = new Map<string, Promise<Expert>>();
   #sabw: TrainedSabw | undefined;
   #family: Promise<Family> | undefined;
-  /** Of models that are made for a check. */
-  #madeFolder: string | undefined;
 
   constructor(folder: EvalFolder, lane: ComputeOptions, open: OpenExpert) {
     this.#folder = folder;
@@ -45,8 +43,9 @@ export class EnsemblingChecks implements AsyncDisposable {
     const text = methodOf(check);
     if (text === undefined) return { skipped: "this method is not built yet" };
     const paths = (check.inputs.experts as readonly string[]).map((path) => folder.file(path));
-    const models = isSoup(check) ? [await this.#makeSoup(check.name, paths)] : paths;
-    const experts = await Promise.all(models.map((path) => this.#expert(path)));
+    const experts = isSoup(check)
+      ? [await this.#soup(paths)]
+      : await Promise.all(paths.map((path) => this.#expert(path)));
     const family = await this.#readFamily();
     const guidanceScale = check.inputs.guidance_scale as number;
     const init = await folder.f32(check, check.inputs.init);
@@ -131,13 +130,14 @@ export class EnsemblingChecks implements AsyncDisposable {
     return expert;
   }
 
-  async #makeSoup(name: string, models: readonly string[]): Promise<string> {
-    const out = join(
-      this.#madeFolder ??= await Deno.makeTempDir({ prefix: "tutti-verify-" }),
-      name,
-    );
-    await writeUniformSoup(models, out);
-    return out;
+  /** The mean of all experts' weights, as one expert. */
+  async #soup(models: readonly string[]): Promise<Expert> {
+    const key = models.join("+");
+    let expert = this.#experts.get(key);
+    const open = async () =>
+      await this.#open(await readRecipe(`{ models = ${JSON.stringify(models)} }`));
+    if (!expert) this.#experts.set(key, expert = open());
+    return await expert;
   }
 
   async #openSabw(
@@ -158,7 +158,6 @@ export class EnsemblingChecks implements AsyncDisposable {
     await this.#sabw?.aggregator.close();
     const opened = await Promise.allSettled(this.#experts.values());
     await Promise.all(opened.map((end) => end.status === "fulfilled" && end.value.close()));
-    if (this.#madeFolder !== undefined) await Deno.remove(this.#madeFolder, { recursive: true });
   }
 }
 

@@ -5,13 +5,12 @@ import { readFile } from "node:fs/promises";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { type FloatDType, isFloat } from "../../../shared/tensor/float64.ts";
 import { bytesOf, f32, type F32Tensor, toFloat32 } from "../../../shared/tensor/tensor.ts";
-import { blockOfKey } from "../../merging/block_of_key.ts";
-import { weightsForSdxl } from "../../merging/block_weights.ts";
-import { MergedModel } from "../../merging/merged_model.ts";
-import { findMethod } from "../../merging/methods/merge_methods.ts";
-import { FileModel, type MergeModel } from "../../merging/model.ts";
-import type { WrittenParameters } from "../../merging/parameters.ts";
-import { storedPieces } from "../../merging/write_merge.ts";
+import { blockOfKey } from "../../../shared/merging/block_of_key.ts";
+import { weightsForSdxl } from "../../../shared/merging/block_weights.ts";
+import { MergedModel } from "../../../shared/merging/merged_model.ts";
+import { FileModel, type MergeModel } from "../../../shared/merging/model.ts";
+import type { WrittenParameters } from "../../../shared/merging/parameters.ts";
+import { storedPieces } from "../../../shared/merging/stored_tensors.ts";
 import type { Comparison, Skipped } from "../check.ts";
 import type { EvalCheck, EvalFolder } from "./eval_folder.ts";
 import { measure } from "./measure.ts";
@@ -60,6 +59,8 @@ function mergeOf(inputs: EvalCheck["inputs"]): Merge | undefined {
       parameters: numbers("alpha"),
       addsDifference: true,
     }),
+    cosine_a: () => ({ method: "cosine-a", parameters: numbers("alpha") }),
+    cosine_b: () => ({ method: "cosine-b", parameters: numbers("alpha") }),
     mbw: () => ({ method: "mbw", parameters: { mbw: row("base_alpha", "weights") } }),
     mbw_triple: () => ({
       method: "mbw",
@@ -83,7 +84,7 @@ async function checkMerge(
     if (!MODELS.includes(name)) continue;
     models.push(stack.use(await FileModel.open(folder.file(path as string))));
   }
-  const merged = new MergedModel("merge", findMethod(method), models, parameters);
+  const merged = new MergedModel("merge", { method, models, parameters });
   const keys = [...merged.tensors.keys()]
     .filter((key) => !addsDifference || models[0]!.tensors.has(key));
   const dtype = DTYPES[check.expect.dtype!]!;

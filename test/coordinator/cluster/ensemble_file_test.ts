@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { loadEnsembleFile } from "../../../coordinator/cluster/ensemble_file.ts";
 import { FormatError } from "../../../shared/errors.ts";
+import { readRecipe, type Recipe } from "../../../shared/merging/recipe_file.ts";
 
 const GOOD = `name = "shapes"
 sabw = "uniform"
@@ -115,9 +116,60 @@ Deno.test("loadEnsembleFile() refuses LoRAs of another form, missing files, and 
     }
     await refusal(
       `${GOOD}lora = ["vae:1"]\n`,
-      ': experts[1] ("square") must have "model" where it has "lora": a worker that runs elsewhere ' +
+      ': experts[1] ("square") must have "model" or "merge" where it has "lora": a worker that runs elsewhere ' +
         'gets its LoRAs there, with "tutti worker --lora"',
     );
+  }));
+
+Deno.test("loadEnsembleFile() reads an expert that is a merge, by a recipe's path or inline", () =>
+  withFolder(async (folder) => {
+    const models = [`${folder}/round`, `${folder}/vae`];
+    await writeFile(`${folder}/mix.toml`, '[[merge]]\nmodels = ["./round", "./vae"]\n');
+    const inline = '{ models = ["./round", "./vae"], mbw = "GRAD_V", dtype = "f16" }';
+    const modelOf = async (merge: string) => {
+      const text = GOOD.replace('model = "round"', `merge = ${merge}`);
+      return (await load(folder, text)).experts[0]!.model as Recipe;
+    };
+    const ofFile = await modelOf('"mix.toml"');
+    assert.deepEqual([ofFile.text, ofFile.name, ofFile.dtype], [
+      `${folder}/mix.toml`,
+      "mix",
+      undefined,
+    ]);
+    assert.deepEqual(ofFile.merge.models, models);
+    const ofTable = await modelOf(inline);
+    assert.deepEqual([ofTable.merge.method, ofTable.dtype], ["mbw", "float16"]);
+    // What a worker is started with reads as the same merge in any folder.
+    const again = await readRecipe(ofTable.text);
+    assert.deepEqual({ ...again.merge, place: undefined }, {
+      ...ofTable.merge,
+      place: undefined,
+      name: again.merge.name,
+    });
+    const cases = [
+      ["3", '"experts[0].merge" must be the path of a recipe, or { models'],
+      ['"none.toml"', '"experts[0].merge" must be the path of a recipe'],
+      ["{ alpha = 1 }", '"experts[0].merge.models" must be a list of files or folders'],
+      [
+        inline.replace("mbw", "mwb"),
+        '"mwb" is no known key in experts[0].merge (did you mean "mbw"?)',
+      ],
+      [
+        '{ models = ["./round", "./none"] }',
+        `"experts[0].merge" must be of models that exist ("${folder}/none" does not)`,
+      ],
+      [
+        '"mix.toml"\nmodel = "round"',
+        'experts[0] ("round") must have "model" or "merge", not both',
+      ],
+    ] as const;
+    for (const [merge, message] of cases) {
+      await assert.rejects(modelOf(merge), (error: Error) => {
+        assert.equal(error.name, "FormatError");
+        assert.ok(error.message.startsWith(`${folder}/ensemble.toml: ${message}`), error.message);
+        return true;
+      });
+    }
   }));
 
 Deno.test("loadEnsembleFile() reads settings of pictures from [defaults]", () =>
@@ -212,7 +264,7 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
         'model = "round"',
         'modle = "round"',
         ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
-        "known keys are name, model, lora, address",
+        "known keys are name, model, merge, lora, address",
       ],
       ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
       ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],
@@ -273,7 +325,7 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
       [
         'model = "round"\n',
         "",
-        ': experts[0] ("round") must have "model" (weights on this machine), ' +
+        ': experts[0] ("round") must have "model" or "merge" (weights on this machine), ' +
         '"address" (a running worker) or both',
       ],
       ['name = "square"\n', "", ': "experts[1].name" is missing: '],

@@ -5,18 +5,18 @@ import {
   mergeToFile,
   type MergeToFileOptions,
 } from "../../../coordinator/merging/merge_to_file.ts";
-import type { Merge } from "../../../coordinator/merging/recipe.ts";
+import type { Merge } from "../../../shared/merging/recipe.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { roundTo } from "../../../shared/tensor/float64.ts";
 import { i64, makeTensor, type Tensor } from "../../../shared/tensor/tensor.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
-import { IN00, M00, TEXT, writeSmallModel } from "./small_model.ts";
+import { IN00, M00, TEXT, writeSmallModel } from "../../shared/merging/small_model.ts";
 
 const half = (...values: readonly number[]) =>
   makeTensor("float16", [values.length], roundTo("float16", Float64Array.from(values)));
 
 function mergeOf(models: readonly (string | Merge)[], more: Partial<Merge> = {}): Merge {
-  return { name: "test", method: "weights", models, parameters: {}, refusal: (e) => e, ...more };
+  return { name: "test", method: "weights", models, parameters: {}, ...more };
 }
 
 /** The tensors and metadata of a merge's file. */

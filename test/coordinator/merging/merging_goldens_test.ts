@@ -8,7 +8,7 @@ import { goldenPath } from "../../support/goldens.ts";
 const folder = await EvalFolder.open(goldenPath("eval"));
 
 /** Need not exist, and do not. */
-const NOT_BUILT = ["merging.cosine_a", "merging.cosine_b", "merging.smooth_add"];
+const NOT_BUILT = ["merging.smooth_add"];
 
 for (const check of folder.checks.filter(({ part }) => part === "merging")) {
   Deno.test(`${check.name} is what the reference computes`, async () => {

@@ -45,6 +45,15 @@ async function verifyDamaged(
   await damage(folder.path);
   return await verifySamplers(folder.path);
 }
+Deno.test("the mean of two experts' weights draws what the reference draws with it", async () => {
+  const [result] = await Array.fromAsync(verifyEval(FOLDER, {
+    lane: { device: "cpu", threads: 1 },
+    openExpert: (model) => openLocalExpert({ model, device: "cpu", lanes: 1, threads: 1 }),
+    leastTolerance: 0,
+    isWanted: (name) => name === "ensembling.uniform_soup",
+  }));
+  assert.equal(result?.verdict, "ok", JSON.stringify(result));
+});
 
 Deno.test("a trajectory, a table and an error that are off fail", async () => {
   const names = ["samplers.dpmpp_2m.karras", "samplers.sigmas.beta", "samplers.convergence"];

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { emptyPrompt } from "../../../coordinator/bench/random_inputs.ts";
-import { FileModel } from "../../../coordinator/merging/model.ts";
+import { FileModel } from "../../../shared/merging/model.ts";
 import { modelConfigs } from "../../../coordinator/zoo/model_configs.ts";
 import { modelParts } from "../../../coordinator/zoo/model_parts.ts";
 import { writeConfigs, writeRandomCheckpoint } from "../../../coordinator/zoo/random_checkpoint.ts";

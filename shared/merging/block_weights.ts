@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Family } from "../../shared/models/families.ts";
-import { show } from "../../shared/show.ts";
-import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import type { Family } from "../models/families.ts";
+import { show } from "../show.ts";
+import { didYouMean } from "../terminal/did_you_mean.ts";
 import { BASE, mergeBlocks } from "./block_of_key.ts";
 import { ParameterError } from "./parameter_error.ts";
 import { presetBase, PRESETS } from "./presets.ts";

@@ -1,6 +1,6 @@
-/** Floats as flags spell them. @module */
+/** Floats as flags and recipes spell them. @module */
 
-import type { FloatDType } from "../../shared/tensor/float64.ts";
+import type { FloatDType } from "./float64.ts";
 
 export const DTYPE_NAMES = {
   f32: "float32",

@@ -36,13 +36,24 @@ type ParameterValues<P extends ParameterSpecs> = {
   readonly [K in keyof P]: P[K] extends NumberParameter ? number : readonly number[];
 };
 
+/** What a method knows of the whole models. */
+export interface ValueRange {
+  readonly min: number;
+  readonly max: number;
+}
+
 export interface MergeMethod<P extends ParameterSpecs = ParameterSpecs> {
   /** What it computes, for people. */
   readonly formula: string;
   /** How many models it takes. */
   readonly models: { readonly min: number; readonly max: number };
   readonly parameters: P;
-  merge(models: readonly Values[], parameters: ParameterValues<P>): Values;
+  /** Whether the tensor of a key stays the first model's, though all models have it. @default none does */
+  keeps?(key: string): boolean;
+  /** Goes once over all tensors that merge, one of each model, for a method that must know of all before it merges any. */
+  survey?(tensors: Iterable<readonly Values[]>): ValueRange;
+  /** @param range what `survey()` found, where there is one */
+  merge(models: readonly Values[], parameters: ParameterValues<P>, range: ValueRange): Values;
 }
 
 /** Checks that the function takes the parameters that are written down, and forgets which these are. */

@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { addDifference } from "../../../coordinator/merging/methods/differences.ts";
-import { modelStock, slerp } from "../../../coordinator/merging/methods/directions.ts";
-import {
-  mergeBlockWeighted,
-  weightedSum,
-  weights,
-} from "../../../coordinator/merging/methods/sums.ts";
-import { ties } from "../../../coordinator/merging/methods/ties.ts";
-import { PIECE_ELEMENTS, type Values } from "../../../coordinator/merging/values.ts";
+import { addDifference } from "../../../shared/merging/methods/differences.ts";
+import { cosineA, cosineB } from "../../../shared/merging/methods/cosine.ts";
+import { modelStock, slerp } from "../../../shared/merging/methods/directions.ts";
+import { mergeBlockWeighted, weightedSum, weights } from "../../../shared/merging/methods/sums.ts";
+import { ties } from "../../../shared/merging/methods/ties.ts";
+import { PIECE_ELEMENTS, type Values } from "../../../shared/merging/values.ts";
 import { numbersOf, plainValues } from "./plain_values.ts";
 
 function assertNear(actual: readonly number[], expected: readonly number[]): void {
@@ -17,7 +14,8 @@ function assertNear(actual: readonly number[], expected: readonly number[]): voi
   });
 }
 
-const models = (...rows: readonly (readonly number[])[]): Values[] => rows.map(plainValues);
+const models = (...rows: readonly (readonly number[])[]): Values[] =>
+  rows.map((row) => plainValues(row));
 
 Deno.test("sums at weight 0 and 1 are the models themselves, whatever the others hold", () => {
   const [a, b, c] = models([1, -0], [NaN, Infinity], [3, 4]) as [Values, Values, Values];
@@ -109,10 +107,40 @@ Deno.test("ties() finds the threshold among tiny and huge magnitudes of many pie
   const threshold = values.map(Math.abs).toSorted().at(-kept)!;
   const zeros = new Float64Array(count);
   const merged = numbersOf(
-    ties([zeros, values, values].map(plainValues), { density: 0.3, lambda: 1 }),
+    ties([zeros, values, values].map((each) => plainValues(each)), { density: 0.3, lambda: 1 }),
   );
   const wrong = merged.findIndex((value, i) =>
     value !== (Math.abs(values[i]!) >= threshold ? values[i] : 0)
   );
   assert.equal(wrong, -1);
+});
+
+Deno.test("cosineA() and cosineB() leave a model as it is that is merged with itself", () => {
+  const model = plainValues([3, 0, -4, 2, 0, 1], [3, 2]);
+  for (const { survey, merge } of [cosineA, cosineB]) {
+    const range = survey([[model, model]]);
+    assert.deepEqual(numbersOf(merge([model, model], { alpha: 0.5 }, range)), numbersOf(model));
+  }
+});
+
+Deno.test("cosineB() keeps A's columns that are like B's, and takes B's where they are not", () => {
+  // Columns: the same; perpendicular; opposite.
+  const a = plainValues([1, 1, 1, 0, 0, 0], [2, 3]);
+  const b = plainValues([2, 0, -1, 0, 1, 0], [2, 3]);
+  const range = cosineB.survey([[a, b]]);
+  const merged = cosineB.merge([a, b], { alpha: 0 }, range);
+  const whole = (2 + 0 - 1) / (Math.sqrt(3) * Math.sqrt(6));
+  const similarity = [1, 0, -1].map((column) => (column + whole) / 2);
+  // What is below the 1st percentile goes: -1's. Then what is above the 99th of the rest: 1's.
+  assert.deepEqual(range, { min: similarity[1], max: similarity[1] });
+  assert.deepEqual(numbersOf(merged), numbersOf(b));
+  const shares = [1, 0.5, 0];
+  const wide = { min: similarity[2]!, max: similarity[0]! };
+  const mixed = numbersOf(cosineB.merge([a, b], { alpha: 0 }, wide));
+  const expected = numbersOf(a).map((value, i) =>
+    numbersOf(b)[i]! * (1 - shares[i % 3]!) + value * shares[i % 3]!
+  );
+  mixed.forEach((value, i) => assert.ok(Math.abs(value - expected[i]!) < 1e-12, `${mixed}`));
+  const moved = numbersOf(cosineB.merge([a, b], { alpha: 0.75 }, wide));
+  assert.ok(Math.abs(moved[0]! - (2 * 0.75 + 0.25)) < 1e-12, "alpha moves towards B");
 });

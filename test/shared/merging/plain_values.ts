@@ -1,11 +1,15 @@
 /** Numbers as a tensor of a merge, and back. @module */
 
-import { PIECE_ELEMENTS, type Values } from "../../../coordinator/merging/values.ts";
+import type { Shape } from "../../../shared/tensor/tensor.ts";
+import { PIECE_ELEMENTS, type Values } from "../../../shared/merging/values.ts";
 
-export function plainValues(numbers: ArrayLike<number>): Values {
+export function plainValues(
+  numbers: ArrayLike<number>,
+  shape: Shape = [numbers.length],
+): Values {
   const all = Float64Array.from(numbers);
   return {
-    shape: [all.length],
+    shape,
     *pieces() {
       for (let i = 0; i < all.length; i += PIECE_ELEMENTS) yield all.slice(i, i + PIECE_ELEMENTS);
     },

@@ -1,6 +1,6 @@
 /** A merge's parameter that does not fit: the caller knows whether a flag or a recipe's key gave it. @module */
 
-import { TuttiError } from "../../shared/errors.ts";
+import { TuttiError } from "../errors.ts";
 
 /** The message goes on after the parameter's name: `must be 0.2: current value is "x"`. */
 export class ParameterError extends TuttiError {

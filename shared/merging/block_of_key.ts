@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Family } from "../../shared/models/families.ts";
-import { UNET_PREFIX } from "../../shared/checkpoint/keymaps/unet.ts";
-import type { BlockId } from "../../shared/models/blocks.ts";
+import type { Family } from "../models/families.ts";
+import { UNET_PREFIX } from "../checkpoint/keymaps/unet.ts";
+import type { BlockId } from "../models/blocks.ts";
 
 /** Text encoders, VAE, and running averages. */
 export const BASE = "BASE";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { mergeBlocks } from "../../../coordinator/merging/block_of_key.ts";
-import { parseBlockWeights, weightsForSdxl } from "../../../coordinator/merging/block_weights.ts";
-import { PRESETS } from "../../../coordinator/merging/presets.ts";
+import { mergeBlocks } from "../../../shared/merging/block_of_key.ts";
+import { parseBlockWeights, weightsForSdxl } from "../../../shared/merging/block_weights.ts";
+import { PRESETS } from "../../../shared/merging/presets.ts";
 
 const count = (n: number) => Array.from({ length: n }, (_, i) => i / 100);
 const sd15 = { field: "alpha", family: "sd15" } as const;

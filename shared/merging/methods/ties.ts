@@ -5,7 +5,7 @@
  * @module
  */
 
-import { elementCount } from "../../../shared/tensor/tensor.ts";
+import { elementCount } from "../../tensor/tensor.ts";
 import { combine, inStep, PIECE_ELEMENTS, type Values } from "../values.ts";
 
 export interface TiesOptions {

@@ -1,26 +1,23 @@
-/** A model that can be merged: a checkpoint in one file, or the result of another merge. @module */
+/** A model that can be merged: a checkpoint in one file or a folder, or the result of another merge. @module */
 
-import { detectFamily } from "../../shared/checkpoint/family.ts";
-import { SCALE } from "../../shared/checkpoint/scaled_weights.ts";
-import { FormatError } from "../../shared/errors.ts";
-import { show } from "../../shared/show.ts";
-import { FAMILIES, type Family } from "../../shared/models/families.ts";
-import { modernClipKey } from "../../shared/checkpoint/keymaps/clip.ts";
-import {
-  filePredictionType,
-  type PredictionType,
-} from "../../shared/checkpoint/prediction_type.ts";
-import { openModelFile } from "../../shared/checkpoint/model_file.ts";
-import { PieceReader } from "../../shared/weight_file/piece_reader.ts";
+import { detectFamily } from "../checkpoint/family.ts";
+import { modernClipKey } from "../checkpoint/keymaps/clip.ts";
+import { openModelFile } from "../checkpoint/model_file.ts";
+import { filePredictionType, type PredictionType } from "../checkpoint/prediction_type.ts";
+import { SCALE } from "../checkpoint/scaled_weights.ts";
+import { FormatError } from "../errors.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
+import { show } from "../show.ts";
+import type { DataOf, DType } from "../tensor/dtype.ts";
+import { float8ToFloat16, isFloat8 } from "../tensor/float8.ts";
+import { type FloatDType, isFloat, widen } from "../tensor/float64.ts";
+import { elementCount, makeTensor, type Shape, type Tensor } from "../tensor/tensor.ts";
+import { PieceReader } from "../weight_file/piece_reader.ts";
 import {
   foreignDtypeError,
   type TensorEntry,
   type TensorFile,
-} from "../../shared/weight_file/tensor_file.ts";
-import type { DataOf, DType } from "../../shared/tensor/dtype.ts";
-import { type FloatDType, isFloat, widen } from "../../shared/tensor/float64.ts";
-import { float8ToFloat16, isFloat8 } from "../../shared/tensor/float8.ts";
-import { elementCount, makeTensor, type Shape, type Tensor } from "../../shared/tensor/tensor.ts";
+} from "../weight_file/tensor_file.ts";
 import { PIECE_ELEMENTS, type Values } from "./values.ts";
 
 export interface TensorType {
@@ -37,6 +34,14 @@ export interface MergeModel {
   readonly tensors: ReadonlyMap<string, TensorType>;
   /** A tensor of `tensors`. */
   tensor(key: string): Values;
+}
+
+/** A model that lies on disk. It stays open until it is disposed of. */
+export interface InputModel extends MergeModel, Disposable {
+  /** Of a single file. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** All files that hold weights of it. */
+  readonly paths: readonly string[];
 }
 
 /** A tensor that lies in a file. */
@@ -79,8 +84,8 @@ export class FileTensor implements Values {
   }
 }
 
-/** A model in a single file. It stays open until it is disposed of. */
-export class FileModel implements MergeModel, Disposable {
+/** A model in a single file. */
+export class FileModel implements InputModel {
   readonly family: Family;
   readonly predictionType: PredictionType;
   readonly metadata: Readonly<Record<string, string>>;
@@ -124,6 +129,10 @@ export class FileModel implements MergeModel, Disposable {
 
   get name(): string {
     return this.#path;
+  }
+
+  get paths(): readonly string[] {
+    return [this.#path];
   }
 
   get tensors(): ReadonlyMap<string, TensorType> {

@@ -1,7 +1,9 @@
 /** Every merge method by its name. A new one is a function and an entry here. @module */
 
-import { didYouMean } from "../../../shared/terminal/did_you_mean.ts";
+import { didYouMean } from "../../terminal/did_you_mean.ts";
 import { ParameterError } from "../parameter_error.ts";
+import { VAE_PREFIXES } from "../../checkpoint/keymaps/vae.ts";
+import { cosineA, cosineB } from "./cosine.ts";
 import { addDifference, trainDifference } from "./differences.ts";
 import { modelStock, slerp } from "./directions.ts";
 import { defineMethod, type MergeMethod } from "./method.ts";
@@ -9,6 +11,8 @@ import { mergeBlockWeighted, sumTwice, tripleSum, weightedSum, weights } from ".
 import { ties } from "./ties.ts";
 
 const exactly = (count: number) => ({ min: count, max: count });
+/** As in supermerger: a mixed VAE gives odd colours. */
+const isOfVae = (key: string) => key.startsWith(VAE_PREFIXES[0]);
 const atLeast = (min: number) => ({ min, max: Infinity });
 
 export const MERGE_METHODS: Readonly<Record<string, MergeMethod>> = {
@@ -65,6 +69,20 @@ export const MERGE_METHODS: Readonly<Record<string, MergeMethod>> = {
     models: exactly(2),
     parameters: { alpha: { kind: "number", default: 0.5, min: 0, max: 1 } },
     merge: slerp,
+  }),
+  "cosine-a": defineMethod({
+    formula: "A where columns of A and B point the same way, B where not; alpha moves towards B",
+    models: exactly(2),
+    parameters: { alpha: { kind: "number", default: 0.5 } },
+    keeps: isOfVae,
+    ...cosineA,
+  }),
+  "cosine-b": defineMethod({
+    formula: "the same, by columns and tensors that count as long as they are",
+    models: exactly(2),
+    parameters: { alpha: { kind: "number", default: 0.5 } },
+    keeps: isOfVae,
+    ...cosineB,
   }),
   "ties": defineMethod({
     formula: "A + lambda (what of the largest B - A, C - A, ... has the elected sign)",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { mergeToFile } from "../../../coordinator/merging/merge_to_file.ts";
-import type { Merge } from "../../../coordinator/merging/recipe.ts";
-import { readRecipe } from "../../../coordinator/merging/recipe_file.ts";
+import type { Merge } from "../../../shared/merging/recipe.ts";
+import { readRecipe } from "../../../shared/merging/recipe_file.ts";
 import { FormatError } from "../../../shared/errors.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
@@ -63,8 +63,8 @@ Deno.test("readRecipe() refuses holes, circles, and what is no recipe, naming fi
       step('models = ["a.st", "b.st"]', "alpah = 1"),
       /"alpah" is no known key in merge\[0\] \(did you mean "alpha"/,
     ],
-    [step("alpha = 1"), /"merge\[0\]\.models" must be a list of files/],
-    [step("models = [1]"), /"merge\[0\]\.models" must be a list of files/],
+    [step("alpha = 1"), /"merge\[0\]\.models" must be a list of files or folders/],
+    [step("models = [1]"), /"merge\[0\]\.models" must be a list of files or folders/],
     [
       step('name = "look"', 'models = ["a.st", "b.st"]') + step('models = ["loook", "b.st"]'),
       /"merge\[1\]\.models" must be .*; "loook" is none of them \(did you mean "look"\?\)/,

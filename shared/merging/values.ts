@@ -5,7 +5,7 @@
  * @module
  */
 
-import { elementCount, type Shape } from "../../shared/tensor/tensor.ts";
+import { elementCount, type Shape } from "../tensor/tensor.ts";
 
 /** Elements of a piece: 1 MiB of f64. Larger ones leave the processor's cache, smaller ones cost calls. */
 export const PIECE_ELEMENTS = 2 ** 17;

@@ -1,8 +1,8 @@
 /** A method's parameters as they were written, made into the numbers that its function gets for each block. @module */
 
-import type { Family } from "../../shared/models/families.ts";
-import { show } from "../../shared/show.ts";
-import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
+import type { Family } from "../models/families.ts";
+import { show } from "../show.ts";
+import { didYouMean } from "../terminal/did_you_mean.ts";
 import { type BlockWeights, parseBlockWeights, type WrittenWeights } from "./block_weights.ts";
 import type { MergeMethod, ParameterSpec } from "./methods/method.ts";
 import { ParameterError } from "./parameter_error.ts";

@@ -9,14 +9,15 @@
  * @module
  */
 
-import { FAMILIES, type Family } from "../../shared/models/families.ts";
-import type { PredictionType } from "../../shared/checkpoint/prediction_type.ts";
-import { FormatError } from "../../shared/errors.ts";
-import { show } from "../../shared/show.ts";
-import { type FloatDType, isFloat, widerFloat } from "../../shared/tensor/float64.ts";
-import { formatType } from "../../shared/tensor/tensor.ts";
+import { FAMILIES, type Family } from "../models/families.ts";
+import type { PredictionType } from "../checkpoint/prediction_type.ts";
+import { FormatError } from "../errors.ts";
+import { show } from "../show.ts";
+import { type FloatDType, isFloat, widerFloat } from "../tensor/float64.ts";
+import { formatType } from "../tensor/tensor.ts";
 import { blockOfKey } from "./block_of_key.ts";
-import type { MergeMethod } from "./methods/method.ts";
+import { findMethod } from "./methods/merge_methods.ts";
+import type { MergeMethod, ValueRange } from "./methods/method.ts";
 import type { MergeModel, TensorType } from "./model.ts";
 import { ParameterError } from "./parameter_error.ts";
 import { resolveParameters, type WrittenParameters } from "./parameters.ts";
@@ -32,60 +33,85 @@ export interface MergeCounts {
   readonly copied: number;
 }
 
+/** Of a method that has no survey. */
+const NO_RANGE: ValueRange = { min: -Infinity, max: Infinity };
+
+export interface MergedModelParts {
+  /** A name in `MERGE_METHODS`. */
+  readonly method: string;
+  readonly models: readonly MergeModel[];
+  readonly parameters: WrittenParameters;
+}
+
 export class MergedModel implements MergeModel {
   readonly name: string;
   readonly family: Family;
   readonly predictionType: PredictionType;
   readonly tensors: ReadonlyMap<string, TensorType>;
   readonly counts: MergeCounts;
+  readonly methodName: string;
+  readonly models: readonly MergeModel[];
   readonly #method: MergeMethod;
-  readonly #models: readonly MergeModel[];
   readonly #parametersOf: ReturnType<typeof resolveParameters>;
+  #range: ValueRange | undefined;
   /** Whose tensor a key's is; keys that merge are not here. */
   readonly #owners: ReadonlyMap<string, MergeModel>;
 
   /**
    * @param name for messages
-   * @throws {ParameterError} if the method does not take so many models or these parameters
+   * @throws {ParameterError} if there is no such method, or it does not take so many models or these parameters
    * @throws {FormatError} if the models do not fit each other
    */
-  constructor(
-    name: string,
-    method: MergeMethod,
-    models: readonly MergeModel[],
-    parameters: WrittenParameters,
-  ) {
+  constructor(name: string, { method: methodName, models, parameters }: MergedModelParts) {
+    const method = findMethod(methodName);
     checkCount(method, models.length);
     const [first] = models as readonly [MergeModel];
     for (const other of models) checkKin(first, other);
     this.name = name;
     this.family = first.family;
     this.predictionType = first.predictionType;
+    this.methodName = methodName;
     this.#method = method;
-    this.#models = models;
+    this.models = models;
     this.#parametersOf = resolveParameters(method, parameters, {
       models: models.length,
       family: this.family,
     });
-    const { tensors, owners } = planKeys(models);
+    const { tensors, owners } = planKeys(models, method);
     this.tensors = tensors;
     this.#owners = owners;
     this.counts = countKeys(tensors, owners, first);
     // Numbers that differ between blocks are checked where they are used: before anything is written.
-    for (const key of tensors.keys()) if (!owners.has(key)) this.#numbersFor(key);
+    for (const key of tensors.keys()) {
+      if (!owners.has(key)) this.numbersOf(blockOfKey(key, this.family));
+    }
   }
 
   tensor(key: string): Values {
     const owner = this.#owners.get(key);
     if (owner) return owner.tensor(key);
     return this.#method.merge(
-      this.#models.map((model) => model.tensor(key)),
-      this.#numbersFor(key),
+      this.#operands(key),
+      this.numbersOf(blockOfKey(key, this.family)),
+      this.#range ??= this.#method.survey?.(this.#allOperands()) ?? NO_RANGE,
     );
   }
 
-  #numbersFor(key: string) {
-    return this.#parametersOf(blockOfKey(key, this.family)) as Parameters<MergeMethod["merge"]>[1];
+  #operands(key: string): Values[] {
+    return this.models.map((model) => model.tensor(key));
+  }
+
+  *#allOperands(): Generator<readonly Values[]> {
+    for (const key of this.tensors.keys()) if (!this.#owners.has(key)) yield this.#operands(key);
+  }
+
+  /**
+   * What the method's function gets for the tensors of a block.
+   *
+   * @param block one of `mergeBlocks()`, or `BASE`
+   */
+  numbersOf(block: string): Parameters<MergeMethod["merge"]>[1] {
+    return this.#parametersOf(block) as Parameters<MergeMethod["merge"]>[1];
   }
 }
 
@@ -113,12 +139,14 @@ function checkKin(first: MergeModel, other: MergeModel): void {
   }
 }
 
-function planKeys(models: readonly MergeModel[]) {
+function planKeys(models: readonly MergeModel[], method: MergeMethod) {
   const [first, ...others] = models as readonly [MergeModel, ...MergeModel[]];
   const tensors = new Map<string, TensorType>();
   const owners = new Map<string, MergeModel>();
   for (const [key, type] of first.tensors) {
-    const merged = isMergedByName(key) ? mergedType(key, models) : undefined;
+    const merged = isMergedByName(key) && !method.keeps?.(key)
+      ? mergedType(key, models)
+      : undefined;
     tensors.set(key, merged ?? type);
     if (!merged) owners.set(key, first);
   }

@@ -1,0 +1,34 @@
+/** A merge as an expert's checkpoint: the tables of weights of the file that it would be written to. @module */
+
+import type { Checkpoint, OpenOptions } from "../checkpoint/checkpoint.ts";
+import { predictionMetadata } from "../checkpoint/prediction_type.ts";
+import { singleFileParts } from "../checkpoint/single_file.ts";
+import { COMPUTED } from "../onnx/graph.ts";
+import { FolderModel } from "./folder_model.ts";
+import { mergeHash } from "./merge_hash.ts";
+import { MergedFile } from "./merged_file.ts";
+import type { Recipe } from "./recipe_file.ts";
+
+/**
+ * @param options without a folder of configs, that of the first input that is a diffusers folder
+ * @throws {TuttiError} as `openMerge()`
+ */
+export async function openMergedCheckpoint(
+  { name, merge, dtype }: Recipe,
+  { configFrom }: OpenOptions = {},
+): Promise<Checkpoint> {
+  const stored = { merge, ...(dtype && { dtype }) };
+  using file = await MergedFile.open(stored);
+  const { model, inputs } = file.opened;
+  const { entries } = file;
+  const folder = configFrom ??
+    [...inputs.values()].find((input) => input instanceof FolderModel)?.name;
+  const { family, predictionType } = model;
+  const metadata = predictionMetadata(predictionType);
+  const source = { name, path: COMPUTED, entries, metadata, family };
+  return {
+    ...{ path: name, name },
+    ...await singleFileParts(source, folder === undefined ? {} : { configFrom: folder }),
+    merged: { ...stored, hash: await mergeHash(file.opened, dtype) },
+  };
+}
