@@ -9,16 +9,16 @@ import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { jobSpecFromJson, jobSpecToJson, newJob } from "../jobs/job_spec.ts";
-import { JobQueue } from "../jobs/queue/job_queue.ts";
+import { JobQueue, type QueuedJob } from "../jobs/queue/job_queue.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 import { followJob, submitJob } from "../jobs/queue/submit_job.ts";
-import { withDefaults } from "../settings/choose_settings.ts";
-import { SETTINGS } from "../settings/settings.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, givenSettings, type JobFlags, seedsFrom } from "./job_options.ts";
+import { readWishes, refusalIn, wantedPicture } from "./picture_jobs.ts";
 
 interface SubmitFlags extends JobFlags, NatsFlags {
+  readonly prompts?: string;
   readonly ensemble: string;
   readonly id?: string;
   readonly wait: boolean;
@@ -31,62 +31,85 @@ A coordinator (\`tutti coordinator\`) that serves the ensemble draws it; \`tutti
 Examples:
   tutti submit "a green heart above a yellow square" --nats nats://127.0.0.1:4222 --wait
   tutti submit "a castle at dawn" --ensemble castles --steps 30 --seed 7 --batch 4
-  tutti submit "a castle at dawn" --ensemble castles --seed 7 --id castle-7   # again: still one job`;
+  tutti submit "a castle at dawn" --ensemble castles --seed 7 --id castle-7   # again: still one job
+  tutti submit --prompts prompts.txt --ensemble castles --id castles          # jobs castles-1, castles-2, ...`;
 
 export function submitCommand(): Command {
   const command = addNatsOptions(
     new Command("submit")
       .summary("put an image into the queue, for a coordinator to draw")
-      .description("Puts a job into the queue and prints its id.")
-      .argument("<prompt>", "what to draw"),
+      .description(
+        "Puts a job into the queue, or one for each line of --prompts, and prints its id.",
+      )
+      .argument("[prompt]", "what to draw; needed unless --prompts has it"),
     "the NATS server that has the queue",
   )
     .option("--ensemble <name>", "the ensemble that is to draw, by its name", "shapes");
   return addJobOptions(command)
     .option(
+      "--prompts <file>",
+      'a job for every line of a file: a prompt, or {"prompt": ..., "seed": ...} with settings of its own',
+    )
+    .option(
       "--id <id>",
-      `the job's id: what is submitted again under the same one is one job; ${JOB_ID_RULE} (default: a random one)`,
+      `the job's id: what is submitted again under the same one is one job; ${JOB_ID_RULE} (default: a random one); with --prompts followed by -1, -2, ...`,
     )
     .option("--wait", "wait for the images; the exit code is the job's", false)
-    .option("--json", "print one JSON object instead of text", false)
+    .option("--json", "print one JSON object a job instead of text", false)
     .addHelpText("after", EXAMPLES)
-    .action((prompt: string, flags: SubmitFlags) => runSubmit(prompt, flags));
+    .action((prompt: string | undefined, flags: SubmitFlags) => runSubmit(prompt, flags));
 }
 
-async function runSubmit(prompt: string, flags: SubmitFlags): Promise<void> {
-  const { id = crypto.randomUUID(), ensemble, json } = flags;
-  if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
-  const settings = withDefaults(SETTINGS, givenSettings(flags));
-  const seeds = seedsFrom(settings.seed, settings.batch);
-  const spec = newJob({ prompt, seeds, ensemble }, settings);
-  // What a coordinator would refuse is refused here, and no file is to blame.
-  try {
-    jobSpecFromJson(jobSpecToJson(spec), "The job");
-  } catch (cause) {
-    throw new UsageError(TuttiError.from(cause).message, { cause });
-  }
+async function runSubmit(prompt: string | undefined, flags: SubmitFlags): Promise<void> {
+  const { ensemble, json } = flags;
+  const jobs = await jobsOf(prompt, flags);
   const options = await natsOptions(flags, "tutti submit");
   if (!options) throw new UsageError("--nats is needed: the NATS server that has the queue");
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   await using nats = await Nats.connect({ ...options, signal });
   const [queue, records] = await Promise.all([JobQueue.open(nats), JobRecords.open(nats)]);
-  const { isRepeated } = await submitJob({ queue, records }, { id, spec });
   const terminal = stderrTerminal();
-  if (!await queue.hasConsumer(ensemble)) {
-    terminal.write(
-      `warning: no coordinator has ever served the ensemble "${ensemble}" here: the job waits for one\n`,
-    );
-  }
-  if (!flags.wait) {
-    if (json) printJson({ id, isRepeated, seeds: spec.seeds.map(String) });
+  for (const [index, job] of jobs.entries()) {
+    const { isRepeated } = await submitJob({ queue, records }, job);
+    if (index === 0 && !await queue.hasConsumer(ensemble)) {
+      terminal.write(
+        `warning: no coordinator has ever served the ensemble "${ensemble}" here: the job waits for one\n`,
+      );
+    }
+    const { id, spec: { seeds } } = job;
+    if (flags.wait) continue;
+    if (json) printJson({ id, isRepeated, seeds: seeds.map(String) });
     else printLine(isRepeated ? `${id} (submitted before)` : id);
-    return;
   }
-  if (!json) terminal.write(`Job ${id}\n`);
-  const record = await follow(records, id, { steps: spec.steps, isSilent: json, signal });
-  if (json) printJson(recordToJson(record));
-  else for (const { path, seed } of record.images) printLine(`${path} (seed ${seed})`);
+  if (!flags.wait) return;
+  for (const { id, spec: { steps } } of jobs) {
+    if (!json) terminal.write(`Job ${id}\n`);
+    const record = await follow(records, id, { steps, isSilent: json, signal });
+    if (json) printJson(recordToJson(record));
+    else for (const { path, seed } of record.images) printLine(`${path} (seed ${seed})`);
+  }
+}
+
+/** @throws {UsageError} if a job is one that a coordinator would refuse */
+async function jobsOf(prompt: string | undefined, flags: SubmitFlags): Promise<QueuedJob[]> {
+  const { ensemble, prompts } = flags;
+  const wishes = await readWishes(prompt === undefined ? [] : [prompt], prompts);
+  return wishes.map((wish, index) => {
+    const { prompt, where, chosen: { settings } } = wantedPicture(wish, givenSettings(flags), {});
+    const number = prompts === undefined ? "" : `-${index + 1}`;
+    const id = flags.id === undefined ? crypto.randomUUID() : `${flags.id}${number}`;
+    if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);
+    const seeds = seedsFrom(settings.seed, settings.batch);
+    const spec = newJob({ prompt, seeds, ensemble }, settings);
+    // What a coordinator would refuse is refused here, and no file is to blame but that of the prompts.
+    try {
+      jobSpecFromJson(jobSpecToJson(spec), "The job");
+    } catch (cause) {
+      throw refusalIn(where, new UsageError(TuttiError.from(cause).message, { cause }));
+    }
+    return { id, spec };
+  });
 }
 
 async function follow(

@@ -1,0 +1,104 @@
+/** What a command is to draw: one prompt, or every line of a file of prompts. @module */
+
+import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
+import type { EnsemblePlan } from "../ensemble/ensemble_plan.ts";
+import { flagRefusal } from "../jobs/flag_refusal.ts";
+import type { JobSpec } from "../jobs/job_spec.ts";
+import { prepareJob } from "../jobs/prepare_job.ts";
+import { defaultMethod, fittingMethod } from "../sampling/methods/methods.ts";
+import type { MethodDefinition } from "../sampling/methods/definition.ts";
+import {
+  chooseSettings,
+  type ChosenSettings,
+  type SettingOrigins,
+} from "../settings/choose_settings.ts";
+import { firstGiven } from "../settings/presets.ts";
+import { type GivenSettings, SETTINGS, type Settings } from "../settings/settings.ts";
+import { type PromptLine, readPromptsFile } from "./prompts_file.ts";
+
+/** A prompt with everything that was said about its pictures. */
+export interface WantedPicture {
+  readonly prompt: string;
+  readonly chosen: ChosenSettings<Settings>;
+  /** The line of a file that wants it, for errors. */
+  readonly where?: string;
+}
+
+export interface PictureJob {
+  readonly spec: JobSpec;
+  readonly origins: SettingOrigins;
+  readonly where?: string;
+}
+
+/** A line of a file, or a prompt of the command line. */
+type Wish = Omit<PromptLine, "where"> & Partial<Pick<PromptLine, "where">>;
+
+/**
+ * @param prompts of the command line
+ * @param file `--prompts`
+ * @throws {UsageError} without any prompt, or with both
+ * @throws {FormatError} as `readPromptsFile()`
+ */
+export async function readWishes(
+  prompts: readonly string[],
+  file: string | undefined,
+): Promise<readonly Wish[]> {
+  if (file !== undefined && prompts.length > 0) {
+    throw new UsageError("A prompt and --prompts contradict each other: leave one out");
+  }
+  if (file !== undefined) return await readPromptsFile(file);
+  if (prompts.length > 0) return prompts.map((prompt) => ({ prompt, settings: {} }));
+  throw new UsageError("missing required argument 'prompt'");
+}
+
+/** @param given what flags say: a line's own settings win over it */
+export function wantedPicture(
+  { prompt, settings, where }: Wish,
+  given: GivenSettings,
+  { defaults }: Pick<EnsemblePlan, "defaults">,
+): WantedPicture {
+  const chosen = chooseSettings(SETTINGS, { given: firstGiven(settings, given), defaults });
+  return { prompt, chosen, ...(where !== undefined && { where }) };
+}
+
+/** Refuses a method that does not fit, as far as that can be told before experts are open. */
+export function methodOf({ chosen, where }: WantedPicture, plan: EnsemblePlan): MethodDefinition {
+  const { method, guidance, aggregate } = chosen.settings;
+  const hasSabw = plan.sabw.kind === "trained";
+  return inLine(where, () =>
+    fittingMethod(method ?? defaultMethod(hasSabw), {
+      hasSabw,
+      guidanceScale: guidance,
+      aggregated: aggregate,
+    }));
+}
+
+/** Refuses what the experts cannot draw, before the first of several pictures is begun. */
+export function checkJobs(ensemble: Ensemble, jobs: readonly PictureJob[]): void {
+  for (const { spec, origins, where } of jobs) {
+    inLine(where, () => {
+      try {
+        prepareJob(ensemble, spec, { warn: () => {} });
+      } catch (error) {
+        throw flagRefusal(error, origins);
+      }
+    });
+  }
+}
+
+/** A refusal, with the line of the file that asked for what is refused. */
+export function refusalIn(where: string | undefined, error: unknown): unknown {
+  if (where === undefined || !(error instanceof TuttiError)) return error;
+  if (error.code !== "INVALID_ARGUMENT") return error;
+  const { message, details } = error;
+  return new FormatError(`${where}: ${message}`, { cause: error, details });
+}
+
+function inLine<T>(where: string | undefined, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw refusalIn(where, error);
+  }
+}
