@@ -84,16 +84,28 @@ export async function* benchSamplers(
   }
 }
 
-/** `samplers.euler.25`: the mean over the pictures, and how they spread. */
+/**
+ * `samplers.euler.25`: the mean over the pictures, and how they spread; missing if one is the reference's to the bit.
+ * `samplers.euler.evaluations`, a step.
+ */
 export function samplerFigures(
   rows: readonly SamplerRow[],
   conditions: Conditions,
 ): BenchFigure[] {
-  return rows.map(({ sampler, steps, psnr }) => ({
-    ...{ name: `samplers.${sampler}.${steps}`, unit: "dB", conditions },
-    value: psnr.reduce((sum, each) => sum + each, 0) / psnr.length,
-    spread: spread(psnr),
-  }));
+  const finite = rows.filter(({ psnr }) => psnr.every(Number.isFinite));
+  const evaluations = new Map(
+    rows.map((row) => [row.sampler, Math.round(evaluationCount(row) / row.steps)]),
+  );
+  return [
+    ...finite.map(({ sampler, steps, psnr }): BenchFigure => ({
+      ...{ name: `samplers.${sampler}.${steps}`, unit: "dB", conditions },
+      value: psnr.reduce((sum, each) => sum + each, 0) / psnr.length,
+      spread: spread(psnr),
+    })),
+    ...[...evaluations].map(([sampler, value]): BenchFigure => ({
+      ...{ name: `samplers.${sampler}.evaluations`, value, unit: "count", conditions },
+    })),
+  ];
 }
 
 /** Each f32 `[1, 3, H, W]`. */

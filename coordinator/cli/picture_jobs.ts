@@ -13,7 +13,7 @@ import {
   type ChosenSettings,
   type SettingOrigins,
 } from "../settings/choose_settings.ts";
-import { firstGiven } from "../settings/presets.ts";
+import { firstGiven, withUsualPreset } from "../settings/presets.ts";
 import { type GivenSettings, SETTINGS, type Settings } from "../settings/settings.ts";
 import { type PromptLine, readPromptsFile } from "./prompts_file.ts";
 
@@ -52,13 +52,21 @@ export async function readWishes(
   throw new UsageError("missing required argument 'prompt'");
 }
 
-/** @param given what flags say: a line's own settings win over it */
+export interface WishContext extends Pick<EnsemblePlan, "defaults"> {
+  /** What flags say: a line's own settings win over it. */
+  readonly given: GivenSettings;
+  /** Whether pictures are drawn that were begun or drawn before: they mean what they meant then. @default false */
+  readonly isAgain?: boolean;
+}
+
+/** An ensemble file with `[defaults]` says of all pictures how they are drawn; else it is the usual preset. */
 export function wantedPicture(
   { prompt, settings, where }: Wish,
-  given: GivenSettings,
-  { defaults }: Pick<EnsemblePlan, "defaults">,
+  { given: flags, defaults, isAgain = false }: WishContext,
 ): WantedPicture {
-  const chosen = chooseSettings(SETTINGS, { given: firstGiven(settings, given), defaults });
+  const said = firstGiven(settings, flags);
+  const given = isAgain || defaults !== undefined ? said : withUsualPreset(said);
+  const chosen = chooseSettings(SETTINGS, { given, defaults });
   return { prompt, chosen, ...(where !== undefined && { where }) };
 }
 

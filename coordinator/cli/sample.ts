@@ -21,7 +21,7 @@ import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
-import { firstGiven } from "../settings/presets.ts";
+import { firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
 import {
@@ -83,7 +83,7 @@ Examples:
   tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
   tutti sample "a castle at dawn" --nats nats://nats:4222 --experts photo,anime --vae models/vae
   tutti sample "a castle at dawn" --workers gpu-1:7070+gpu-3:7070,gpu-2:7070 --vae models/vae
-  tutti sample "a castle at dawn" --ensemble castles.toml --preset fast
+  tutti sample "a castle at dawn" --ensemble castles.toml --preset paper
   tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
@@ -145,8 +145,13 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const picture = flags.from === undefined ? undefined : await readPictureRecord(flags.from);
   const wishes = await readWishes(listOf(words ?? picture?.prompt), flags.prompts);
   const plan = await ensemblePlan(flags);
+  const checkpoints = flags.checkpoint === undefined
+    ? undefined
+    : new FileCheckpoint(flags.checkpoint);
+  const from = await findCheckpoint(flags, checkpoints, note);
   const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
-  const wanted = wishes.map((wish) => wantedPicture(wish, given, plan));
+  const isAgain = picture !== undefined || isUnusual(from);
+  const wanted = wishes.map((wish) => wantedPicture(wish, { ...plan, given, isAgain }));
   const nats = await natsOptions(flags, "tutti sample");
   const methods = wanted.map((each) => methodOf(each, plan));
   if (flags.saveMaps !== undefined && !methods[0]!.usesSabw) {
@@ -154,10 +159,6 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
       "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
     );
   }
-  const checkpoints = flags.checkpoint === undefined
-    ? undefined
-    : new FileCheckpoint(flags.checkpoint);
-  const from = await findCheckpoint(flags, checkpoints, note);
   await checkOut(flags.out, "image or folder");
   const { chosen } = wanted[0]!;
   const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
@@ -362,6 +363,11 @@ async function findCheckpoint(
       : `No step is kept in "${file.path}" yet: starting anew`,
   );
   return from;
+}
+
+/** Whether a run was begun by a command line that did not mean the usual preset: before that was usual, too. */
+function isUnusual(from: StepCheckpoint | undefined): boolean {
+  return from !== undefined && from.spec.sampler !== PRESETS[USUAL_PRESET].settings.sampler;
 }
 
 /** Unit Gaussian latents from a file; undefined if the seeds are to make them. */

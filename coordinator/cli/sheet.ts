@@ -16,6 +16,8 @@ import { expertNames } from "../ensemble/expert_names.ts";
 import { sheetPng, sheetSvg } from "../image/contact_sheet.ts";
 import { newJob } from "../jobs/job_spec.ts";
 import { isFolder } from "../jobs/output_paths.ts";
+import { DEFAULT_SAMPLER } from "../sampling/samplers/samplers.ts";
+import type { GivenSettings } from "../settings/settings.ts";
 import {
   addExpertOptions,
   addReachOptions,
@@ -114,7 +116,7 @@ async function runSheet(prompts: readonly string[], flags: SheetFlags): Promise<
   const plan = await ensemblePlan(flags);
   const [random] = seedsFrom("random", 1);
   const wanted = wishes.map((wish) =>
-    withSeed(wantedPicture(wish, givenSettings(flags), plan), random!)
+    withSeed(wantedPicture(wish, { ...plan, given: columnSettings(flags) }), random!)
   );
   refuseUnfitting(flags, wanted, plan);
   const nats = await natsOptions(flags, "tutti sheet");
@@ -150,6 +152,12 @@ async function runSheet(prompts: readonly string[], flags: SheetFlags): Promise<
     })),
     rows: specs.map(({ prompt, seeds }) => ({ prompt, seeds: seeds.map(String) })),
   });
+}
+
+/** With samplers for columns nothing is the usual preset's. */
+function columnSettings(flags: SheetFlags): GivenSettings {
+  const given = givenSettings(flags);
+  return flags.samplers === undefined ? given : { ...given, sampler: DEFAULT_SAMPLER };
 }
 
 /** A row is of one seed, a random one of one for all rows. */

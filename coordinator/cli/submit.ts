@@ -96,7 +96,9 @@ async function jobsOf(prompt: string | undefined, flags: SubmitFlags): Promise<Q
   const { ensemble, prompts } = flags;
   const wishes = await readWishes(prompt === undefined ? [] : [prompt], prompts);
   return wishes.map((wish, index) => {
-    const { prompt, where, chosen: { settings } } = wantedPicture(wish, givenSettings(flags), {});
+    const { prompt, where, chosen: { settings } } = wantedPicture(wish, {
+      given: givenSettings(flags),
+    });
     const number = prompts === undefined ? "" : `-${index + 1}`;
     const id = flags.id === undefined ? crypto.randomUUID() : `${flags.id}${number}`;
     if (!isJobId(id)) throw new UsageError(`--id must be ${JOB_ID_RULE}: current value is "${id}"`);

@@ -123,15 +123,19 @@ function captions(count: number): Subject[] {
 
 /** A row a sampler and number of steps. */
 function samplersText(rows: readonly SamplerRow[], figures: readonly BenchFigure[]): string {
+  const byName = new Map(figures.map((figure) => [figure.name, figure]));
   const titles = ["steps", "evaluations", "PSNR", "half of the pictures"];
   return formatTable(
     ["sampler", ...titles.map(right)],
-    rows.map((row, i) => [
-      rows[i - 1]?.sampler === row.sampler ? "" : row.sampler,
-      row.steps,
-      evaluationCount(row),
-      readable(figures[i]!),
-      readableSpread(figures[i]!),
-    ]),
+    rows.map((row, i) => {
+      const figure = byName.get(`samplers.${row.sampler}.${row.steps}`);
+      return [
+        rows[i - 1]?.sampler === row.sampler ? "" : row.sampler,
+        row.steps,
+        evaluationCount(row),
+        figure ? readable(figure) : "the same",
+        figure ? readableSpread(figure) : "",
+      ];
+    }),
   );
 }
