@@ -68,7 +68,6 @@ export interface SampleFlags extends DrawingFlags, JobFlags {
 const COMMON_FLAGS = [
   "--preset",
   "--out",
-  "--prompts",
   "--ensemble",
   "--workers",
   "--sabw",
