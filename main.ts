@@ -26,6 +26,10 @@ interface CommandEntry {
 /** Every command; a command's module is loaded when it is the one that runs. */
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   sample: { summary: "draw an image with an ensemble", callsWorkers: true },
+  sheet: {
+    summary: "draw prompts by several experts, methods or samplers into one labelled grid",
+    callsWorkers: true,
+  },
   methods: { summary: "list the ways in which experts can play together" },
   submit: { summary: "put an image into the queue, for a coordinator to draw" },
   coordinator: { summary: "draw the jobs of the queue", callsWorkers: true },

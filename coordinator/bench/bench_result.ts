@@ -17,7 +17,7 @@ export type Unit = typeof UNITS[number];
 /** A number with a name. */
 export interface Measured {
   readonly name: string;
-  /** The median where there are several runs. */
+  /** The median of several runs; of several pictures the mean. */
   readonly value: number;
   readonly unit: Unit;
   /** Without it the number is counted, or measured once. */

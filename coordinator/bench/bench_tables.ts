@@ -9,6 +9,9 @@ export interface BenchTable {
   rows(results: readonly BenchResult[]): readonly (readonly string[])[];
 }
 
+/** Of the table of samplers. */
+const STEP_COUNTS = [10, 15, 20, 25, 50];
+
 /** By the name in the markers: `<!-- bench:overhead -->`. */
 export const BENCH_TABLES: Readonly<Record<string, BenchTable>> = {
   step: {
@@ -88,6 +91,19 @@ export const BENCH_TABLES: Readonly<Record<string, BenchTable>> = {
         const worst = blocks.toSorted((a, b) => b.value - a.value)[0];
         return [dtype, of("sent"), of("received"), cell(worst), of("latents"), of("psnr")];
       }),
+  },
+  samplers: {
+    titles: ["sampler", "evaluations a step", ...STEP_COUNTS.map((steps) => `${steps} steps`)],
+    rows: (results) => {
+      const names = named(results, /^samplers\.[^.]+\.\d+$/).map(({ name }) => name.split(".")[1]!);
+      return [...new Set(names)].map((sampler) => [
+        sampler,
+        cellOf(results, `samplers.${sampler}.evaluations`),
+        ...STEP_COUNTS.map((steps) =>
+          withHalf(results.find(({ name }) => name === `samplers.${sampler}.${steps}`))
+        ),
+      ]);
+    },
   },
   steady: {
     titles: [
@@ -170,6 +186,16 @@ function modelCells({ conditions = {} }: BenchResult): [model: string, size: str
 
 function cell(figure: Measured | undefined): string {
   return figure ? readable(figure) : "";
+}
+
+/** `41.2 (40.0 .. 43.4)`, without the unit. */
+function withHalf(figure: Measured | undefined): string {
+  const { value, spread } = figure ?? {};
+  if (value === undefined) return "";
+  const half = spread
+    ? ` (${spread.lowerQuartile.toFixed(1)} .. ${spread.upperQuartile.toFixed(1)})`
+    : "";
+  return `${value.toFixed(1)}${half}`;
 }
 
 function share(figure: Measured | undefined): string {

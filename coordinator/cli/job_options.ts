@@ -6,7 +6,13 @@ import { UsageError } from "../../shared/errors.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { flagOf, type Setting, type SettingsTable } from "../settings/setting.ts";
 import { type GivenSettings, SETTINGS } from "../settings/settings.ts";
-import { firstGiven, PRESET_NAMES, type PresetName, PRESETS } from "../settings/presets.ts";
+import {
+  firstGiven,
+  PRESET_NAMES,
+  type PresetName,
+  PRESETS,
+  USUAL_PRESET,
+} from "../settings/presets.ts";
 import { flagParser, oneOf } from "./flags.ts";
 
 /** As given: what is not is looked for in the ensemble file, then in the table. */
@@ -27,7 +33,10 @@ export function addJobOptions(command: Command, table: SettingsTable = SETTINGS)
 
 function presetOption(): Option {
   const presets = PRESET_NAMES.map((name) => `${name} (${PRESETS[name].summary})`).join(", ");
-  return new Option("--preset <name>", `settings that go together: ${presets}; flags win over them`)
+  const text =
+    `settings that go together: ${presets}; flags win over them (default: ${USUAL_PRESET}, unless ` +
+    "--sampler, --schedule, --eta or the ensemble file's [defaults] say otherwise)";
+  return new Option("--preset <name>", text)
     .argParser(oneOf("--preset", PRESET_NAMES))
     .helpGroup(headingOf("Basics"));
 }
@@ -49,11 +58,19 @@ function settingOption(
   { type, argument, help, group, ...row }: Setting<unknown>,
 ): Option {
   // Told, not set: a flag that was not given must stay without a value, for the ensemble file to say it.
-  const { defaultText = String(row.default ?? "") } = row;
+  const { defaultText = String(row.default ?? "") } = { ...row, ...usualText(name, row.default) };
   const text = defaultText === "" ? help : `${help} (default: ${defaultText})`;
   return new Option(`${flagOf(name)} ${argument}`, text)
     .argParser(flagParser(flagOf(name), type))
     .helpGroup(headingOf(group));
+}
+
+/** Of what the usual preset says. */
+function usualText(name: string, otherwise: unknown): { readonly defaultText?: string } {
+  const usual: GivenSettings = PRESETS[USUAL_PRESET].settings;
+  const value = usual[name as keyof GivenSettings];
+  if (value === undefined) return {};
+  return { defaultText: name === "sampler" ? `${value}` : `${value}; with --sampler ${otherwise}` };
 }
 
 /** Other spellings. An alias has the row's values; of parts the texts are kept until they are joined. */

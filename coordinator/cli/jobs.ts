@@ -10,7 +10,7 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
-import { checkOut, outputPaths } from "../jobs/output_paths.ts";
+import { checkOut, imageNames, outputPaths } from "../jobs/output_paths.ts";
 import { QueuedPictures } from "../jobs/queue/queued_pictures.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 
@@ -126,7 +126,7 @@ async function fetchPictures(nats: Nats, job: JobRecord, out: string): Promise<s
     );
   }
   await checkOut(out, "image or folder");
-  const paths = await outputPaths(out, images.map(({ seed }) => BigInt(seed)));
+  const paths = await outputPaths(out, imageNames(images.map(({ seed }) => BigInt(seed))));
   const pictures = new QueuedPictures(nats);
   for (const [i, image] of images.entries()) {
     await Deno.writeFile(paths[i]!, await pictures.get(image));

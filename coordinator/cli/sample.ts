@@ -2,15 +2,8 @@
 
 import { Command } from "commander";
 import { exists } from "../../shared/checkpoint/exists.ts";
-import { chooseDevice } from "../../shared/device/choose_device.ts";
-import {
-  type DeviceFlags,
-  deviceOption,
-  precisionOption,
-} from "../../shared/device/device_flags.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
-import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
@@ -18,24 +11,26 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
-import { parseWireDtypes } from "../cluster/tensor_transport.ts";
-import { type Ensemble, openEnsemble } from "../ensemble/ensemble.ts";
-import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
-import { collectExpertLora } from "../ensemble/lora_flags.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
+import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
-import { flagRefusal } from "../jobs/flag_refusal.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
-import { checkOut, outputPaths } from "../jobs/output_paths.ts";
+import { checkOut, imageNames, outputPaths, type Place } from "../jobs/output_paths.ts";
+import { readPictureRecord } from "../jobs/picture_record.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
-import { readPictureRecord } from "../jobs/picture_record.ts";
 import { storeImages } from "../jobs/store_images.ts";
-import { defaultMethod, fittingMethod, methodFiles } from "../sampling/methods/methods.ts";
-import { readMasks } from "../sampling/methods/regions/mask.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
-import { chooseSettings } from "../settings/choose_settings.ts";
-import { firstGiven } from "../settings/presets.ts";
-import { SETTINGS, type Settings } from "../settings/settings.ts";
+import { firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
+import { flagOf } from "../settings/setting.ts";
+import type { Settings } from "../settings/settings.ts";
+import {
+  addExpertOptions,
+  addReachOptions,
+  type DrawingEnsemble,
+  type DrawingFlags,
+  openToDraw,
+} from "./drawing_ensemble.ts";
 import { onInterrupt } from "./interrupt.ts";
 import {
   addJobOptions,
@@ -45,21 +40,22 @@ import {
   seedsFrom,
 } from "./job_options.ts";
 import { AttentionMaps, readLatents, writeLatents } from "./latents_file.ts";
-import { SampleStats } from "./sample_stats.ts";
-import { hedgeOption, parkOption, type ReplicaFlags, ReplicaReport } from "./replica_flags.ts";
 import {
-  PlaneFallbacks,
-  planeOption,
-  type TransportFlags,
-  transportOptions,
-} from "./transport_flags.ts";
-import { patienceOf, type WaitFlags, waitOption } from "./wait_option.ts";
+  checkJobs,
+  masksOf,
+  methodOf,
+  type PictureJob,
+  readWishes,
+  refusalIn,
+  wantedPicture,
+} from "./picture_jobs.ts";
+import { SampleStats } from "./sample_stats.ts";
+import { patienceOf } from "./wait_option.ts";
 
-export interface SampleFlags extends EnsembleFlags, DeviceFlags, JobFlags, ReplicaFlags, WaitFlags {
-  readonly plane: TransportFlags["plane"];
-  readonly force: boolean;
+export interface SampleFlags extends DrawingFlags, JobFlags {
   readonly out: string;
   readonly from?: string;
+  readonly prompts?: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
   readonly saveMaps?: string;
@@ -87,48 +83,31 @@ Examples:
   tutti sample "a castle at dawn" --workers gpu-1:7070,gpu-2:7070 --vae models/vae
   tutti sample "a castle at dawn" --nats nats://nats:4222 --experts photo,anime --vae models/vae
   tutti sample "a castle at dawn" --workers gpu-1:7070+gpu-3:7070,gpu-2:7070 --vae models/vae
-  tutti sample "a castle at dawn" --ensemble castles.toml --preset fast
+  tutti sample "a castle at dawn" --ensemble castles.toml --preset paper
   tutti sample "a (castle:1.2) at dawn, [people]" --clip-skip 2
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt --resume
   tutti sample --from pictures/castle.png --method average   # the same picture by another method
+  tutti sample --prompts prompts.txt --ensemble castles.toml --seed 7 --out pictures
   tutti sample "a red circle" --stats --json`;
 
 export function sampleCommand(): Command {
-  const command = addNatsOptions(
+  const command = addExpertOptions(
     new Command("sample")
       .summary("draw an image with an ensemble")
       .description(
         "Draws images. Without --ensemble, --workers and --experts it starts workers on this machine for the experts that come with Tutti.",
       )
-      .argument("[prompt]", "what to draw; needed unless --from has it")
-      .optionsGroup(headingOf("Experts"))
-      .option("--ensemble <file>", "ensemble file (TOML)")
-      .option(
-        "--workers <addresses>",
-        "running workers, HOST:PORT,HOST:PORT; their order is the experts' order; + joins workers of one expert",
-      )
-      .option(
-        "--experts <names>",
-        "models by the names that their workers have: NAME,NAME; with --nats, which finds the workers",
-      ),
-    "find workers over NATS",
-  )
-    .option(
-      "--sabw <folder>",
-      'trained aggregators, or "uniform" for plain averaging (default: the ensemble\'s)',
-    )
-    .option("--force", "use aggregators that were trained with other experts", false);
+      .argument("[prompt]", "what to draw; needed unless --prompts or --from has it"),
+  );
   addJobOptions(command)
     .optionsGroup(headingOf("Basics"))
     .option("--out <path>", "a .png file, or a folder", "out")
     .option("--from <picture>", "draw a picture of tutti sample again; flags change what it says")
-    .optionsGroup(headingOf("Experts"))
-    .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option(
-      "--tokenizer <folder>",
-      "tokenizer (default: the ensemble's, else one beside a model or in the Hugging Face cache)",
+      "--prompts <file>",
+      'draw every line of a file: a prompt, or {"prompt": ..., "seed": ...} with settings of its own',
     )
     .optionsGroup(headingOf("Files"))
     .option(
@@ -137,17 +116,6 @@ export function sampleCommand(): Command {
     )
     .option("--save-latents <file>", "write the final latents (safetensors)")
     .option("--save-maps <file>", "write SABW's attention maps of every step (safetensors)")
-    .optionsGroup(headingOf("Experts"))
-    .option(
-      "--lora <expert=file:weight>",
-      "merge a LoRA into an expert whose worker this command starts; several times for several",
-      collectExpertLora,
-    )
-    .addOption(deviceOption("what computes VAE and SABW, and the workers that this command starts"))
-    .addOption(precisionOption("workers that this command starts compute"))
-    .addOption(planeOption())
-    .addOption(waitOption())
-    .optionsGroup(headingOf("Files"))
     .option(
       "--checkpoint <file>",
       "keep each step in this file until the images are there, so that a run that was killed can go on",
@@ -156,9 +124,8 @@ export function sampleCommand(): Command {
       "--resume",
       "go on after the step in the --checkpoint file, to the same bits; without such a file start anew",
       false,
-    )
-    .addOption(parkOption())
-    .addOption(hedgeOption())
+    );
+  addReachOptions(command)
     .optionsGroup(headingOf("Reports"))
     .option("--stats", "print where the time went, per block", false)
     .option("--json", "print one JSON object instead of text", false)
@@ -172,110 +139,106 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const terminal = stderrTerminal();
   const note = (text: string) => flags.json || terminal.write(`${text}\n`);
   const warn = (text: string) => terminal.write(`warning: ${text}\n`);
-  const fallbacks = new PlaneFallbacks(warn);
-  const replicas = new ReplicaReport(warn);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);
   const picture = flags.from === undefined ? undefined : await readPictureRecord(flags.from);
-  const prompt = words ?? picture?.prompt;
-  if (prompt === undefined) throw new UsageError("missing required argument 'prompt'");
+  const wishes = await readWishes(listOf(words ?? picture?.prompt), flags.prompts);
   const plan = await ensemblePlan(flags);
-  const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
-  const { settings, origins } = chooseSettings(SETTINGS, { given, defaults: plan.defaults });
-  const nats = await natsOptions(flags, "tutti sample");
-  const hasSabw = plan.sabw.kind === "trained";
-  const methodText = settings.method ?? defaultMethod(hasSabw);
-  const method = fittingMethod(methodText, {
-    hasSabw,
-    guidanceScale: settings.guidance,
-    sampler: { name: settings.sampler, eta: settings.eta },
-    aggregated: settings.aggregate,
-  });
-  if (flags.saveMaps !== undefined && !method.usesSabw) {
-    throw new UsageError(
-      "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
-    );
-  }
-  const masks = await readMasks(methodFiles(methodText));
   const checkpoints = flags.checkpoint === undefined
     ? undefined
     : new FileCheckpoint(flags.checkpoint);
   const from = await findCheckpoint(flags, checkpoints, note);
+  const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
+  const isAgain = picture !== undefined || isUnusual(from);
+  const wanted = wishes.map((wish) => wantedPicture(wish, { ...plan, given, isAgain }));
+  const nats = await natsOptions(flags, "tutti sample");
+  const methods = wanted.map((each) => methodOf(each, plan));
+  const masks = await masksOf(wanted.map(({ chosen: { settings: { method } } }) => method));
+  if (flags.saveMaps !== undefined && !methods[0]!.usesSabw) {
+    throw new UsageError(
+      "--save-maps needs a method that weighs pixels with trained aggregators (--sabw FOLDER, --method afa): others have no maps",
+    );
+  }
   await checkOut(flags.out, "image or folder");
-  const { device, explanation } = await chooseDevice(flags.device);
-  if (explanation !== undefined) note(explanation);
-  const wireDtype = parseWireDtypes(settings.wireDtype);
-  await using ensemble = await openEnsemble(plan, {
-    signal,
-    device,
-    precision: flags.precision,
-    takesAnySabw: flags.force,
-    mayDiffer: true,
-    transport: transportOptions({ plane: flags.plane, wireDtype }, fallbacks),
-    ...(nats && { nats }),
-    replicas: { parkMs: flags.park * 1000, hedge: flags.hedge, onEvent: replicas.add },
-    onProgress: note,
-  }).catch((error) => {
-    throw error instanceof UsageError ? flagRefusal(error, origins) : error;
-  });
-  for (const warning of ensemble.warnings) warn(warning);
+  const { chosen } = wanted[0]!;
+  const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
+  await using ensemble = opened.ensemble;
 
   const noise = await readNoise(ensemble, flags);
-  const seeds = seedsOf(settings, from, noise);
-  const spec = newJob({ prompt, seeds, ensemble: ensemble.name }, settings);
+  const jobs = wanted.map(({ prompt, chosen: { settings, origins }, where }): PictureJob => {
+    const seeds = seedsOf(settings, from, noise);
+    const spec = newJob({ prompt, seeds, ensemble: ensemble.name }, settings);
+    return { spec, origins, ...(where !== undefined && { where }) };
+  });
+  if (jobs.length > 1) checkJobs(ensemble, jobs, masks);
   const stats = new SampleStats();
   const maps = new AttentionMaps();
-  const drawn = await draw({
-    ...{ ensemble, spec, origins, masks, warn, note, signal },
-    ...(noise && { noise }),
-    ...(from && { from }),
-    ...(picture && { drawnBefore: picture.conditions }),
-    ...(checkpoints && { checkpoints }),
-    patience: patienceOf(flags, note, signal),
-    onSegment: (report: SegmentReport) => {
-      stats.add(report);
-      if (flags.saveMaps !== undefined) maps.add(report);
-    },
-  }, flags.json);
-  const paths = await outputPaths(flags.out, spec.seeds);
-  await storeImages(ensemble, drawn, paths);
+  const stored: StoredJob[] = [];
   try {
-    await saveTensors(flags, ensemble, drawn, maps);
+    for await (
+      const { drawn, place, names } of drawJobs(jobs, {
+        ...{ ensemble, masks, warn, signal, isNumbered: flags.prompts !== undefined },
+        note: onceEach(note),
+        ...(noise && { noise }),
+        ...(from && { from }),
+        ...(picture && { drawnBefore: picture.conditions }),
+        ...(checkpoints && { checkpoints }),
+        patience: patienceOf(flags, note, signal),
+        onSegment: (report: SegmentReport) => {
+          stats.add(report);
+          if (flags.saveMaps !== undefined) maps.add(report);
+        },
+      }, flags.json)
+    ) {
+      const paths = await outputPaths(flags.out, names, place);
+      await storeImages(ensemble, drawn, paths);
+      stored.push({ paths, facts: drawn.facts, samplingMs: drawn.samplingMs });
+      await saveTensors(flags, ensemble, drawn, maps);
+    }
     await checkpoints?.remove();
   } finally {
-    // What is there is told of, even where another file cannot be written.
-    printDrawn(flags, {
-      ...{ ensemble, drawn, paths, stats, fallbacks, replicas, note },
-      ...(from && { resumedAfterStep: from.stepIndex + 1 }),
-      elapsedMs: performance.now() - start,
-    });
+    // What is there is told of, even where another picture or file fails.
+    if (stored.length > 0) {
+      printStored(flags, {
+        ...{ stored, ensemble, stats, note },
+        ...{ fallbacks: opened.fallbacks, replicas: opened.replicas },
+        ...(from && { resumedAfterStep: from.stepIndex + 1 }),
+        elapsedMs: performance.now() - start,
+      });
+    }
   }
 }
 
-interface Drawn {
-  readonly ensemble: Ensemble;
-  readonly drawn: DrawnImages;
+/** The pictures of one prompt. */
+interface StoredJob {
   /** One per image. */
   readonly paths: readonly string[];
+  readonly facts: DrawnImages["facts"];
+  readonly samplingMs: number;
+}
+
+interface StoredRun extends Pick<DrawingEnsemble, "ensemble" | "fallbacks" | "replicas"> {
+  readonly stored: readonly StoredJob[];
   readonly resumedAfterStep?: number;
   readonly elapsedMs: number;
   readonly stats: SampleStats;
-  readonly fallbacks: PlaneFallbacks;
-  readonly replicas: ReplicaReport;
   readonly note: (text: string) => void;
 }
 
-function printDrawn(flags: SampleFlags, run: Drawn): void {
-  const { ensemble, drawn: { samplingMs, facts }, paths, resumedAfterStep, elapsedMs } = run;
-  const { stats, fallbacks, replicas, note } = run;
-  const { steps } = facts[0]!.spec;
+function printStored(flags: SampleFlags, run: StoredRun): void {
+  const { stored, ensemble, resumedAfterStep, elapsedMs, stats, fallbacks, replicas, note } = run;
+  const images = stored.flatMap(({ paths, facts }) =>
+    paths.map((path, i) => ({ path, facts: facts[i]! }))
+  );
+  const samplingMs = stored.reduce((sum, job) => sum + job.samplingMs, 0);
+  const steps = stored.reduce((sum, { facts }) => sum + facts[0]!.spec.steps, 0);
   if (flags.json) {
     printJson({
-      images: paths.map((path, index) => {
-        const { seed, width, height } = facts[index]!;
-        return { path, seed, width, height };
-      }),
+      images: images.map(({ path, facts: { seed, width, height, spec } }) => ({
+        ...{ path, seed, width, height },
+        ...(flags.prompts !== undefined && { prompt: spec.prompt }),
+      })),
       elapsedMs,
       samplingMs,
       steps,
@@ -295,9 +258,7 @@ function printDrawn(flags: SampleFlags, run: Drawn): void {
     printLine(`Planes: ${planes.join(", ")}\n`);
   }
   note(`Sampled in ${formatDuration(samplingMs)}, all in ${formatDuration(elapsedMs)}`);
-  for (const [index, path] of paths.entries()) {
-    printLine(`${path} (seed ${facts[index]!.seed})`);
-  }
+  for (const { path, facts } of images) printLine(`${path} (seed ${facts.seed})`);
 }
 
 /** The files beside the images. */
@@ -314,21 +275,69 @@ async function saveTensors(
   }
 }
 
-/** Runs the job behind a progress bar. */
-async function draw(run: Omit<JobRun, "onStep">, isSilent: boolean): Promise<DrawnImages> {
+interface DrawJobsOptions extends Omit<JobRun, "spec" | "origins" | "onStep"> {
+  /** Whether names tell which of the prompts a picture is of. */
+  readonly isNumbered: boolean;
+}
+
+/** Draws job after job behind one progress bar. */
+async function* drawJobs(
+  jobs: readonly PictureJob[],
+  { isNumbered, ...run }: DrawJobsOptions,
+  isSilent: boolean,
+): AsyncGenerator<{ drawn: DrawnImages; place: Place; names: readonly string[] }, void, void> {
+  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+  const total = sum(jobs.map(({ spec }) => spec.steps));
   using progress = new Progress({
     label: "Sampling",
-    total: run.spec.steps,
+    total,
     terminal: stderrTerminal(),
     now: () => performance.now(),
     isSilent,
   });
-  return await runJob({ ...run, onStep: (stepsDone) => progress.update(stepsDone) });
+  const pictures = sum(jobs.map(({ spec }) => spec.seeds.length));
+  let steps = 0, before = 0;
+  for (const [index, { spec, origins, where }] of jobs.entries()) {
+    const label = jobs.length === 1 ? "Sampling" : `Sampling ${index + 1} of ${jobs.length}`;
+    const drawn = await runJob({
+      ...run,
+      ...{ spec, origins },
+      onStep: (stepsDone) => progress.update(steps + stepsDone, label),
+    }).catch((error) => {
+      throw refusalIn(where, error);
+    });
+    steps += spec.steps;
+    if (steps === total) progress.stop();
+    const among = { prompt: spec.prompt, index, count: jobs.length };
+    const names = imageNames(spec.seeds, isNumbered ? among : undefined);
+    yield { drawn, names, place: { before, total: pictures } };
+    before += spec.seeds.length;
+  }
 }
 
-function refuseContradictions(
-  { initLatents, size, batch, checkpoint, resume, saveMaps }: SampleFlags,
-): void {
+/** Tells nothing twice: what is said of the models is said of each picture. */
+function onceEach(tell: (text: string) => void): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (!told.has(text)) tell(text);
+    told.add(text);
+  };
+}
+
+function listOf<T>(value: T | undefined): T[] {
+  return value === undefined ? [] : [value];
+}
+
+function refuseContradictions(flags: SampleFlags): void {
+  const { initLatents, size, batch, checkpoint, resume, saveMaps, prompts } = flags;
+  // What belongs to one picture, or one batch.
+  const ofOne = ["from", "initLatents", "saveLatents", "saveMaps", "checkpoint"] as const;
+  const odd = ofOne.find((name) => flags[name] !== undefined);
+  if (prompts !== undefined && odd !== undefined) {
+    throw new UsageError(
+      `${flagOf(odd)} and --prompts contradict each other: the one is about a single prompt`,
+    );
+  }
   // A file of latents already says how many images there are, and how large.
   for (const [flag, value] of Object.entries({ "--size": size, "--batch": batch })) {
     if (initLatents !== undefined && value !== undefined) {
@@ -365,6 +374,11 @@ async function findCheckpoint(
       : `No step is kept in "${file.path}" yet: starting anew`,
   );
   return from;
+}
+
+/** Whether a run was begun by a command line that did not mean the usual preset: before that was usual, too. */
+function isUnusual(from: StepCheckpoint | undefined): boolean {
+  return from !== undefined && from.spec.sampler !== PRESETS[USUAL_PRESET].settings.sampler;
 }
 
 /** Unit Gaussian latents from a file; undefined if the seeds are to make them. */

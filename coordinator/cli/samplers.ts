@@ -5,14 +5,10 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { takesSchedule } from "../sampling/samplers/find_sampler.ts";
 import { stepCount } from "../sampling/samplers/sampler.ts";
-import {
-  createSampler,
-  DEFAULT_SAMPLER,
-  findSampler,
-  SAMPLERS,
-} from "../sampling/samplers/samplers.ts";
+import { createSampler, findSampler, SAMPLERS } from "../sampling/samplers/samplers.ts";
 import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
 import { SCHEDULES } from "../sampling/samplers/sigma_schedules.ts";
+import { PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 
 const EXAMPLES = `
 A sampler's name may have a schedule's behind it: "DPM++ 2M Karras" is dpmpp_2m with the schedule karras.
@@ -36,6 +32,8 @@ export function samplersCommand(): Command {
     });
 }
 
+/** What a command line means that names none. */
+const USUAL = PRESETS[USUAL_PRESET].settings;
 /** Steps that show how many evaluations one takes: enough that first and last do not weigh. */
 const MANY_STEPS = 40;
 
@@ -49,7 +47,8 @@ function facts(text: string) {
     label,
     aliases,
     summary,
-    isDefault: name === DEFAULT_SAMPLER,
+    isDefault:
+      USUAL.sampler === (schedule ? name : `${name}_${findSampler(USUAL.sampler).schedule}`),
     evaluationsPerStep: Math.round(built.evaluations.length / stepCount(built)),
     drawsNoise: built.evaluations.some(({ noiseCount }) => noiseCount > 0),
     ...(eta !== undefined && { eta }),
@@ -75,7 +74,7 @@ function printSamplers(samplers: readonly SamplerFacts[], withSchedules: boolean
   ));
   if (!withSchedules) return;
   printLine(
-    `\nCalls are evaluations of the models a step; eta is the share of new noise, where it can be set. Without --sampler it is ${DEFAULT_SAMPLER}.\n`,
+    `\nCalls are evaluations of the models a step; eta is the share of new noise, where it can be set. Without --sampler it is ${USUAL.sampler} with ${USUAL.steps} steps.\n`,
   );
   printLine(formatTable(
     ["schedule", "what it is", "also called"],

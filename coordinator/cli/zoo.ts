@@ -19,7 +19,6 @@ import { ByteProgress } from "./byte_progress.ts";
 import { finiteNumber, seed, wholeNumber } from "./flags.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { shapesCommand } from "./zoo_shapes.ts";
-import { sheetCommand } from "./zoo_sheet.ts";
 import { trainZooCommand } from "./zoo_train.ts";
 import { DTYPE_NAMES } from "../../shared/tensor/dtype_names.ts";
 
@@ -43,12 +42,9 @@ Examples:
   tutti zoo random --family sdxl --depth 1 --seed 7 /tmp/shallow.safetensors`;
 
 export function zooCommand(): Command {
-  return new Command("zoo").summary("make models, data to train with, and a contact sheet")
-    .description(
-      "Makes models, data to train with, and a contact sheet of what the bundled ones draw.",
-    )
-    .addCommand(trainZooCommand()).addCommand(randomCommand()).addCommand(shapesCommand())
-    .addCommand(sheetCommand());
+  return new Command("zoo").summary("make models, and data to train with")
+    .description("Makes models, and data to train with.")
+    .addCommand(trainZooCommand()).addCommand(randomCommand()).addCommand(shapesCommand());
 }
 
 function randomCommand(): Command {

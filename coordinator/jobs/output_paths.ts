@@ -4,17 +4,45 @@ import { dirname, extname, join, parse } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import { FormatError } from "../../shared/errors.ts";
 
+/** Where among all pictures of a command these stand. */
+export interface Place {
+  readonly before: number;
+  readonly total: number;
+}
+
 /**
- * One path per seed. A name that ends in `.png` is the file itself (replaced if it is there; with several images
+ * One path per name. An `--out` that ends in `.png` is the file itself (replaced if it is there; of several images
  * numbered); anything else is a folder, in which nothing is ever replaced.
  */
-export async function outputPaths(out: string, seeds: readonly bigint[]): Promise<string[]> {
+export async function outputPaths(
+  out: string,
+  names: readonly string[],
+  { before, total }: Place = { before: 0, total: names.length },
+): Promise<string[]> {
   if (isImage(out)) {
-    if (seeds.length === 1) return [out];
+    if (total === 1) return [out];
     const { dir, name, ext } = parse(out);
-    return seeds.map((_, i) => join(dir, `${name}-${i + 1}${ext}`));
+    return names.map((_, i) => join(dir, `${name}-${before + i + 1}${ext}`));
   }
-  return await Promise.all(seeds.map((seed) => freePath(out, `tutti-${seed}`)));
+  return await Promise.all(names.map((name) => freePath(out, name)));
+}
+
+/** Characters of a prompt that a file's name has. */
+const PROMPT_CHARS = 40;
+
+/**
+ * Names of pictures, without `.png`: by seed, and where a command draws several prompts, by the prompt's number and first words, as
+ * in `03-a-castle-at-dawn-7`.
+ */
+export function imageNames(
+  seeds: readonly bigint[],
+  among?: { readonly prompt: string; readonly index: number; readonly count: number },
+): string[] {
+  if (!among) return seeds.map((seed) => `tutti-${seed}`);
+  const number = String(among.index + 1).padStart(String(among.count).length, "0");
+  const words = among.prompt.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const fitting = words.filter((_, i) => words.slice(0, i + 1).join("-").length <= PROMPT_CHARS);
+  return seeds.map((seed) => [number, ...fitting, seed].join("-"));
 }
 
 /**

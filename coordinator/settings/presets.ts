@@ -21,6 +21,19 @@ export const PRESETS = {
 export type PresetName = keyof typeof PRESETS;
 export const PRESET_NAMES = Object.keys(PRESETS) as readonly PresetName[];
 
+/** What a new command line means that says nothing of the kind. `docs/benchmarks.md` tells how near it comes to many steps. */
+export const USUAL_PRESET = "fast" satisfies PresetName;
+
+/**
+ * Adds the usual preset, below what was given. Whoever names a sampler, a schedule or a share of new noise has said how noise becomes a
+ * picture: what is missing then is the table's default, as in records that were written before there were presets.
+ */
+export function withUsualPreset(given: GivenSettings): GivenSettings {
+  const { sampler, schedule, eta } = given;
+  const isChosen = [sampler, schedule, eta].some((value) => value !== undefined);
+  return isChosen ? given : firstGiven(given, PRESETS[USUAL_PRESET].settings);
+}
+
 /** Each setting from the first of these that has it: flags, then a preset, then what a picture says. */
 export function firstGiven(...sources: readonly GivenSettings[]): GivenSettings {
   const given = sources.toReversed().map((source) =>

@@ -7,7 +7,7 @@ export interface Setting<T> {
   /** Reads and checks its values, wherever they are written. */
   readonly type: ValueType<T>;
   /**
-   * What holds where neither flag nor ensemble file says. A job record that lacks the setting means this value, too: to
+   * What holds where neither flag nor ensemble file says, nor the usual preset of a new command line. A job record that lacks the setting means this value, too: to
    * change it is to change what older records say, unless `isAlwaysRecorded`.
    */
   readonly default?: T;

@@ -12,7 +12,7 @@ const TIMEOUT_MS = 300_000;
 /** Whose tables are made from figures of every run. */
 const TABLES = [
   ...["overhead", "latency", "scale", "block", "step", "load"],
-  ...["plane", "codec", "wire", "steady"],
+  ...["plane", "codec", "wire", "steady", "samplers"],
 ];
 
 testTutti(

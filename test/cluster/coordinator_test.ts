@@ -139,10 +139,17 @@ testQueue(
       /There is no job "none"/,
     );
 
+    const prompts = home.file("prompts.txt");
+    await Deno.writeTextFile(prompts, `${PROMPT}\n{"prompt": "a red circle", "seed": 9}\n`);
+    const many = ["submit", "--prompts", prompts, "--id", "many", "--steps", "1"];
+    const { stdout: ids } = await home.expect(0, many, { env });
+    assert.equal(ids, "many-1\nmany-2\n");
+    assert.equal((await queue.done("many-2")).images[0]!.seed, "9");
+    await queue.done("many-1");
     const samples = readSamples(await (await fetch(`http://${http}/metrics`)).text());
     const jobs = (labels: Record<string, string>) =>
       samples.sum("tutti_coordinator_jobs_total", labels);
-    assert.equal(jobs({ event: "done" }), 1);
+    assert.equal(jobs({ event: "done" }), 3);
     assert.equal(jobs({ event: "failed", code: "cancelled" }), 1);
     assert.ok(samples.sum("tutti_coordinator_round_trip_seconds_count", { expert: "round" }) >= 50);
     assert.ok((await (await fetch(`http://${http}/ready`)).json()).ready);

@@ -53,7 +53,13 @@ testTutti(
       assert.deepEqual(
         { prompt, negativePrompt, steps, sampler, cfgScale, seed, width, height, modelName },
         {
-          ...{ prompt: PROMPT, negativePrompt: "", steps: 50, sampler: "DDIM", cfgScale: 7.5 },
+          ...{
+            prompt: PROMPT,
+            negativePrompt: "",
+            steps: 25,
+            sampler: "DPM++ 2M Karras",
+            cfgScale: 7,
+          },
           ...{ seed: 1, width: 64, height: 64, modelName: "Tutti(3)" },
         },
       );
@@ -66,7 +72,7 @@ testTutti(
       assert.deepEqual(
         { prompt, steps, guidanceScale, seed, sabw, ensemble },
         {
-          ...{ prompt: PROMPT, steps: 50, guidanceScale: 7.5, seed: "1" },
+          ...{ prompt: PROMPT, steps: 25, guidanceScale: 7, seed: "1" },
           ...{ sabw: "sabw", ensemble: "shapes" },
         },
       );

@@ -85,7 +85,7 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
     const avoided = await draw(...negative);
     assert.ok(farthest(avoided, five) > 20);
     const { negativePrompt, cfgScale } = parseInfotext(avoided.text.parameters!);
-    assert.deepEqual([negativePrompt, cfgScale], [negative.at(-1), 7.5]);
+    assert.deepEqual([negativePrompt, cfgScale], [negative.at(-1), 7]);
   });
 
   await t.step("--out: a .png is replaced, in a folder nothing is", async () => {

@@ -116,7 +116,7 @@ Deno.test("the checks of pages find what is wrong", async () => {
     "no.png does not exist",
   ]);
   const block = "```sh\nX=1 tutti sampel a   # no such command\ndeno task tset\n" +
-    'tutti sample "a --b" \\\n  --sed 1 && tutti zoo sheet --seed 1 | tutti bench step --sede 2\n```\n';
+    'tutti sample "a --b" \\\n  --sed 1 && tutti sheet --seed 1 | tutti bench step --sede 2\n```\n';
   assert.deepEqual(await wrongCommands({ text: `${block}\`deno task fault --readmee\`` }), [
     'there is no "tutti sampel"',
     'there is no task "tset"',

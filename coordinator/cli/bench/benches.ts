@@ -7,11 +7,12 @@ import { latencyBench } from "./latency.ts";
 import { loadBench } from "./load.ts";
 import { overheadBench } from "./overhead.ts";
 import { planeBench } from "./plane.ts";
+import { samplersBench } from "./samplers.ts";
 import { scaleBench } from "./scale.ts";
 import { steadyBench } from "./steady.ts";
 import { stepBench } from "./step.ts";
-
 import { wireBench } from "./wire.ts";
+
 export const BENCHES: readonly BenchEntry[] = [
   stepBench,
   loadBench,
@@ -23,4 +24,5 @@ export const BENCHES: readonly BenchEntry[] = [
   latencyBench,
   scaleBench,
   steadyBench,
+  samplersBench,
 ];

@@ -13,6 +13,7 @@ import {
   fractionalTimesteps,
   multistepTimesteps,
   roundHalfToEven,
+  spacedTimesteps,
 } from "./spacing.ts";
 import { TrainingLevels } from "./training_levels.ts";
 
@@ -71,10 +72,13 @@ export function multistepLevels(
   } = {},
 ): NoiseLevels {
   const training = new TrainingLevels(config);
-  const timesteps = multistepTimesteps(numInferenceSteps, config);
-  const spaced = timesteps.map((t) => training.sigmas[t]!);
   const { sigmaMin, sigmaMax } = training;
   const placed = placedLevels(schedule, numInferenceSteps, { sigmaMin, sigmaMax, training }, final);
+  // A formula has a level for every training timestep, where whole timesteps need one more.
+  const timesteps = placed
+    ? spacedTimesteps(numInferenceSteps, config)
+    : multistepTimesteps(numInferenceSteps, config);
+  const spaced = timesteps.map((t) => training.sigmas[t]!);
   const own = placed ? [] : spaced.map((sigma, i) => [sigma, timesteps[i]!] as const);
   const sigmas = placed ?? [...spaced, final === "zero" ? 0 : sigmaMin];
   return {

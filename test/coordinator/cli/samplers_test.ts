@@ -23,7 +23,8 @@ testTutti(
     for (const schedule of SIGMA_SCHEDULES) assert.match(stdout, new RegExp(`^${schedule} `, "m"));
     const facts = await home.json<SamplerFacts>(["samplers"]);
     assert.deepEqual(facts.map(({ name }) => name), SAMPLERS.map(({ name }) => name));
-    assert.deepEqual(facts.filter(({ isDefault }) => isDefault).map(({ name }) => name), ["ddim"]);
+    const usual = facts.filter(({ isDefault }) => isDefault).map(({ name }) => name);
+    assert.deepEqual(usual, ["dpmpp_2m"]);
     const byName = new Map(facts.map((each) => [each.name, each]));
     const costs = ["euler", "pndm", "heun", "dpm_solver_3s", "dpmpp_3s"].map((name) =>
       byName.get(name)!.evaluationsPerStep

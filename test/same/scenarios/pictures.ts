@@ -5,8 +5,10 @@ import { PROMPT } from "../../support/zoo.ts";
 import { type Outcome, readPixels, readTensors } from "../outcome.ts";
 import type { Scenario, Stage } from "../scenario.ts";
 
+/** The sampler of every run: versions differ in what they take without a flag. */
+export const DDIM = ["--sampler", "ddim", "--guidance", "7.5"];
 /** Flags of every run that draws with few steps. */
-export const FEW_STEPS = ["--steps", "4", "--seed", "7"];
+export const FEW_STEPS = [...DDIM, "--steps", "4", "--seed", "7"];
 
 const TABLE: readonly { readonly name: string; readonly what: string; readonly flags: string }[] = [
   { name: "default", what: "one picture with no flags but steps and seed", flags: "" },
