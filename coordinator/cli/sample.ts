@@ -6,18 +6,15 @@ import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
-import { Progress } from "../../shared/terminal/progress.ts";
-import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { formatDuration } from "../../shared/terminal/units.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
-import { checkOut, imageNames, outputPaths, type Place } from "../jobs/output_paths.ts";
+import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { readPictureRecord } from "../jobs/picture_record.ts";
-import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
+import type { DrawnImages } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
@@ -27,10 +24,10 @@ import type { Settings } from "../settings/settings.ts";
 import {
   addExpertOptions,
   addReachOptions,
-  type DrawingEnsemble,
   type DrawingFlags,
   openToDraw,
 } from "./drawing_ensemble.ts";
+import { drawJobs } from "./draw_jobs.ts";
 import { onInterrupt } from "./interrupt.ts";
 import {
   addJobOptions,
@@ -46,9 +43,9 @@ import {
   methodOf,
   type PictureJob,
   readWishes,
-  refusalIn,
   wantedPicture,
 } from "./picture_jobs.ts";
+import { printStored, type StoredJob } from "./sample_report.ts";
 import { SampleStats } from "./sample_stats.ts";
 import { patienceOf } from "./wait_option.ts";
 
@@ -179,7 +176,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
     for await (
       const { drawn, place, names } of drawJobs(jobs, {
         ...{ ensemble, masks, warn, signal, isNumbered: flags.prompts !== undefined },
-        note: onceEach(note),
+        note,
         ...(noise && { noise }),
         ...(from && { from }),
         ...(picture && { drawnBefore: picture.conditions }),
@@ -210,57 +207,6 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   }
 }
 
-/** The pictures of one prompt. */
-interface StoredJob {
-  /** One per image. */
-  readonly paths: readonly string[];
-  readonly facts: DrawnImages["facts"];
-  readonly samplingMs: number;
-}
-
-interface StoredRun extends Pick<DrawingEnsemble, "ensemble" | "fallbacks" | "replicas"> {
-  readonly stored: readonly StoredJob[];
-  readonly resumedAfterStep?: number;
-  readonly elapsedMs: number;
-  readonly stats: SampleStats;
-  readonly note: (text: string) => void;
-}
-
-function printStored(flags: SampleFlags, run: StoredRun): void {
-  const { stored, ensemble, resumedAfterStep, elapsedMs, stats, fallbacks, replicas, note } = run;
-  const images = stored.flatMap(({ paths, facts }) =>
-    paths.map((path, i) => ({ path, facts: facts[i]! }))
-  );
-  const samplingMs = stored.reduce((sum, job) => sum + job.samplingMs, 0);
-  const steps = stored.reduce((sum, { facts }) => sum + facts[0]!.spec.steps, 0);
-  if (flags.json) {
-    printJson({
-      images: images.map(({ path, facts: { seed, width, height, spec } }) => ({
-        ...{ path, seed, width, height },
-        ...(flags.prompts !== undefined && { prompt: spec.prompt }),
-      })),
-      elapsedMs,
-      samplingMs,
-      steps,
-      ...(resumedAfterStep !== undefined && { resumedAfterStep }),
-      ...(flags.stats && {
-        stats: stats.blocks(),
-        planes: stats.planes(),
-        fallbacks: fallbacks.list(),
-        replicas: replicas.stats(),
-      }),
-    });
-    return;
-  }
-  if (flags.stats) {
-    const planes = stats.planes().map((plane, i) => `${ensemble.members[i]!.name} ${plane}`);
-    printLine(`Means of ${steps - (resumedAfterStep ?? 0)} steps:\n${stats.format()}`);
-    printLine(`Planes: ${planes.join(", ")}\n`);
-  }
-  note(`Sampled in ${formatDuration(samplingMs)}, all in ${formatDuration(elapsedMs)}`);
-  for (const { path, facts } of images) printLine(`${path} (seed ${facts.seed})`);
-}
-
 /** The files beside the images. */
 async function saveTensors(
   { saveLatents, saveMaps }: SampleFlags,
@@ -273,55 +219,6 @@ async function saveTensors(
     const experts = JSON.stringify(members.map(({ name }) => name));
     await maps.write(saveMaps, { experts, timesteps: JSON.stringify(timesteps) });
   }
-}
-
-interface DrawJobsOptions extends Omit<JobRun, "spec" | "origins" | "onStep"> {
-  /** Whether names tell which of the prompts a picture is of. */
-  readonly isNumbered: boolean;
-}
-
-/** Draws job after job behind one progress bar. */
-async function* drawJobs(
-  jobs: readonly PictureJob[],
-  { isNumbered, ...run }: DrawJobsOptions,
-  isSilent: boolean,
-): AsyncGenerator<{ drawn: DrawnImages; place: Place; names: readonly string[] }, void, void> {
-  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
-  const total = sum(jobs.map(({ spec }) => spec.steps));
-  using progress = new Progress({
-    label: "Sampling",
-    total,
-    terminal: stderrTerminal(),
-    now: () => performance.now(),
-    isSilent,
-  });
-  const pictures = sum(jobs.map(({ spec }) => spec.seeds.length));
-  let steps = 0, before = 0;
-  for (const [index, { spec, origins, where }] of jobs.entries()) {
-    const label = jobs.length === 1 ? "Sampling" : `Sampling ${index + 1} of ${jobs.length}`;
-    const drawn = await runJob({
-      ...run,
-      ...{ spec, origins },
-      onStep: (stepsDone) => progress.update(steps + stepsDone, label),
-    }).catch((error) => {
-      throw refusalIn(where, error);
-    });
-    steps += spec.steps;
-    if (steps === total) progress.stop();
-    const among = { prompt: spec.prompt, index, count: jobs.length };
-    const names = imageNames(spec.seeds, isNumbered ? among : undefined);
-    yield { drawn, names, place: { before, total: pictures } };
-    before += spec.seeds.length;
-  }
-}
-
-/** Tells nothing twice: what is said of the models is said of each picture. */
-function onceEach(tell: (text: string) => void): (text: string) => void {
-  const told = new Set<string>();
-  return (text) => {
-    if (!told.has(text)) tell(text);
-    told.add(text);
-  };
 }
 
 function listOf<T>(value: T | undefined): T[] {

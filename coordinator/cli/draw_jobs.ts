@@ -1,0 +1,59 @@
+/** Draws one job after another with one ensemble. @module */
+
+import { Progress } from "../../shared/terminal/progress.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { imageNames, type Place } from "../jobs/output_paths.ts";
+import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
+import { type PictureJob, refusalIn } from "./picture_jobs.ts";
+
+export interface DrawJobsOptions extends Omit<JobRun, "spec" | "origins" | "onStep"> {
+  /** Whether names tell which of the prompts a picture is of. */
+  readonly isNumbered: boolean;
+}
+
+/** Draws job after job behind one progress bar. */
+export async function* drawJobs(
+  jobs: readonly PictureJob[],
+  { isNumbered, note = () => {}, ...run }: DrawJobsOptions,
+  isSilent: boolean,
+): AsyncGenerator<{ drawn: DrawnImages; place: Place; names: readonly string[] }, void, void> {
+  const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+  const total = sum(jobs.map(({ spec }) => spec.steps));
+  using progress = new Progress({
+    label: "Sampling",
+    total,
+    terminal: stderrTerminal(),
+    now: () => performance.now(),
+    isSilent,
+  });
+  // What is said of the models is said of each job.
+  const tellOnce = onceEach(note);
+  const pictures = sum(jobs.map(({ spec }) => spec.seeds.length));
+  let steps = 0, before = 0;
+  for (const [index, { spec, origins, where }] of jobs.entries()) {
+    const label = jobs.length === 1 ? "Sampling" : `Sampling ${index + 1} of ${jobs.length}`;
+    const drawn = await runJob({
+      ...run,
+      ...{ spec, origins },
+      note: tellOnce,
+      onStep: (stepsDone) => progress.update(steps + stepsDone, label),
+    }).catch((error) => {
+      throw refusalIn(where, error);
+    });
+    steps += spec.steps;
+    if (steps === total) progress.stop();
+    const among = { prompt: spec.prompt, index, count: jobs.length };
+    const names = imageNames(spec.seeds, isNumbered ? among : undefined);
+    yield { drawn, names, place: { before, total: pictures } };
+    before += spec.seeds.length;
+  }
+}
+
+/** Tells nothing twice: what is said of the models is said of each picture. */
+function onceEach(tell: (text: string) => void): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (!told.has(text)) tell(text);
+    told.add(text);
+  };
+}
