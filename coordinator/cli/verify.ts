@@ -119,7 +119,7 @@ async function runVerify(folder: string, flags: VerifyFlags): Promise<void> {
 }
 
 /** Rows are printed as their checks end, so the widths are fixed. */
-const WIDTHS = [30, 12, 13, 10, 8];
+const WIDTHS = [38, 12, 13, 10, 8];
 
 function formatRow(cells: readonly string[]): string {
   return cells.map((cell, i) =>
