@@ -145,6 +145,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const checkpoints = flags.checkpoint === undefined
     ? undefined
     : new FileCheckpoint(flags.checkpoint);
+  await using _held = await checkpoints?.hold();
   const from = await findCheckpoint(flags, checkpoints, note);
   const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
   const isAgain = picture !== undefined || isUnusual(from);

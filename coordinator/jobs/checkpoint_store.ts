@@ -3,6 +3,7 @@
 import { basename, dirname } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { tryLockFile } from "../../shared/lock_file.ts";
 import { show } from "../../shared/show.ts";
 import { decodeCheckpoint, encodeCheckpoint, type StepCheckpoint } from "./step_checkpoint.ts";
 
@@ -17,6 +18,43 @@ export interface CheckpointStore {
 /** A file. */
 export class FileCheckpoint implements CheckpointStore {
   constructor(readonly path: string) {}
+
+  /**
+   * Keeps other runs away from it until it is disposed of; a lock file lies beside it as long.
+   *
+   * @throws {TuttiError} FAILED_PRECONDITION while another run has it
+   * @throws {FormatError} if its folder cannot be written, or the file system has no locks
+   */
+  async hold(): Promise<AsyncDisposable> {
+    const path = `${this.path}.lock`;
+    let file: Deno.FsFile | undefined;
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      file = await tryLockFile(path);
+    } catch (cause) {
+      throw new FormatError(
+        `Cannot write to and lock ${show(path)}: ${
+          (cause as Error).message
+        }. Choose another --checkpoint`,
+        { cause },
+      );
+    }
+    if (!file) {
+      throw new TuttiError(
+        "FAILED_PRECONDITION",
+        `Another run keeps its steps in ${
+          show(this.path)
+        }: wait until it ends, or choose another --checkpoint`,
+        { details: { file: this.path } },
+      );
+    }
+    return {
+      async [Symbol.asyncDispose]() {
+        await Deno.remove(path).catch(() => {/* Gone with its folder. */});
+        file.close();
+      },
+    };
+  }
 
   async load(): Promise<StepCheckpoint | undefined> {
     let bytes: Uint8Array<ArrayBuffer>;

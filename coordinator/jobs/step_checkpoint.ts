@@ -5,12 +5,13 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
 import { readSafetensors } from "../../shared/safetensors/read_bytes.ts";
 import { encodeSafetensors } from "../../shared/safetensors/writer.ts";
 import { show } from "../../shared/show.ts";
-import type { F32Tensor, Tensor } from "../../shared/tensor/tensor.ts";
+import { bytesOf, type F32Tensor, type Tensor } from "../../shared/tensor/tensor.ts";
 import type { MethodMemory } from "../sampling/methods/method.ts";
 import type { SamplerState } from "../sampling/samplers/sampler.ts";
 import { jobFields, type JobSpec, jobSpecFromJson, jobSpecToJson } from "./job_spec.ts";
@@ -30,7 +31,8 @@ export interface StepCheckpoint {
 const FORMAT_VERSION = 2;
 /** Version 1 held latents alone: all runs were DDIM's, which remembers nothing else. */
 const READ_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
-const RECORD = "tutti.checkpoint", LATENTS = "latents", MEMORY = "memory.", METHOD = "method.";
+const RECORD = "tutti.checkpoint", CHECKSUM = "tutti.sha256";
+const LATENTS = "latents", MEMORY = "memory.", METHOD = "method.";
 
 export function encodeCheckpoint(
   { spec, stepIndex, state: { latents, memory }, methodMemory = {}, conditions }: StepCheckpoint,
@@ -43,7 +45,20 @@ export function encodeCheckpoint(
     ...prefixed(MEMORY, memory),
     ...prefixed(METHOD, methodMemory),
   };
-  return encodeSafetensors(tensors, { [RECORD]: JSON.stringify(record) });
+  const text = JSON.stringify(record);
+  return encodeSafetensors(tensors, {
+    [RECORD]: text,
+    [CHECKSUM]: checksum(text, Object.entries(tensors)),
+  });
+}
+
+/** Hex; of the tensors in the order of their names. A bit that flipped on a disk would go on into every further step. */
+function checksum(record: string, tensors: readonly (readonly [string, Tensor])[]): string {
+  const hash = createHash("sha256").update(record);
+  for (const [, tensor] of tensors.toSorted(([a], [b]) => a < b ? -1 : 1)) {
+    hash.update(bytesOf(tensor));
+  }
+  return hash.digest("hex");
 }
 
 /**
@@ -53,6 +68,17 @@ export function encodeCheckpoint(
 export function decodeCheckpoint(bytes: Uint8Array<ArrayBuffer>, where: string): StepCheckpoint {
   const { tensors, metadata } = readSafetensors(bytes, where);
   const record = parseRecord(metadata[RECORD], where);
+  // Earlier builds wrote none.
+  const expected = metadata[CHECKSUM];
+  const found = checksum(metadata[RECORD]!, [...tensors]);
+  if (expected !== undefined && expected !== found) {
+    throw new FormatError(
+      `Checkpoint ${show(where)} is damaged: the SHA-256 of its content must be ${
+        show(expected)
+      }: ` +
+        `current value is ${found}. Start the run anew`,
+    );
+  }
   const { version, stepIndex, conditions } = record;
   const latents = tensors.get(LATENTS);
   const spec = jobSpecFromJson(record.spec, `Checkpoint ${show(where)}: "spec"`);

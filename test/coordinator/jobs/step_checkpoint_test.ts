@@ -29,6 +29,31 @@ Deno.test("a checkpoint comes back from its bytes bit for bit", () => {
   assert.deepEqual(decodeCheckpoint(encodeCheckpoint(withMemory), "c"), withMemory);
 });
 
+Deno.test("decodeCheckpoint() refuses a checkpoint in which a bit has flipped", () => {
+  const bytes = encodeCheckpoint(CHECKPOINT);
+  for (let at = bytes.length - 1; at > bytes.length - 2048; at -= 97) {
+    const flipped = bytes.slice();
+    flipped[at]! ^= 4;
+    assert.throws(() => decodeCheckpoint(flipped, "c"), {
+      name: "FormatError",
+      message: /Checkpoint "c" is damaged: the SHA-256/,
+    });
+  }
+});
+
+Deno.test("a checkpoint is one run's at a time", async () => {
+  await using folder = await tempFolder();
+  const path = folder.join("deep", "run.ckpt");
+  {
+    await using _held = await new FileCheckpoint(path).hold();
+    await assert.rejects(new FileCheckpoint(path).hold(), {
+      code: "FAILED_PRECONDITION",
+      message: /Another run keeps its steps in ".*run\.ckpt": wait until it ends/,
+    });
+  }
+  await using _again = await new FileCheckpoint(path).hold();
+});
+
 Deno.test("decodeCheckpoint() refuses what is cut, changed, or something else", () => {
   const bytes = encodeCheckpoint(CHECKPOINT);
   for (let length = 0; length < bytes.length; length += 37) {
