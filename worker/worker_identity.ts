@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { TuttiError } from "../shared/errors.ts";
 import { tryLockFile } from "../shared/lock_file.ts";
+import { readRegularText } from "../shared/regular_file.ts";
 
 export interface WorkerIdentity extends Disposable {
   readonly id: string;
@@ -50,7 +51,7 @@ async function takeFile(path: string): Promise<WorkerIdentity | undefined> {
   const file = await tryLockFile(path);
   if (!file) return undefined;
   try {
-    const text = (await Deno.readTextFile(path)).trim();
+    const text = (await readRegularText(path)).trim();
     if (ID.test(text)) return { id: text, [Symbol.dispose]: () => file.close() };
     const id = randomId();
     await file.truncate();

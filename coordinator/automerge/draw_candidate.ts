@@ -1,6 +1,7 @@
 /** Pictures of a merge that is being tried: the same prompts and seeds every time. @module */
 
 import { join } from "node:path";
+import { readRegularFile } from "../../shared/regular_file.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { decodePng } from "../image/png.ts";
 import { newJob } from "../jobs/job_spec.ts";
@@ -52,7 +53,7 @@ export async function lookAlike(
 ): Promise<boolean> {
   for (const [i, path] of pictures.entries()) {
     const [{ rgb }, { rgb: other }] = await Promise.all(
-      [path, others[i]!].map(async (file) => decodePng(await Deno.readFile(file))),
+      [path, others[i]!].map(async (file) => decodePng(await readRegularFile(file))),
     ) as [ReturnType<typeof decodePng>, ReturnType<typeof decodePng>];
     const sum = rgb.reduce((total, level, j) => total + Math.abs(level - other[j]!), 0);
     if (sum / rgb.length > UNSEEN_LEVELS) return false;

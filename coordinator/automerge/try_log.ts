@@ -7,6 +7,7 @@
 
 import { exists } from "../../shared/checkpoint/exists.ts";
 import { FormatError, UsageError } from "../../shared/errors.ts";
+import { readRegularText } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
 import type { Row } from "./search.ts";
 
@@ -80,7 +81,7 @@ export class TryLog {
   }
 
   async #read(conditions: SearchConditions): Promise<void> {
-    const text = await Deno.readTextFile(this.#path);
+    const text = await readRegularText(this.#path);
     // A line that was being written when the search was killed has no end.
     const whole = text.slice(0, text.lastIndexOf("\n") + 1);
     if (whole.length < text.length) await Deno.writeTextFile(this.#path, whole);

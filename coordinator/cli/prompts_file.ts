@@ -12,6 +12,7 @@
  */
 
 import { FormatError } from "../../shared/errors.ts";
+import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
 import { didYouMean } from "../../shared/terminal/did_you_mean.ts";
 import { MAX_PROMPT_CHARS } from "../settings/limits.ts";
@@ -94,7 +95,7 @@ function wrongField(where: string, field: string, expected: string, value: unkno
 
 async function readText(path: string): Promise<string> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readRegularFile(path));
   } catch (cause) {
     const reason = cause instanceof TypeError ? "it is not UTF-8" : (cause as Error).message;
     throw new FormatError(`Cannot read the prompts in ${show(path)}: ${reason}`, { cause });

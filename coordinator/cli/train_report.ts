@@ -1,6 +1,7 @@
 /** What `tutti train` tells and leaves behind: the loss curve, how much each expert is used, and what that gained. @module */
 
 import { join } from "node:path";
+import { readRegularText } from "../../shared/regular_file.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { lineChart, type Series } from "../plots/line_chart.ts";
 import type { AttentionUsage } from "../training/attention_usage.ts";
@@ -128,7 +129,7 @@ export async function writeReport(
 /** Of an earlier report, if there is one. */
 async function usageBefore(path: string): Promise<{ readonly usage?: unknown }> {
   try {
-    const { usage } = JSON.parse(await Deno.readTextFile(path)) as { usage?: unknown };
+    const { usage } = JSON.parse(await readRegularText(path)) as { usage?: unknown };
     return usage === undefined ? {} : { usage };
   } catch {
     return {};

@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import { readRegularText } from "../../shared/regular_file.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { parseAddress } from "../../shared/wire/address.ts";
 import type { WorkerRecord } from "./worker_records.ts";
@@ -28,7 +29,7 @@ export async function formerAddress(worker: WorkerName, listen: string): Promise
   const { host, port } = parseAddress(listen, { anyPort: true });
   if (port !== 0) return listen;
   try {
-    const text = (await Deno.readTextFile(pathOf(worker))).trim();
+    const text = (await readRegularText(pathOf(worker))).trim();
     const former = parseAddress(text);
     if (former.host !== host) return listen;
     Deno.listen({ hostname: host, port: former.port }).close();

@@ -4,6 +4,7 @@ import { basename, dirname } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
 import { tryLockFile } from "../../shared/lock_file.ts";
+import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
 import { decodeCheckpoint, encodeCheckpoint, type StepCheckpoint } from "./step_checkpoint.ts";
 
@@ -59,10 +60,13 @@ export class FileCheckpoint implements CheckpointStore {
   async load(): Promise<StepCheckpoint | undefined> {
     let bytes: Uint8Array<ArrayBuffer>;
     try {
-      bytes = await Deno.readFile(this.path);
+      bytes = await readRegularFile(this.path);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) return undefined;
-      throw new FormatError(`Checkpoint ${show(this.path)} must be readable: ${cause}`, { cause });
+      throw new FormatError(
+        `Checkpoint ${show(this.path)} must be readable: ${(cause as Error).message}`,
+        { cause },
+      );
     }
     return decodeCheckpoint(bytes, this.path);
   }

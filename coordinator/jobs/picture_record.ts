@@ -1,6 +1,7 @@
 /** What a picture that Tutti drew says about itself, read back so that it can be drawn again. @module */
 
 import { FormatError } from "../../shared/errors.ts";
+import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
 import { decodePng } from "../image/png.ts";
 import { findMethod } from "../sampling/methods/methods.ts";
@@ -21,7 +22,7 @@ const MAX_FILE_BYTES = 2 ** 30;
 
 /** @throws {FormatError} if it is no PNG file, or one that Tutti did not draw */
 export async function readPictureRecord(path: string): Promise<PictureRecord> {
-  const { tutti } = decodePng(await readFile(path)).text;
+  const { tutti } = decodePng(await readPictureFile(path)).text;
   if (tutti === undefined) {
     throw new FormatError(
       `Picture ${
@@ -70,16 +71,14 @@ export function differingConditions(before: RunConditions, now: RunConditions): 
   );
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
+async function readPictureFile(path: string): Promise<Uint8Array> {
   try {
-    const { size, isFile } = await Deno.stat(path);
-    if (isFile && size <= MAX_FILE_BYTES) return await Deno.readFile(path);
+    return await readRegularFile(path, MAX_FILE_BYTES);
   } catch (cause) {
     throw new FormatError(`Cannot read picture ${show(path)}: ${(cause as Error).message}`, {
       cause,
     });
   }
-  throw new FormatError(`Picture ${show(path)} must be a file of at most ${MAX_FILE_BYTES} bytes`);
 }
 
 function parseRecord(text: string, path: string): Record<string, unknown> {

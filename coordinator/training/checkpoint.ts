@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { FormatError } from "../../shared/errors.ts";
+import { readRegularText } from "../../shared/regular_file.ts";
 import { SafetensorsFile } from "../../shared/safetensors/reader.ts";
 import { writeSafetensors } from "../../shared/safetensors/writer.ts";
 import { float32ToFloat16 } from "../../shared/tensor/half.ts";
@@ -100,7 +101,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const path = join(folder, RECORD);
   let json: Record<string, unknown>;
   try {
-    json = JSON.parse(await Deno.readTextFile(path));
+    json = JSON.parse(await readRegularText(path));
   } catch (cause) {
     throw new FormatError(`Cannot read checkpoint "${path}": ${(cause as Error).message}`, {
       cause,

@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { FormatError } from "../../shared/errors.ts";
+import { readRegularText } from "../../shared/regular_file.ts";
 
 /** The top `manifest.json`. */
 export interface RootManifest {
@@ -93,7 +94,7 @@ export function toleranceOf(
 
 async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await Deno.readTextFile(path));
+    return JSON.parse(await readRegularText(path));
   } catch (cause) {
     throw new FormatError(`Cannot read manifest "${path}": ${(cause as Error).message}`, { cause });
   }

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import type { WeightTable } from "../models/weights.ts";
+import { readRegularText } from "../regular_file.ts";
 
 /** Read size while hashing; larger ones are not faster. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -62,7 +63,7 @@ async function readCache(key: string): Promise<string | undefined> {
   const folder = cacheFolder();
   if (!folder) return undefined;
   try {
-    const text = await Deno.readTextFile(join(folder, key));
+    const text = await readRegularText(join(folder, key));
     return /^[0-9a-f]{64}$/.test(text) ? text : undefined;
   } catch {
     return undefined; // No entry, or a cache that cannot be read: hash again.

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { WeightLocation, WeightTable } from "../models/weights.ts";
+import { readRegularText } from "../regular_file.ts";
 import { findPartFile, USUAL_NAMES } from "./part_files.ts";
 import { parseJson } from "../json_text.ts";
 import { withScales } from "./scaled_weights.ts";
@@ -115,7 +116,7 @@ async function readShards(
   const path = join(folder, index);
   let shards: string[];
   try {
-    const { weight_map: map } = parseJson(await Deno.readTextFile(path)) as {
+    const { weight_map: map } = parseJson(await readRegularText(path)) as {
       weight_map: Record<string, string>;
     };
     shards = [...new Set(Object.values(map).map(String))];

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { FormatError, TuttiError, UsageError } from "../errors.ts";
+import { readRegularFile } from "../regular_file.ts";
 import { checkPrivate } from "../security/private_file.ts";
 import { readTlsFiles, type TlsFiles } from "../security/tls_files.ts";
 import type { NatsFlags } from "./nats_flags.ts";
@@ -85,7 +85,7 @@ export class NatsFiles {
 
 async function readCreds(path: string, warn: Warn): Promise<Uint8Array> {
   await checkPrivate(path, warn).catch(() => {});
-  return await readFile(path).catch((cause) => {
+  return await readRegularFile(path).catch((cause) => {
     throw new UsageError(`--nats-creds must be a file: "${path}" cannot be read`, { cause });
   });
 }

@@ -6,9 +6,9 @@
  */
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { FormatError, UsageError } from "../errors.ts";
+import { readRegularText } from "../regular_file.ts";
 import { checkPrivate } from "./private_file.ts";
 
 /** Paths, as flags, the environment or an ensemble file give them. */
@@ -132,15 +132,11 @@ async function readAuthorities(path: string, { now, flags: { ca: flag } }: Check
 async function readText(flag: string, path: string): Promise<string> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readRegularText(path);
   } catch (cause) {
-    const isMissing = (cause as { code?: string }).code === "ENOENT";
-    throw fileError(
-      flag,
-      path,
-      isMissing ? "there is no such file" : "it cannot be read",
-      cause,
-    );
+    const isMissing = cause instanceof Deno.errors.NotFound;
+    const reason = cause instanceof FormatError ? cause.message : "it cannot be read";
+    throw fileError(flag, path, isMissing ? "there is no such file" : reason, cause);
   }
   if (text.length > MAX_BYTES) {
     throw fileError(flag, path, `it must have at most ${MAX_BYTES} bytes`);

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { FormatError } from "../errors.ts";
+import { readRegularText } from "../regular_file.ts";
 import { checkPrivate } from "./private_file.ts";
 
 /** What a token is for: using models, running the cluster, reading figures. `admin` may do what the others may, too. */
@@ -46,7 +46,7 @@ export async function readTokens(
   }
   let text: string;
   try {
-    text = await readFile(tokenFile, "utf8");
+    text = await readRegularText(tokenFile);
   } catch (cause) {
     throw new FormatError(`--token-file "${tokenFile}" cannot be read`, {
       cause,

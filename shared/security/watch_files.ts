@@ -1,3 +1,4 @@
+import { readRegularText } from "../regular_file.ts";
 /**
  * Secrets that are renewed while a process runs. Their files are read again every few seconds, which asks nothing of
  * whatever renews them: an ACME client, `cp`, a Kubernetes secret that is mounted. A signal would have to be sent, and
@@ -6,8 +7,6 @@
  *
  * @module
  */
-
-import { readFile } from "node:fs/promises";
 
 export interface FileWatchOptions {
   /** Reads and takes what is new. Never rejects. */
@@ -81,5 +80,5 @@ class FileWatch implements Disposable {
 
 /** Null where none is to be read, or none can be. */
 async function textOf(path: string | undefined): Promise<string | null> {
-  return path ? await readFile(path, "utf8").catch(() => null) : null;
+  return path ? await readRegularText(path).catch(() => null) : null;
 }

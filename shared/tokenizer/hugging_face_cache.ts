@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import { readRegularText } from "../regular_file.ts";
 
 /** Environment variables, by name. */
 export type ReadEnv = (name: string) => string | undefined;
@@ -38,7 +39,7 @@ export async function snapshotsOf(hub: string, repository: string): Promise<stri
   } catch {
     return []; // Not there, or not for us to read: others may be.
   }
-  const main = await Deno.readTextFile(join(folder, "refs", "main")).catch(() => "");
+  const main = await readRegularText(join(folder, "refs", "main")).catch(() => "");
   const isMain = (name: string) => Number(name === main.trim());
   names.sort((a, b) => isMain(b) - isMain(a) || (a < b ? -1 : 1));
   return names.map((name) => join(folder, "snapshots", name));

@@ -5,6 +5,7 @@
  */
 
 import { FormatError } from "../errors.ts";
+import { readRegularFile } from "../regular_file.ts";
 import { show } from "../show.ts";
 
 /** A JSON object and where it is from; absent files are empty objects. */
@@ -40,7 +41,7 @@ export async function readText(path: string): Promise<string | undefined> {
     );
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readRegularFile(path));
   } catch (cause) {
     throw new FormatError(`Tokenizer file ${show(path)} must be readable UTF-8: ${cause}`, {
       cause,

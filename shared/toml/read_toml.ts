@@ -1,8 +1,8 @@
 /** Reads a TOML file whole, as a table whose keys are then read strictly. @module */
 
-import { readFile, stat } from "node:fs/promises";
 import { parse, TomlError } from "smol-toml";
 import { FormatError } from "../errors.ts";
+import { readRegularFile } from "../regular_file.ts";
 import { TomlFields } from "./toml_fields.ts";
 
 /** Far more than anyone writes by hand. */
@@ -18,21 +18,13 @@ export async function readToml(file: string, kind: string): Promise<TomlFields> 
 }
 
 async function readText(file: string, kind: string): Promise<string> {
-  let sizeBytes: number;
   try {
-    const found = await stat(file);
-    sizeBytes = found.size;
-    if (found.isFile() && sizeBytes <= MAX_FILE_BYTES) {
-      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file));
-    }
+    const bytes = await readRegularFile(file, MAX_FILE_BYTES);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     const reason = cause instanceof TypeError ? "it must be UTF-8 text" : reasonOf(cause);
     throw new FormatError(`Cannot read ${kind} "${file}": ${reason}`, { cause });
   }
-  throw new FormatError(
-    `${capital(kind)} "${file}" must be a file of at most ${MAX_FILE_BYTES} bytes: ` +
-      `current size is ${sizeBytes}`,
-  );
 }
 
 function reasonOf(cause: unknown): string {

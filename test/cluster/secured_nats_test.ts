@@ -109,7 +109,7 @@ testWithNats(
         run(1, ["jobs"], nats(WRONG)),
         run(1, ["jobs"], nats(AMY, { TUTTI_NATS_CA: "strangers/ca.pem" })),
         run(1, ["submit", PROMPT, "--ensemble", "one"], nats(BOB)),
-        run(0, ["ps"]),
+        run(3, ["ps"]),
       ]);
       for (const [i, pattern] of REFUSALS.entries()) assert.match(refused[i]!.stderr, pattern);
 

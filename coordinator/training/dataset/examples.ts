@@ -7,6 +7,7 @@
 
 import { createHash } from "node:crypto";
 import { FormatError, throwIfAborted, TuttiError } from "../../../shared/errors.ts";
+import { readRegularFile } from "../../../shared/regular_file.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
@@ -103,7 +104,7 @@ async function prepareImage(
   readonly latents: () => Promise<LatentDistribution>;
   readonly key: readonly (string | number)[];
 }> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await readRegularFile(path);
   const fileHash = createHash("sha256").update(bytes).digest("hex");
   const found = await imageSize(bytes);
   checkResized(found, size);
@@ -121,7 +122,7 @@ async function prepareImage(
   };
   // An image whose latents are in the cache is not decoded again.
   await get(() => bytes);
-  return { latents: () => get(() => Deno.readFile(path)), key };
+  return { latents: () => get(() => readRegularFile(path)), key };
 }
 
 /** Bounds of the log variance, diffusers'. */

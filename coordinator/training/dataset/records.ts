@@ -7,6 +7,7 @@
 
 import { extname, join, resolve } from "node:path";
 import { FormatError } from "../../../shared/errors.ts";
+import { readRegularText } from "../../../shared/regular_file.ts";
 import { show } from "../../../shared/show.ts";
 
 export interface DataRecord {
@@ -61,7 +62,7 @@ async function readFolder(folder: string): Promise<DataRecords> {
     const caption = `${name.slice(0, -ending.length)}.txt`;
     if (captions.has(caption)) {
       try {
-        const text = (await Deno.readTextFile(join(folder, caption))).trim();
+        const text = (await readRegularText(join(folder, caption))).trim();
         records.push({ imagePath, text });
       } catch (error) {
         const reason = `${caption} cannot be read: ${(error as Error).message}`;
@@ -76,8 +77,9 @@ async function readFolder(folder: string): Promise<DataRecords> {
 
 async function readLines(file: string): Promise<DataRecords> {
   const records: DataRecord[] = [];
-  // Editors of Windows begin a file with a byte order mark.
-  const content = (await Deno.readTextFile(file)).replace(/^\uFEFF/, "");
+  const content = await readRegularText(file).catch((cause) => {
+    throw new FormatError(`Cannot read the captions of ${show(file)}: ${cause.message}`, { cause });
+  });
   for (const [i, line] of content.split("\n").entries()) {
     if (line.trim() === "") continue;
     const { image_file, text } = parseLine(file, i + 1, line);

@@ -7,6 +7,7 @@
 
 import { join } from "node:path";
 import { FormatError } from "../../../shared/errors.ts";
+import { readRegularText } from "../../../shared/regular_file.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { f32, type F32Tensor, type Tensor, toFloat32 } from "../../../shared/tensor/tensor.ts";
 
@@ -84,7 +85,7 @@ function numbersToTensor(value: unknown): F32Tensor {
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
   try {
-    return JSON.parse(await Deno.readTextFile(path)) as Record<string, unknown>;
+    return JSON.parse(await readRegularText(path)) as Record<string, unknown>;
   } catch (cause) {
     throw new FormatError(`Cannot read "${path}": ${(cause as Error).message}`, { cause });
   }

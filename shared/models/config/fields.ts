@@ -8,6 +8,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { FormatError } from "../../errors.ts";
 import { parseJson } from "../../json_text.ts";
+import { readRegularText } from "../../regular_file.ts";
 import { foreignFormat, SNIFFED_BYTES } from "../../weight_file/foreign_formats.ts";
 
 export class ConfigFields {
@@ -28,7 +29,7 @@ export class ConfigFields {
   static async read(path: string): Promise<ConfigFields> {
     let text: string;
     try {
-      text = await Deno.readTextFile(path);
+      text = await readRegularText(path);
     } catch (cause) {
       throw new FormatError(`Cannot read config "${path}": ${(cause as Error).message}`, { cause });
     }

@@ -375,8 +375,9 @@ Deno.test("loadEnsembleFile() refuses what is no file, too large or no text", ()
     await assert.rejects(loadEnsembleFile(folder), FormatError);
     await assert.rejects(load(folder, `#${"x".repeat(2 ** 20)}`), {
       name: "FormatError",
-      message: `Ensemble file "${folder}/ensemble.toml" must be a file of at most 1048576 bytes: ` +
-        "current size is 1048577",
+      message:
+        `Cannot read ensemble file "${folder}/ensemble.toml": it must have at most 1.0 MB: ` +
+        "current size is 1.0 MB",
     });
     const path = join(folder, "latin1.toml");
     await writeFile(path, Uint8Array.of(0x23, 0xe9));

@@ -75,7 +75,7 @@ Deno.test("readTlsFiles() says of each bad file what is wrong with it, and quote
   const good = { tlsCert: await pem(worker.cert), tlsKey: await pem(worker.key) };
   const cases: [Parameters<typeof readTlsFiles>[0], RegExp][] = [
     [{ ...good, tlsCert: folder.join("gone.pem") }, /^--tls-cert ".*gone\.pem" .*no such file$/],
-    [{ ...good, tlsCert: folder.path }, /^--tls-cert .* it cannot be read$/],
+    [{ ...good, tlsCert: folder.path }, /^--tls-cert .* it must be a file: it is a folder$/],
     [{ ...good, tlsCert: await pem("hello") }, /^--tls-cert .* must be PEM with "-----BEGIN CERT/],
     [{ ...good, tlsCert: await pem(worker.cert.replace("MII", "AAA")) }, /cannot be decoded$/],
     [{ ...good, tlsKey: await pem("hello") }, /^--tls-key .* must be PEM with "-----BEGIN PRIVATE/],

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../../../shared/errors.ts";
+import { readRegularFile } from "../../../../shared/regular_file.ts";
 import { show } from "../../../../shared/show.ts";
 import { decodePng } from "../../../image/png.ts";
 import type { RgbImage } from "../../../image/resize.ts";
@@ -25,7 +26,7 @@ async function readMask(path: string): Promise<Mask> {
   let bytes: Uint8Array;
   let image: RgbImage;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await readRegularFile(path);
     image = decodePng(bytes);
   } catch (cause) {
     throw new FormatError(`Cannot read mask ${show(path)}: ${(cause as Error).message}`, { cause });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
 import { FormatError } from "../../../../shared/errors.ts";
 import { parseJson } from "../../../../shared/json_text.ts";
+import { readRegularText } from "../../../../shared/regular_file.ts";
 import type { AggregatedBlocks } from "../../aggregation_plan.ts";
 
 export interface TrainedExpert {
@@ -49,7 +50,7 @@ export async function readSabwMetadata(folder: string): Promise<SabwMetadata | u
   const path = join(folder, FILE);
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    text = await readRegularText(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw new FormatError(`Cannot read "${path}": ${(error as Error).message}`, { cause: error });
