@@ -80,7 +80,6 @@ Deno.test("checkCompatible() lets experts that may differ have blocks and widths
   }
   const common: readonly Partial<ExpertDescription>[] = [
     { family: "sdxl" },
-    { predictionType: "v_prediction" },
     { latentChannels: 16 },
     { texts: [{ ...text, vocabSize: 49408 }] },
     { texts: [{ ...text, maxLength: 77 }] },
