@@ -48,6 +48,9 @@ export interface JobError {
   readonly message: string;
 }
 
+/** How long a job that nobody touches any more can be read, with its checkpoint and pictures, ms. */
+export const JOB_KEPT_MS = 7 * 24 * 3_600_000;
+
 const JOB_ID = /^[A-Za-z0-9_-]{1,64}$/;
 export const JOB_ID_RULE = '1 to 64 letters, digits, "_" and "-"';
 const VERSION = 1;

@@ -3,15 +3,13 @@
 import { TuttiError, UsageError } from "../../../shared/errors.ts";
 import { CasBucket } from "../../../shared/nats/cas_bucket.ts";
 import type { Nats } from "../../../shared/nats/connect.ts";
-import { decodeRecord, encodeRecord, isOver, type JobRecord } from "./job_record.ts";
+import { decodeRecord, encodeRecord, isOver, JOB_KEPT_MS, type JobRecord } from "./job_record.ts";
 
 export interface StoredRecord {
   readonly record: JobRecord;
   readonly revision: number;
 }
 
-/** How long the record of a job that nobody touches any more can be read. */
-const KEPT_MS = 7 * 24 * 3_600_000;
 /** Records that are asked for at a time. */
 const READS_AT_A_TIME = 32;
 
@@ -25,7 +23,7 @@ export class JobRecords {
   static async open(nats: Nats): Promise<JobRecords> {
     const description = "What is known of each job of Tutti's queue";
     return new JobRecords(
-      await CasBucket.open(nats, "tutti_results", { ttlMs: KEPT_MS, description }),
+      await CasBucket.open(nats, "tutti_results", { ttlMs: JOB_KEPT_MS, description }),
     );
   }
 

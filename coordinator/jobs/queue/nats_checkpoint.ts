@@ -12,9 +12,8 @@ import { JETSTREAM_TIMEOUT_MS, type Nats } from "../../../shared/nats/connect.ts
 import type { CheckpointStore } from "../checkpoint_store.ts";
 import { decodeCheckpoint, encodeCheckpoint, type StepCheckpoint } from "../step_checkpoint.ts";
 import { lostError } from "./job_lease.ts";
+import { JOB_KEPT_MS } from "./job_record.ts";
 
-/** As long as the job's record. */
-const KEPT_MS = 7 * 24 * 3_600_000;
 const NAME = "tutti_checkpoints";
 /** Of a message that is not the value: subject and headers. */
 const MESSAGE_OVERHEAD_BYTES = 4096;
@@ -36,7 +35,7 @@ export class NatsCheckpoints {
     const description = "The newest step of each job of Tutti's queue";
     return new NatsCheckpoints(
       nats,
-      await CasBucket.open(nats, NAME, { ttlMs: KEPT_MS, description }),
+      await CasBucket.open(nats, NAME, { ttlMs: JOB_KEPT_MS, description }),
     );
   }
 
@@ -49,7 +48,7 @@ export class NatsCheckpoints {
     try {
       const jetStream = this.#nats.connection.jetstream({ timeout: JETSTREAM_TIMEOUT_MS });
       // In nanoseconds, other than the bucket's.
-      return await jetStream.views.os(NAME, { ttl: KEPT_MS * 1e6 });
+      return await jetStream.views.os(NAME, { ttl: JOB_KEPT_MS * 1e6 });
     } catch (error) {
       this.#objects = undefined;
       throw this.#nats.error(error, `opening the object store ${NAME}`);

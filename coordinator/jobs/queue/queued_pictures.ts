@@ -10,11 +10,9 @@ import type { ObjectStore } from "nats";
 import { FormatError, TuttiError } from "../../../shared/errors.ts";
 import { JETSTREAM_TIMEOUT_MS, type Nats } from "../../../shared/nats/connect.ts";
 import { formatBytes } from "../../../shared/terminal/units.ts";
-import type { StoredImage } from "./job_record.ts";
+import { JOB_KEPT_MS, type StoredImage } from "./job_record.ts";
 
 const NAME = "tutti_pictures";
-/** As long as the job's record. */
-const KEPT_MS = 7 * 24 * 3_600_000;
 /** Of a PNG of the largest size there is. Whoever may write to the store may write more. */
 const MAX_BYTES = 512 * 2 ** 20;
 
@@ -76,6 +74,6 @@ export class QueuedPictures {
     const jetStream = this.#nats.connection.jetstream({ timeout: JETSTREAM_TIMEOUT_MS });
     const description = "Pictures of Tutti's queue";
     // In nanoseconds.
-    return jetStream.views.os(NAME, { ttl: KEPT_MS * 1e6, description });
+    return jetStream.views.os(NAME, { ttl: JOB_KEPT_MS * 1e6, description });
   }
 }
