@@ -160,7 +160,11 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   metrics?.setExperts(ensemble.members.map(({ name }) => name));
   const facts = { coordinator, ensemble: ensemble.name, jobs: flags.jobs };
   await using server = pages && metrics &&
-    startWatchServer(pages.address, watchCoordinator(facts, metrics, signal), pages.protection);
+    await startWatchServer(
+      pages.address,
+      watchCoordinator(facts, metrics, signal),
+      pages.protection,
+    );
   if (server) note(`Health and metrics at ${server.url}`);
   using _ = server && pages && renewPages(flags, pages, server);
   await runCoordinator({

@@ -15,7 +15,7 @@ import {
 import { throwIfAborted, TuttiError } from "../../shared/errors.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
 import type { Message } from "../../shared/wire/fields.ts";
-import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
+import { guardHttp2 } from "../../shared/wire/http2/guard_http2.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
 import {
   FLOW_WINDOW_BYTES,
@@ -67,7 +67,7 @@ export class WorkerClient {
     this.address = formatAddress(parseAddress(address));
     this.#service = service;
     quietGrpcLog();
-    guardGoaway();
+    guardHttp2();
     this.credentials = credentialsFor(this.address);
     const channel = secureChannel(this.address, this.credentials.tls);
     this.#client = new Client(this.address, channel.credentials, {

@@ -9,9 +9,11 @@ import { TuttiError, UsageError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
 import type { TokenGuard } from "../security/token_guard.ts";
 import { type Address, formatAddress, isLoopback, parseAddress } from "../wire/address.ts";
-import { RenewableServer } from "./renewable_server.ts";
+import { HttpServer } from "./http_server.ts";
 
 export interface Watched {
+  /** Whatever new work needs and cannot have, as a sentence; undefined if nothing is amiss. @default nothing ever is */
+  notLive?(): Promise<string | undefined>;
   /** Undefined if new work is welcome, else why not: a word and a sentence. */
   notReady(): NotReady | undefined;
   /** Anything that JSON can hold. */
@@ -37,8 +39,8 @@ export interface WatchServer extends AsyncDisposable {
   readonly address: string;
   /** http or https, and the address. */
   readonly url: string;
-  /** As `RenewableServer.renewTls()`. */
-  renewTls(tls: KeyPair): Promise<void>;
+  /** As `HttpServer.renewTls()`. */
+  renewTls(tls: KeyPair): void;
 }
 
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
@@ -70,13 +72,13 @@ export function parseHttpAddress(
 }
 
 /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */
-export function startWatchServer(
+export async function startWatchServer(
   address: Address,
   watched: Watched,
   { tls, guard }: PageProtection,
-): WatchServer {
+): Promise<WatchServer> {
   const handler = (request: Request) => answer(watched, guard, request).catch(failed);
-  const server = new RenewableServer(address, handler, tls);
+  const server = await HttpServer.open(address, handler, tls);
   const shown = formatAddress(server.address);
   return {
     address: shown,
@@ -101,10 +103,13 @@ async function answer(watched: Watched, guard: TokenGuard, request: Request): Pr
     }
   }
   switch (path) {
-    case "/live":
-      return json({ live: true });
+    case "/live": {
+      const reason = await watched.notLive?.();
+      return reason === undefined ? json({ live: true }) : json({ live: false, reason }, 503);
+    }
     case "/ready": {
-      const notReady = watched.notReady();
+      const reason = await watched.notLive?.();
+      const notReady = reason === undefined ? watched.notReady() : { state: "unreachable", reason };
       return notReady ? json({ ready: false, ...notReady }, 503) : json({ ready: true });
     }
     case "/status":

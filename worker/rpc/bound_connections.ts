@@ -1,39 +1,50 @@
 /**
- * Bounds the connections to a grpc-js server. Deno's HTTP/2 servers accept nothing any more once one accept found no
- * file descriptor left, so clients must not be able to take them all. grpc-js 1.14.7 has no option for this, so a
- * private field is read here.
+ * Bounds the connections to a grpc-js server, ends those that stay silent, and looks whether its ports accept any.
+ * grpc-js 1.14.7 has no option for that, so a private field is read here.
  *
  * @module
  */
 
 import type { Server } from "@grpc/grpc-js";
+import type { EventEmitter } from "node:events";
+import type { AddressInfo } from "node:net";
+import { ConnectionRoom, type Socket } from "../../shared/wire/connection_room.ts";
+import { type Listener, PortWatch } from "../../shared/wire/port_watch.ts";
+
+interface Http2Server extends Listener {
+  on: EventEmitter["on"];
+  address(): AddressInfo;
+}
 
 interface ServerInternals {
   /** The HTTP/2 servers, once bound. */
-  http2Servers?: Map<{ maxConnections?: number }, unknown>;
+  http2Servers?: Map<Http2Server, unknown>;
 }
 
-/** More than the sessions, callers and probes of one worker. */
-const MAX_CONNECTIONS = 1000;
+interface Http2Stream {
+  readonly session?: { readonly socket?: Socket };
+  once(event: "close", listener: () => void): unknown;
+}
 
-/** What many systems give a process, where this one does not say. */
-const USUAL_FILES = 1024;
+/** Of the files that the process may open. */
+const SHARE = 1 / 4;
 
 /**
- * Call after binding. The rest of the files that the process may open is for its models, planes and pages, and for the
- * 511 connections that may wait to be accepted: those beyond the bound are accepted, too, before they are closed.
+ * Call after binding.
  *
- * @returns whether each port is bounded
+ * @returns a watch of each port; none where there is nothing to bound
  */
-export async function boundConnections(server: Server): Promise<boolean> {
+export async function boundConnections(server: Server): Promise<readonly PortWatch[]> {
   const { http2Servers } = server as unknown as ServerInternals;
-  if (!(http2Servers instanceof Map) || http2Servers.size === 0) return false;
-  const maxConnections = Math.min(MAX_CONNECTIONS, Math.floor(await maxOpenFiles() / 4));
-  for (const http2Server of http2Servers.keys()) http2Server.maxConnections = maxConnections;
-  return true;
-}
-
-async function maxOpenFiles(): Promise<number> {
-  const limits = await Deno.readTextFile("/proc/self/limits").catch(() => "");
-  return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? USUAL_FILES);
+  if (!(http2Servers instanceof Map)) return [];
+  const room = await ConnectionRoom.ofShare(SHARE);
+  return [...http2Servers.keys()].map((http2Server) => {
+    http2Server.on("connection", (socket: Socket) => room.admit(socket));
+    http2Server.on("stream", (stream: Http2Stream) => {
+      const socket = stream.session?.socket;
+      if (socket) stream.once("close", room.beginCall(socket));
+    });
+    const { address: host, port } = http2Server.address();
+    return new PortWatch(http2Server, { host, port });
+  });
 }

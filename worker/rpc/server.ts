@@ -19,7 +19,7 @@ import {
 import { type Address, formatAddress } from "../../shared/wire/address.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
-import { guardGoaway } from "../../shared/wire/goaway_guard.ts";
+import { guardHttp2 } from "../../shared/wire/http2/guard_http2.ts";
 import { quietGrpcLog } from "../../shared/wire/grpc_log.ts";
 import {
   DEFAULT_LIMITS,
@@ -28,6 +28,7 @@ import {
   type WorkerLimits,
 } from "../../shared/wire/limits.ts";
 import { reflectedPackage, WORKER_SERVICE, workerService } from "../../shared/wire/load_proto.ts";
+import type { PortWatch } from "../../shared/wire/port_watch.ts";
 import { PLANE_KINDS, type PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
 import { parseListenAddress } from "../listen_address.ts";
 import { PlaneHost } from "../plane/plane_host.ts";
@@ -138,14 +139,14 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   const health = new HealthImplementation();
   setHealth(health, "NOT_SERVING");
   quietGrpcLog();
-  guardGoaway();
+  guardHttp2();
   const server = buildServer(host, health, security);
   const flowWindow = openFlowWindow(server);
   const credentials = security.tls && new TlsCredentials(security.tls);
   const port = await bind(server, formatAddress(address), credentials);
   flowWindow.afterBind();
-  await boundConnections(server);
-  const pages = await openPages(httpAddress, { host, server, protection });
+  const ports = await boundConnections(server);
+  const pages = await openPages(httpAddress, { host, server, ports, protection });
 
   const ready = opening.then((expert) => {
     host.serve(expert);
@@ -154,9 +155,11 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   ready.catch(() => {});
 
   let stopped: Promise<void> | undefined;
-  const stop = (graceMs = options.stopGraceMs) =>
-    stopped ??= stopServer(server, host, health, graceMs)
+  const stop = (graceMs = options.stopGraceMs) => {
+    for (const port of ports) port[Symbol.dispose]();
+    return stopped ??= stopServer(server, host, health, graceMs)
       .then(() => pages?.[Symbol.asyncDispose]());
+  };
   const drain = async (limitMs = DRAIN_LIMIT_MS) => {
     const began = performance.now();
     const end = began + limitMs;
@@ -177,10 +180,8 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     ready,
     async renewTls(tls) {
       credentials?.renew(tls);
-      const ports = [host.planes, pages].map((there) => there?.renewTls(tls.pair));
-      for (const renewed of await Promise.allSettled(ports)) {
-        if (renewed.status === "rejected") throw renewed.reason;
-      }
+      pages?.renewTls(tls.pair);
+      await host.planes.renewTls(tls.pair);
     },
     status: () => host.status(),
     drain,
@@ -192,17 +193,19 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
 /** The pages are there as long as the process lives: while it loads and while it stops, too. */
 async function openPages(
   address: Address | undefined,
-  { host, server, protection }: {
+  { host, server, ports, protection }: {
     readonly host: WorkerHost;
     readonly server: Server;
+    readonly ports: readonly PortWatch[];
     readonly protection: PageProtection;
   },
 ): Promise<WatchServer | undefined> {
   const { metrics } = host;
   if (!address || !metrics) return undefined;
   try {
-    return startWatchServer(address, watchWorker(host, metrics), protection);
+    return await startWatchServer(address, watchWorker(host, metrics, ports), protection);
   } catch (error) {
+    for (const port of ports) port[Symbol.dispose]();
     server.forceShutdown();
     await host.planes.close();
     throw error;

@@ -20,10 +20,11 @@ export const REGIONS: MethodDefinition = {
   aliases: ["regional"],
   summary:
     "a region of the picture for each expert: NAME=0/0/0.5/1 (left/top/right/bottom in shares) or NAME=mask.png (white), feather=0.1, rest=NAME",
-  example: (experts) =>
-    experts.map((name, i) => `${name}=${i / experts.length}/0/${(i + 1) / experts.length}/1`).join(
-      ",",
-    ),
+  example: (experts) => {
+    // Three digits are enough for an example, and can be read.
+    const edge = (i: number) => Number((i / experts.length).toFixed(3));
+    return experts.map((name, i) => `${name}=${edge(i)}/0/${edge(i + 1)}/1`).join(",");
+  },
   files: ({ options }) => [...options.values()].filter(isMaskPath),
   build(options, context) {
     const { experts, blocks, picture } = context;
