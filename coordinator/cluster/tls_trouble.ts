@@ -23,6 +23,8 @@ interface Finding {
   readonly isTaken: boolean;
   /** Whether anything answered at all. */
   readonly isThere: boolean;
+  /** Whether it ended the connection without an answer. */
+  readonly hungUp: boolean;
 }
 
 /** @returns undefined if TLS is not what keeps the two apart */
@@ -31,7 +33,15 @@ export async function tlsTrouble(
   tls: TlsFiles | undefined,
 ): Promise<TuttiError | undefined> {
   const finding = await probe(address, tls);
-  const { certificate, distrust, isTaken, isThere } = finding;
+  const { certificate, distrust, isTaken, isThere, hungUp } = finding;
+  if (hungUp && tls) {
+    return new WorkerError(
+      "UNAVAILABLE",
+      `Worker ${address} hung up during the TLS handshake: it has no room for a connection now, or what listens there ` +
+        "speaks no TLS (then start it with --tls-cert and --tls-key)",
+      { details: { worker: address, field: "tls" } },
+    );
+  }
   if (!isThere) return undefined;
   const refuse = (problem: string, nextStep: string) =>
     new WorkerError("FAILED_PRECONDITION", `Worker ${address} ${problem}: ${nextStep}`, {
@@ -91,10 +101,11 @@ function probe(address: string, tls: TlsFiles | undefined): Promise<Finding> {
     ...tls?.pair,
   });
   let isThere = false;
-  let seen: Omit<Finding, "isTaken" | "isThere"> = {};
+  let hungUp = false;
+  let seen: Pick<Finding, "certificate" | "distrust"> = {};
   const end = (isTaken: boolean) => {
     clearTimeout(timer);
-    resolve({ ...seen, isTaken, isThere });
+    resolve({ ...seen, isTaken, isThere, hungUp });
     socket.destroy();
   };
   const timer = setTimeout(() => end(false), PROBE_TIMEOUT_MS);
@@ -111,10 +122,9 @@ function probe(address: string, tls: TlsFiles | undefined): Promise<Finding> {
   });
   socket.on("data", () => end(true));
   socket.on("error", (error: Error & { code?: string }) => {
-    // A server of another kind answered the handshake with something else, or hung up.
-    isThere ||= /wrong version|corrupt message|alert|EPROTO|hang up|disconnected/i.test(
-      error.message,
-    );
+    // A server of another kind answered the handshake with something else.
+    isThere ||= /wrong version|corrupt message|alert|EPROTO/i.test(error.message);
+    hungUp = !isThere && /hang up|disconnected|ECONNRESET/i.test(error.message);
     end(false);
   });
   socket.on("close", () => end(false));

@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import { TuttiError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
 import { type Address, formatAddress } from "../wire/address.ts";
-import { ConnectionRoom } from "../wire/connection_room.ts";
+import { ConnectionRoom, SILENCE_MS } from "../wire/connection_room.ts";
 import { PortWatch } from "../wire/port_watch.ts";
 import { sendResponse, toRequest } from "./node_exchange.ts";
 
@@ -42,7 +42,7 @@ export class HttpServer implements AsyncDisposable {
     handler: Handler,
     tls: KeyPair | undefined,
   ): Promise<HttpServer> {
-    const server = tls ? createTlsServer(tls) : createServer();
+    const server = tls ? createTlsServer({ ...tls, handshakeTimeout: SILENCE_MS }) : createServer();
     const room = await ConnectionRoom.ofShare(SHARE);
     server.on("connection", (socket) => room.admit(socket));
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {

@@ -6,7 +6,7 @@
  */
 
 /** A connection that has said nothing by then ends, ms: a handshake over a slow line takes a second or two. */
-export const SILENCE_MS = 10_000;
+export const SILENCE_MS = 5_000;
 
 const SWEEP_MS = 500;
 

@@ -117,17 +117,18 @@ Deno.test({
 // If this fails after an upgrade of grpc-js: look for an official option first.
 Deno.test("boundConnections() finds the private field of this grpc-js, and does without", async () => {
   const server = new Server();
-  assert.deepEqual(await boundConnections(server), [], "nothing is bound yet");
+  const afterBind = boundConnections(server);
+  assert.deepEqual(await afterBind(), [], "nothing is bound yet");
   await new Promise<void>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error) => {
       if (error) reject(error);
       else resolve();
     });
   });
-  const [port] = await boundConnections(server);
+  const [port] = await afterBind();
   assert.equal(await port!.isAccepting(), true);
   port![Symbol.dispose]();
   server.forceShutdown();
   assert.equal(await port!.isAccepting(), false);
-  assert.deepEqual(await boundConnections({} as Server), []);
+  assert.deepEqual(await boundConnections({} as Server)(), []);
 });

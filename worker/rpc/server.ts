@@ -142,10 +142,11 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
   guardHttp2();
   const server = buildServer(host, health, security);
   const flowWindow = openFlowWindow(server);
+  const afterBind = boundConnections(server);
   const credentials = security.tls && new TlsCredentials(security.tls);
   const port = await bind(server, formatAddress(address), credentials);
   flowWindow.afterBind();
-  const ports = await boundConnections(server);
+  const ports = await afterBind();
   const pages = await openPages(httpAddress, { host, server, ports, protection });
 
   const ready = opening.then((expert) => {

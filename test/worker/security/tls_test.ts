@@ -126,3 +126,15 @@ Deno.test("a worker without TLS is not called by those who want it", async () =>
   );
   await assertComputes(server.address, {});
 });
+
+Deno.test("a port that hangs up on a handshake may be full, or speak no TLS", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const hangUp = (async () => {
+    for await (const conn of listener) conn.close();
+  })();
+  const message = /hung up during the TLS handshake: it has no room for a connection now, or/;
+  await assertRefused(`127.0.0.1:${port}`, tlsOf(ca, coordinator), message);
+  listener.close();
+  await hangUp;
+});
