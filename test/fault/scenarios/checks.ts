@@ -1,5 +1,6 @@
 /** Whether what must hold after a scenario does. @module */
 
+import { median } from "../../../coordinator/bench/statistics.ts";
 import { readWorkerStatus } from "../../../coordinator/cluster/worker_status.ts";
 import { eventually } from "../../support/serve_expert.ts";
 import { type HeldResources, outgrown } from "./held_resources.ts";
@@ -12,6 +13,8 @@ export interface Facts {
   readonly losses: readonly LossRecord[];
   readonly fleet: WorkerFleet;
   readonly exits: readonly Promise<{ code: number; stderr: string }>[];
+  /** Of images before anything happened, each. */
+  readonly undisturbedSeconds: readonly number[];
   /** After the first images, which nothing happened to, and at the end; where that is checked. */
   readonly held?: { readonly before: HeldResources; readonly after: HeldResources };
 }
@@ -21,14 +24,14 @@ export async function verdict(
   check: Check,
   facts: Facts,
 ): Promise<{ readonly check: string; readonly problem?: string }> {
-  const name = typeof check === "string" ? check : `noticed within ${check.noticedWithinMs} ms`;
+  const name = nameOf(check);
   const problem = await problemWith(check, facts);
   return { check: name, ...(problem !== undefined && { problem }) };
 }
 
 async function problemWith(
   check: Check,
-  { images, losses, fleet, exits, held }: Facts,
+  { images, losses, fleet, exits, held, undisturbedSeconds }: Facts,
 ): Promise<string | undefined> {
   const failed = images.filter(({ isFailed }) => isFailed);
   const struck = images.filter(({ strikes }) => strikes > 0);
@@ -37,6 +40,10 @@ async function problemWith(
     of.length === 0
       ? undefined
       : of.map(({ image, error }) => `${image}: ${error?.message}`).join("; ");
+  if (typeof check !== "string" && "timesSlower" in check) {
+    const times = median(images.map(({ seconds }) => seconds)) / median(undisturbedSeconds);
+    return times <= check.timesSlower ? undefined : `${times.toFixed(2)} times as long`;
+  }
   if (typeof check !== "string") {
     if (losses.length === 0) return "no loss was noticed";
     const late = losses.filter(({ noticedMs }) => noticedMs > check.noticedWithinMs);
@@ -70,6 +77,13 @@ async function problemWith(
     case "nothing left":
       return await leftOn(fleet);
   }
+}
+
+function nameOf(check: Check): string {
+  if (typeof check === "string") return check;
+  return "timesSlower" in check
+    ? `at most ${check.timesSlower} times as long`
+    : `noticed within ${check.noticedWithinMs} ms`;
 }
 
 /** What workers that are there still hold. */

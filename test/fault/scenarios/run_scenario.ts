@@ -4,6 +4,7 @@
  * @module
  */
 
+import { useCredentials } from "../../../coordinator/cluster/credentials.ts";
 import { type Ensemble, openEnsemble } from "../../../coordinator/ensemble/ensemble.ts";
 import { ensemblePlan } from "../../../coordinator/ensemble/ensemble_plan.ts";
 import { type JobSpec, newJob } from "../../../coordinator/jobs/job_spec.ts";
@@ -13,6 +14,7 @@ import { Mt19937 } from "../../../shared/tensor/mt19937.ts";
 import { parseAddress } from "../../../shared/wire/address.ts";
 import type { TuttiHome } from "../../support/run_tutti.ts";
 import { PROMPT, ZOO_EXPERTS } from "../../support/zoo.ts";
+import { Attackers } from "../attacks/attackers.ts";
 import { type Facts, settled, verdict } from "./checks.ts";
 import { drawImage, type ImageOutcome, type TimedEvent } from "./image_run.ts";
 import { type HeldResources, heldResources, ownResidentBytes } from "./held_resources.ts";
@@ -26,6 +28,7 @@ export interface ImageRecord {
   readonly hasEqualBits?: boolean;
   readonly error?: { readonly code: string; readonly message: string };
   readonly strikes: number;
+  readonly seconds: number;
   /** Whether it was still being drawn when all was repaired that had happened to it. */
   readonly isRepaired: boolean;
 }
@@ -49,6 +52,8 @@ export interface ScenarioResult {
   readonly checks: readonly { readonly check: string; readonly problem?: string }[];
   /** Of scenarios that check it: only Linux tells. */
   readonly held?: NonNullable<Facts["held"]>;
+  /** Rounds of each attack. */
+  readonly attacks?: Readonly<Record<string, number>>;
   /** Of the coordinator, once a minute; of those scenarios. */
   readonly residentBytes: readonly number[];
   readonly seconds: number;
@@ -73,21 +78,27 @@ export async function playScenario(
   const events: TimedEvent[] = [];
   const strikes: { readonly at: number; readonly worker: string | undefined }[] = [];
   const exits: Promise<{ code: number; stderr: string }>[] = [];
+  const { token } = scenario.cluster;
+  using _ = token === undefined ? undefined : useCredentials({ token });
   await using fleet = await WorkerFleet.start(home, scenario.cluster);
   await using ensemble = await openOn(fleet, load.parkSeconds ?? 60, (event) => events.push(event));
   const blocks = ensemble.experts[0]!.description.blocks.map(({ id }) => id);
   const lots = openLots(new Mt19937(seed), blocks, load.steps);
   const seeds = Math.min(SEEDS, load.images);
   const undisturbed = new Map<number, Float32Array>();
+  const undisturbedSeconds: number[] = [];
   for (let i = 0; i < seeds; i++) {
+    const began = performance.now();
     const { latents } = await runJob({ ensemble, spec: specOf(i, load.steps), warn: () => {} });
     undisturbed.set(i, latents.data);
+    undisturbedSeconds.push((performance.now() - began) / 1000);
   }
   events.length = 0;
   const before = scenario.checks.includes("resources back")
     ? await heldResources(fleet.pids)
     : undefined;
 
+  await using attackers = scenario.isAttacked ? new Attackers(fleet.workers[0]!) : undefined;
   const residentBytes: number[] = [];
   let nextLook = performance.now() + LOOK_MS;
   const images: ImageRecord[] = [];
@@ -100,6 +111,7 @@ export async function playScenario(
       // A cluster that is not whole has no spare: that is another scenario.
       await whole;
       let isRepaired = true;
+      const began = performance.now();
       const outcome = await drawImage({
         ...{ ensemble, fleet, spec: specOf(image % seeds, load.steps), job: `image-${image}` },
         strikes: scenario.events.flatMap((event) => drawStrike(event, image, lots)),
@@ -114,6 +126,8 @@ export async function playScenario(
       });
       const record = {
         ...recordOf(image, outcome, undisturbed.get(image % seeds)!),
+        ...(attackers && { strikes: 1 }),
+        seconds: (performance.now() - began) / 1000,
         isRepaired,
       };
       images.push(record);
@@ -126,6 +140,7 @@ export async function playScenario(
   };
   await Promise.all(Array.from({ length: load.sideBySide ?? 1 }, draw));
   await whole;
+  const attacks = await attackers?.stop();
 
   const losses = events.flatMap((event) => {
     if (event.kind !== "lost") return [];
@@ -141,7 +156,12 @@ export async function playScenario(
   const held = before && await heldAtEnd(fleet, warm(before, residentBytes));
   const checks = [];
   for (const check of scenario.checks) {
-    checks.push(await verdict(check, { images, losses, fleet, exits, ...(held && { held }) }));
+    checks.push(
+      await verdict(check, {
+        ...{ images, losses, fleet, exits, undisturbedSeconds },
+        ...(held && { held }),
+      }),
+    );
   }
   return {
     ...{
@@ -153,6 +173,7 @@ export async function playScenario(
       residentBytes,
     },
     ...(held && { held }),
+    ...(attacks && { attacks }),
     replayMs: events.flatMap((event) => event.kind === "failover" ? [event.replayMs] : []),
     seconds: (performance.now() - start) / 1000,
   };
@@ -201,7 +222,7 @@ function recordOf(
   image: number,
   { latents, error, struckAt }: ImageOutcome,
   undisturbed: Float32Array,
-): Omit<ImageRecord, "isRepaired"> {
+): Omit<ImageRecord, "isRepaired" | "seconds"> {
   return {
     ...{ image, isFailed: error !== undefined, strikes: struckAt.length },
     ...(error && { error: { code: error.code, message: error.message } }),

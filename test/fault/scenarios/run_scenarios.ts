@@ -18,7 +18,7 @@ import { TuttiHome } from "../../support/run_tutti.ts";
 import { faultRows, withFaultTable } from "./fault_table.ts";
 import { playScenario } from "./run_scenario.ts";
 import type { Scenario } from "./scenario.ts";
-import { KILL_STORM, SCENARIOS, SOAK } from "./scenarios.ts";
+import { ATTACKED, KILL_STORM, SCENARIOS, SOAK } from "./scenarios.ts";
 import { merge, summarize, type Summary } from "./summary.ts";
 
 interface Flags {
@@ -31,7 +31,7 @@ interface Flags {
 }
 
 /** Not among those that are played without a name. */
-const LONG = [KILL_STORM, SOAK];
+const LONG = [ATTACKED, KILL_STORM, SOAK];
 const RESULTS = join(import.meta.dirname!, "../results");
 const PAGE = join(DOCS, "faults.md");
 

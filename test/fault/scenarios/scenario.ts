@@ -17,6 +17,8 @@ export interface Scenario {
   readonly load: Load;
   readonly events: readonly ScenarioEvent[];
   readonly checks: readonly Check[];
+  /** Whether strangers play all of `attacks.ts` on one worker meanwhile, which needs pages. @default false */
+  readonly isAttacked?: boolean;
 }
 
 export interface Load {
@@ -93,5 +95,7 @@ export type Check =
   | "resources back"
   /** Every worker that was asked to stop did so with exit code 0. */
   | "clean exits"
+  /** Half of the images took no more than so many times what undisturbed ones took. */
+  | { readonly timesSlower: number }
   /** Every loss was noticed within so many ms after the event. */
   | { readonly noticedWithinMs: number };

@@ -167,6 +167,22 @@ export const SOAK: Scenario = {
   checks: ["no image failed but by cancelling", "equal bits", "nothing left", "resources back"],
 };
 
+/** Strangers without a token do all that `attacks.ts` has to one worker, for as long as images are drawn. */
+export const ATTACKED: Scenario = {
+  name: "attacked",
+  what:
+    "strangers without a token flood the ports of a worker in 17 ways at once, for 10 minutes; no spare",
+  cluster: {
+    replicas: 1,
+    token: "token-of-the-fault-scenarios",
+    flags: ["--http", "127.0.0.1:0"],
+  },
+  load: { images: 4, minutes: 10, steps: 6 },
+  events: [],
+  checks: [...ALWAYS, "resources back", { timesSlower: 2 }],
+  isAttacked: true,
+};
+
 /**
  * Every image loses a worker at each of the 25 blocks, one a step: 42 images are 1,050 kills, 42 at each block. The
  * long one: a killed process takes seconds to start again.

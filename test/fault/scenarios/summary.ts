@@ -27,11 +27,23 @@ export interface Summary {
   /** What the processes held after the first images and at the end, where that is checked. */
   readonly held?: NonNullable<ScenarioResult["held"]>;
   readonly residentBytes?: ScenarioResult["residentBytes"];
+  readonly attacks?: NonNullable<ScenarioResult["attacks"]>;
   readonly seconds: number;
 }
 
 export function summarize(result: ScenarioResult, seed: number): Summary {
-  const { scenario, what, images, losses, replayMs, checks, held, seconds, residentBytes } = result;
+  const {
+    scenario,
+    what,
+    images,
+    losses,
+    replayMs,
+    checks,
+    held,
+    seconds,
+    residentBytes,
+    attacks,
+  } = result;
   const byBlock: Record<string, number> = {};
   for (const { block = "none" } of losses) byBlock[block] = (byBlock[block] ?? 0) + 1;
   const noticedMs = spreadOf(losses.map((loss) => loss.noticedMs));
@@ -42,6 +54,7 @@ export function summarize(result: ScenarioResult, seed: number): Summary {
     failed: images.filter(({ error }) => error && error.code !== "CANCELLED").length,
     otherBits: images.filter(({ hasEqualBits }) => hasEqualBits === false).length,
     ...(held && { held, residentBytes }),
+    ...(attacks && { attacks }),
     ...(noticedMs && { noticedMs }),
     ...(replacedMs && { replacedMs }),
   };

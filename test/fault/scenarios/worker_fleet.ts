@@ -17,6 +17,8 @@ export interface FleetPlan {
   readonly flags?: readonly string[];
   /** Further ones for the first replica of each expert, the second, and so on. */
   readonly replicaFlags?: readonly (readonly string[])[];
+  /** What clients must show. @default none: whoever connects is let in */
+  readonly token?: string;
   /** Whether workers announce themselves at a NATS server, by which they are found. @default false */
   readonly nats?: boolean;
   /** Links between coordinator and workers that can fail. @default none, clients connect to workers */
@@ -26,6 +28,11 @@ export interface FleetPlan {
 /** Long enough for a whole scenario; its own end ends its workers. */
 const PROCESS_TIMEOUT_MS = 3_600_000;
 
+interface Addresses {
+  readonly address: string;
+  readonly httpAddress: string | undefined;
+}
+
 export class FleetWorker {
   readonly expert: string;
   /** HOST:PORT where clients find it: its own, or the proxy's. */
@@ -33,17 +40,20 @@ export class FleetWorker {
   readonly proxy: LinkProxy | undefined;
   readonly #home: TuttiHome;
   readonly #args: readonly string[];
+  /** Of its pages, where it has them. */
+  readonly httpAddress: string | undefined;
   readonly #ownAddress: string;
   #process: TuttiProcess;
 
   private constructor(
     start: { home: TuttiHome; expert: string; args: readonly string[]; process: TuttiProcess },
-    ownAddress: string,
+    { address: ownAddress, httpAddress }: Addresses,
     proxy: LinkProxy | undefined,
   ) {
     this.expert = start.expert;
     this.address = proxy?.address ?? ownAddress;
     this.proxy = proxy;
+    this.httpAddress = httpAddress;
     this.#home = start.home;
     this.#args = start.args;
     this.#process = start.process;
@@ -60,11 +70,11 @@ export class FleetWorker {
   ): Promise<FleetWorker> {
     // Bits depend on the number of threads.
     const args = ["worker", "--model", zooPath(expert), "--threads", "1", ...flags];
-    const { process, address } = await startProcess(home, args, "127.0.0.1:0");
-    const [hostname, port] = address.split(":") as [string, string];
+    const { process, ...addresses } = await startProcess(home, args, "127.0.0.1:0");
+    const [hostname, port] = addresses.address.split(":") as [string, string];
     const proxy = link &&
       new LinkProxy({ ...link, server: { hostname, port: Number(port) } });
-    return new FleetWorker({ home, expert, args, process }, address, proxy);
+    return new FleetWorker({ home, expert, args, process }, addresses, proxy);
   }
 
   get pid(): number {
@@ -117,14 +127,15 @@ export class WorkerFleet implements AsyncDisposable {
   }
 
   static async start(home: TuttiHome, plan: FleetPlan): Promise<WorkerFleet> {
-    const { replicas, flags = [], replicaFlags = [], link } = plan;
+    const { replicas, flags = [], replicaFlags = [], link, token } = plan;
     const nats = plan.nats ? await NatsServer.start() : undefined;
     const natsFlags = nats ? ["--nats", nats.url] : [];
+    const tokenFlags = token === undefined ? [] : ["--token-file", await tokenFile(home, token)];
     const starting = ZOO_EXPERTS.flatMap((expert) =>
       Array.from({ length: replicas }, (_, i) =>
         FleetWorker.start(home, {
           ...{ expert, link },
-          flags: [...flags, ...replicaFlags[i] ?? [], ...natsFlags],
+          flags: [...flags, ...replicaFlags[i] ?? [], ...natsFlags, ...tokenFlags],
         }))
     );
     return new WorkerFleet(home, await Promise.all(starting), nats);
@@ -162,10 +173,18 @@ async function startProcess(
   home: TuttiHome,
   args: readonly string[],
   listen: string,
-): Promise<{ process: TuttiProcess; address: string }> {
+): Promise<{ process: TuttiProcess } & Addresses> {
   const process = home.start([...args, "--listen", listen], { timeoutMs: PROCESS_TIMEOUT_MS });
   // How it ends is asked for where it matters.
   process.result.catch(() => {});
-  const [, address] = await process.says(/^Worker ready at ([\d.]+:\d+): serving/m);
-  return { process, address: address! };
+  const [, address, httpAddress] = await process.says(
+    /^Worker ready at ([\d.]+:\d+): serving(?:.* at http:\/\/([\d.]+:\d+))?/m,
+  );
+  return { process, address: address!, httpAddress };
+}
+
+async function tokenFile(home: TuttiHome, token: string): Promise<string> {
+  const path = home.file("tokens");
+  await Deno.writeTextFile(path, `admin:${token}\n`, { mode: 0o600 });
+  return path;
 }
