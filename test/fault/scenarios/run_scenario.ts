@@ -12,12 +12,13 @@ import { runJob } from "../../../coordinator/jobs/run_job.ts";
 import { natsOptions } from "../../../shared/nats/nats_options.ts";
 import { Mt19937 } from "../../../shared/tensor/mt19937.ts";
 import { parseAddress } from "../../../shared/wire/address.ts";
+import { eventually } from "../../support/serve_expert.ts";
 import type { TuttiHome } from "../../support/run_tutti.ts";
 import { PROMPT, ZOO_EXPERTS } from "../../support/zoo.ts";
 import { Attackers } from "../attacks/attackers.ts";
 import { type Facts, settled, verdict } from "./checks.ts";
 import { drawImage, type ImageOutcome, type TimedEvent } from "./image_run.ts";
-import { type HeldResources, heldResources, ownResidentBytes } from "./held_resources.ts";
+import { type HeldResources, heldResources, outgrown, ownResidentBytes } from "./held_resources.ts";
 import { drawStrike, openLots } from "./lots.ts";
 import type { Scenario } from "./scenario.ts";
 import { WorkerFleet } from "./worker_fleet.ts";
@@ -179,9 +180,16 @@ export async function playScenario(
   };
 }
 
+/** Once it is no more than before, or a minute later: processes return memory when they have time. */
 async function heldAtEnd(fleet: WorkerFleet, before: HeldResources) {
   await settled(fleet);
-  return { before, after: await heldResources(fleet.pids) };
+  let after = await heldResources(fleet.pids);
+  const isBack = async () => {
+    after = await heldResources(fleet.pids);
+    return outgrown({ before, after }) === undefined;
+  };
+  await eventually(isBack).catch(() => {});
+  return { before, after };
 }
 
 /** In the first sixth of a long run the coordinator's heap and compiled code grow to their size. */
