@@ -73,7 +73,7 @@ Examples:
   tutti worker --model models/photo.safetensors --lora loras/ink.safetensors:0.8
   tutti worker --merge mix.toml
   tutti worker --merge '{ models = ["photo.safetensors", "anime.safetensors"], mbw = "GRAD_V", dtype = "f16" }'
-  tutti worker --model models/dreamy --http 127.0.0.1:7860 --log json --log-level info
+  tutti worker --model models/dreamy --http 127.0.0.1:7072 --log json --log-level info
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --tls-cert worker.pem --tls-key worker.key --tls-ca ca.pem
   tutti worker --model models/dreamy --listen 10.0.0.5:7070 --insecure --threads 8
   tutti worker --model models/dreamy --listen 0.0.0.0:7070 --insecure --nats nats://nats:4222 --advertise gpu-1:7070`;

@@ -32,7 +32,7 @@ import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { checkOut } from "../jobs/output_paths.ts";
 import { JobLeases } from "../jobs/queue/job_lease.ts";
-import { DEFAULT_QUEUE_LIMIT } from "../jobs/queue/job_queue.ts";
+import { DEFAULT_QUEUE_LIMIT, JobQueue } from "../jobs/queue/job_queue.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 import { NatsCheckpoints } from "../jobs/queue/nats_checkpoint.ts";
 import { type CoordinatorEvent, runCoordinator } from "../jobs/queue/run_coordinator.ts";
@@ -158,6 +158,8 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   throwIfAborted(signal);
   signal.addEventListener("abort", () => roleLogger("coordinator").info("drain began"));
   metrics?.setExperts(ensemble.members.map(({ name }) => name));
+  const queue = metrics && await JobQueue.open(nats);
+  metrics?.setBacklog(() => queue!.backlog(ensemble.name));
   const facts = { coordinator, ensemble: ensemble.name, jobs: flags.jobs };
   await using server = pages && metrics &&
     await startWatchServer(

@@ -8,6 +8,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { ProcessMetrics } from "../../shared/telemetry/process_metrics.ts";
 import { PROTOCOL, TUTTI_VERSION } from "../../shared/wire/version.ts";
 import type { ReplicaEvent } from "../cluster/replicas/replica_events.ts";
+import type { Backlog } from "../jobs/queue/job_queue.ts";
 import type { CoordinatorEvent } from "../jobs/queue/run_coordinator.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 
@@ -29,6 +30,7 @@ export class CoordinatorMetrics {
   #experts: readonly string[] = [];
   readonly #running = new Set<string>();
   #isReady = false;
+  #backlog: (() => Promise<Backlog>) | undefined;
 
   readonly #jobs = this.#counter(
     "tutti_coordinator_jobs_total",
@@ -39,6 +41,15 @@ export class CoordinatorMetrics {
   readonly #isAsking = this.#gauge(
     "tutti_coordinator_ready",
     "1 while the coordinator asks the queue for jobs",
+  );
+  readonly #queue = this.#gauge(
+    "tutti_queue_jobs",
+    "Jobs of the ensemble by state (waiting: nobody has taken it; taken): the queue's own count, the same at each of its coordinators, so take the maximum and not the sum",
+    ["state"],
+  );
+  readonly #oldest = this.#gauge(
+    "tutti_queue_oldest_waiting_seconds",
+    "Age of the job of the ensemble that has waited longest, 0 if none waits; the same at each of its coordinators",
   );
   readonly #roundTrips = this.#histogram(
     "tutti_coordinator_round_trip_seconds",
@@ -88,6 +99,11 @@ export class CoordinatorMetrics {
   /** @param names of the experts, in the order of reports: known when they are connected */
   setExperts(names: readonly string[]): void {
     this.#experts = names;
+  }
+
+  /** Whom to ask for the queue's own figures, whenever somebody looks. */
+  setBacklog(ask: () => Promise<Backlog>): void {
+    this.#backlog = ask;
   }
 
   /** Whether it asks the queue for jobs. */
@@ -147,18 +163,30 @@ export class CoordinatorMetrics {
 
   /** All of it, as Prometheus reads it. */
   async text(): Promise<string> {
+    await this.#updateQueue();
     this.#process.update({
       ...{ protocol: PROTOCOL, tutti: TUTTI_VERSION, deno: Deno.version.deno, runtime: "" },
     });
     return await this.registry.metrics();
   }
 
+  /** Figures that cannot be had are left out: an old one would hide that. */
+  async #updateQueue(): Promise<void> {
+    const backlog = await this.#backlog?.().catch(() => undefined);
+    this.#queue.reset();
+    this.#oldest.remove();
+    if (!backlog) return;
+    this.#queue.set({ state: "waiting" }, backlog.waiting);
+    this.#queue.set({ state: "taken" }, backlog.taken);
+    this.#oldest.set(backlog.oldestWaitingSeconds);
+  }
+
   #counter<T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
   }
 
-  #gauge(name: string, help: string): Gauge {
-    return new Gauge({ name, help, registers: [this.registry] });
+  #gauge<T extends string>(name: string, help: string, labelNames: readonly T[] = []): Gauge<T> {
+    return new Gauge({ name, help, labelNames, registers: [this.registry] });
   }
 
   #histogram<T extends string>(

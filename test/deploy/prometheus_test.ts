@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { CoordinatorMetrics } from "../../coordinator/metrics/coordinator_metrics.ts";
 import { AffineExpert } from "../support/affine_expert.ts";
 import { providePromtool } from "../support/promtool.ts";
 import { run } from "../support/run_program.ts";
@@ -33,14 +34,15 @@ function metricsIn(text: string): string[] {
   return names.map((name) => name.replace(/_(bucket|sum|count)$/, ""));
 }
 
-Deno.test("deploy: rules and dashboard ask only for metrics that a worker exports", async () => {
+Deno.test("deploy: rules and dashboard ask only for metrics that workers and coordinators export", async () => {
   await using worker = await startWorkerServer({
     expert: new AffineExpert(),
     listen: "127.0.0.1:0",
     http: "127.0.0.1:0",
   });
   await worker.ready;
-  const page = await (await fetch(`http://${worker.httpAddress}/metrics`)).text();
+  const page = await (await fetch(`http://${worker.httpAddress}/metrics`)).text() +
+    await new CoordinatorMetrics().text();
   const exported = new Set([...page.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!));
   const dashboard = JSON.parse(await Deno.readTextFile(join(DEPLOY, "grafana", "tutti.json"))) as {
     panels: { title: string; targets: { expr: string }[] }[];

@@ -39,6 +39,16 @@ const NANOS = 1e6;
 /** JetStream's error codes (https://github.com/nats-io/nats-server, server/errors.json). */
 const STREAM_EXISTS = 10058, STORE_FAILED = 10077;
 
+/** What an ensemble's coordinators have before them. */
+export interface Backlog {
+  /** Jobs that nobody has taken yet. */
+  readonly waiting: number;
+  /** Jobs that are drawn, or were taken and not heard of since. */
+  readonly taken: number;
+  /** Age of the one that has waited longest, by the server's clock where it tells it; 0 if none waits. */
+  readonly oldestWaitingSeconds: number;
+}
+
 /** A job as the queue holds it. */
 export interface QueuedJob {
   readonly id: string;
@@ -124,6 +134,32 @@ export class JobQueue {
   async hasConsumer(ensemble: string): Promise<boolean> {
     return await this.#manager.consumers.info(STREAM, durableOf(ensemble))
       .then(() => true, () => false);
+  }
+
+  /**
+   * Of this ensemble, however many coordinators ask.
+   *
+   * @throws {TuttiError} if the server does not say, or no coordinator has ever been there
+   */
+  async backlog(ensemble: string): Promise<Backlog> {
+    try {
+      const info = await this.#manager.consumers.info(STREAM, durableOf(ensemble));
+      const { num_pending: waiting, num_ack_pending: taken, delivered, ts } = info;
+      const next = { seq: delivered.stream_seq + 1, next_by_subj: subjectOf(ensemble) };
+      // It may have been taken since.
+      const oldest = waiting === 0
+        ? undefined
+        : await this.#manager.streams.getMessage(STREAM, next).catch((error) => {
+          if (isNotFound(error)) return undefined;
+          throw error;
+        });
+      // Servers before 2.10 tell no time.
+      const now = ts === undefined ? Date.now() : Date.parse(ts);
+      const age = oldest ? (now - oldest.time.getTime()) / 1000 : 0;
+      return { waiting, taken, oldestWaitingSeconds: Math.max(0, age) };
+    } catch (error) {
+      throw this.#nats.error(error, `asking for the backlog of ${ensemble}`);
+    }
   }
 
   /** The consumer that all coordinators of an ensemble share. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { Backlog } from "../../../coordinator/jobs/queue/job_queue.ts";
 import { CoordinatorMetrics } from "../../../coordinator/metrics/coordinator_metrics.ts";
 import { watchCoordinator } from "../../../coordinator/metrics/watch_coordinator.ts";
 import { TuttiError } from "../../../shared/errors.ts";
@@ -68,10 +69,24 @@ Deno.test("coordinator: metrics tell of jobs, segments and replicas", async (t) 
   });
 });
 
+Deno.test("coordinator: figures of the queue are asked for at each look, and left out where there are none", async () => {
+  const metrics = new CoordinatorMetrics();
+  let backlog: Backlog | undefined = { waiting: 3, taken: 1, oldestWaitingSeconds: 7 };
+  metrics.setBacklog(() => backlog ? Promise.resolve(backlog) : Promise.reject(new Error("away")));
+  const samples = async () => (await metrics.text()).match(/^tutti_queue_.*$/gm);
+  assert.deepEqual(await samples(), [
+    'tutti_queue_jobs{state="waiting"} 3',
+    'tutti_queue_jobs{state="taken"} 1',
+    "tutti_queue_oldest_waiting_seconds 7",
+  ]);
+  backlog = undefined;
+  assert.equal(await samples(), null);
+});
+
 Deno.test("docs/metrics.md lists every metric of a coordinator in the registry's own words", async () => {
   const { registry } = new CoordinatorMetrics();
   const expected = (await registry.getMetricsAsJSON())
-    .filter(({ name }) => name.startsWith("tutti_coordinator_"))
+    .filter(({ name }) => /^tutti_(coordinator|queue)_/.test(name))
     .map(({ name, help }) => [name, help]);
   assert.ok(expected.length >= 10);
   const page = await Deno.readTextFile(join(DOCS, "metrics.md"));

@@ -127,3 +127,26 @@ testWithNats("what is no job or no record is an error that names it", async () =
   });
   assert.deepEqual(await records.list(), []);
 });
+
+testWithNats(
+  "the backlog tells what waits, what is taken and how long, of one ensemble",
+  async () => {
+    await using server = await NatsServer.start();
+    await using opened = await openQueue(server);
+    const { queue, submit } = opened;
+    await assert.rejects(queue.backlog("shapes"), /backlog of shapes/);
+    const consumer = await queue.consumer("shapes");
+    const none = { waiting: 0, taken: 0, oldestWaitingSeconds: 0 };
+    assert.deepEqual(await queue.backlog("shapes"), none);
+    await submit("other", { ...JOB, ensemble: "castles" });
+    for (const id of ["a", "b", "c"]) await submit(id);
+    const [first] = [await consumer.next()];
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const backlog = await queue.backlog("shapes");
+    assert.deepEqual([backlog.waiting, backlog.taken], [2, 1]);
+    assert.ok(backlog.oldestWaitingSeconds >= 0.05, `${backlog.oldestWaitingSeconds}`);
+    first!.ack();
+    for (const message of [await consumer.next(), await consumer.next()]) await message!.ackAck();
+    assert.deepEqual(await queue.backlog("shapes"), none);
+  },
+);
