@@ -1,6 +1,6 @@
 /**
- * How a line of the log looks: for people as commands have always written to standard error, for programs one JSON object.
- * Whoever collects the lines of text knows the time already; in JSON it is a field.
+ * How a line of the log looks: for people with time and level before it, for programs one JSON object. What commands say
+ * for their own moment (no logger) has no time, nor has a note.
  *
  * @module
  */
@@ -41,11 +41,14 @@ function jsonLine({ level, message, logger, time = Date.now(), fields = {} }: Lo
   return JSON.stringify({ time: new Date(time).toISOString(), level, logger, message, ...fields });
 }
 
-function textLine({ level, message, fields = {}, isNote = false }: LogEntry): string {
+function textLine(
+  { level, message, logger, time = Date.now(), fields = {}, isNote = false }: LogEntry,
+): string {
   const facts = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${fact(value)}`);
-  return `${isNote ? "" : `${level}: `}${message}${facts.join("")}`;
+  const when = logger === undefined ? "" : `${new Date(time).toISOString().slice(0, 19)}Z `;
+  return `${isNote ? "" : `${when}${level}: `}${message}${facts.join("")}`;
 }
 
 /** What peers name themselves cannot end the line or pass for another fact. */
