@@ -61,12 +61,17 @@ export class Authority {
   }
 
   /**
-   * A certificate for servers and clients.
-   *
    * @param hosts names and IP addresses that it is good for
-   * @throws {UsageError} if one is neither
+   * @param isClient whether it lets in where certificates are asked for, too: a worker's must not, for whoever breaks into
+   * one worker would be a client of all others
+   * @throws {UsageError} if a host is neither
    */
-  async issue(name: string, hosts: readonly string[], { from, to }: Validity): Promise<KeyPair> {
+  async issue(
+    name: string,
+    hosts: readonly string[],
+    { from, to }: Validity,
+    { isClient = true } = {},
+  ): Promise<KeyPair> {
     const names = hosts.map(generalName);
     const keys = await newKeys();
     const certificate = await X509CertificateGenerator.create({
@@ -80,7 +85,10 @@ export class Authority {
       extensions: [
         new BasicConstraintsExtension(false),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+        new ExtendedKeyUsageExtension([
+          ExtendedKeyUsage.serverAuth,
+          ...(isClient ? [ExtendedKeyUsage.clientAuth] : []),
+        ]),
         new SubjectAlternativeNameExtension(names),
       ],
     });

@@ -41,7 +41,9 @@ export async function makeCerts(
     to: new Date(now.getTime() + days * DAY_MS),
   };
   const authority = await Authority.create("Tutti test authority", validity);
-  const worker = await authority.issue("tutti worker", [...LOOPBACK, ...hosts], validity);
+  const worker = await authority.issue("tutti worker", [...LOOPBACK, ...hosts], validity, {
+    isClient: false,
+  });
   const coordinator = await authority.issue("tutti coordinator", LOOPBACK, validity);
   const tokens = ROLES.map((role) => ({ role, secret: randomSecret() }));
   const contents: Record<string, string> = {

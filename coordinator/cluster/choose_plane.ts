@@ -7,7 +7,6 @@
 
 import { TuttiError } from "../../shared/errors.ts";
 import type { TlsFiles } from "../../shared/security/tls_files.ts";
-import { parseAddress } from "../../shared/wire/address.ts";
 import type { PlaneOffer, PlaneUse } from "../../shared/wire/convert_plane.ts";
 import { dialPlane, type PlaneEndpoint } from "../../shared/wire/plane/dial.ts";
 import type { PlaneKind } from "../../shared/wire/plane/plane_kind.ts";
@@ -19,6 +18,7 @@ import {
   SharedMemoryPlane,
   SocketPlane,
 } from "../../shared/wire/plane/session_plane.ts";
+import { checkSocketPath } from "../../shared/wire/plane/socket_folder.ts";
 import { openSharedMemory } from "../../shared/wire/plane/shared_memory.ts";
 import type { ArenaMemory } from "../../shared/engine/session_arena.ts";
 import { PLANE_TIMEOUT_MS } from "./deadlines.ts";
@@ -97,7 +97,7 @@ async function tryPlane(
     }
     case "unix":
     case "tcp": {
-      const endpoint = endpointOf(kind, offer!.address, attempt);
+      const endpoint = await endpointOf(kind, offer!.address, attempt);
       const { conn, serverNonce } = await dialPlane(
         endpoint,
         offer!.token,
@@ -116,16 +116,28 @@ async function tryPlane(
   }
 }
 
-/** A worker that names no host listens where it was called. */
-function endpointOf(
+/**
+ * A worker names a port of the host where it was called, or a socket in a private folder: it cannot send us elsewhere.
+ *
+ * @throws {TuttiError} INVALID_ARGUMENT if it names something else
+ */
+async function endpointOf(
   kind: "unix" | "tcp",
   address: string,
-  { host, tls }: PlaneAttempt,
-): PlaneEndpoint {
-  if (kind === "unix") return { kind, path: address };
-  const named = address.startsWith(":")
-    ? `${host.includes(":") ? `[${host}]` : host}${address}`
-    : address;
-  const { host: hostname, port } = parseAddress(named);
-  return { kind, hostname, port, ...(tls && { tls }) };
+  { host: hostname, tls }: PlaneAttempt,
+): Promise<PlaneEndpoint> {
+  if (kind === "unix") {
+    await checkSocketPath(address);
+    return { kind, path: address };
+  }
+  const port = /^:([1-9][0-9]{0,4})$/.exec(address)?.[1];
+  if (port === undefined) {
+    throw new TuttiError(
+      "INVALID_ARGUMENT",
+      `Address of a tcp plane must be ":PORT", on the worker's own host: current address is ${
+        JSON.stringify(address.slice(0, 120))
+      }`,
+    );
+  }
+  return { kind, hostname, port: Number(port), ...(tls && { tls }) };
 }

@@ -31,7 +31,9 @@ async function make(): Promise<TestCerts> {
   return {
     authority,
     stranger: await Authority.create("a stranger's authority", VALID),
-    worker: await authority.issue("worker", ["localhost", "127.0.0.1"], VALID),
+    worker: await authority.issue("worker", ["localhost", "127.0.0.1"], VALID, {
+      isClient: false,
+    }),
     coordinator: await authority.issue("coordinator", ["localhost"], VALID),
   };
 }

@@ -5,9 +5,10 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { tmpdir } from "node:os";
 import { closeConn } from "./conn_io.ts";
+import { PlaneError } from "./plane_error.ts";
 
 const FOLDER_NAME = /^tutti-plane-([1-9][0-9]{0,9})-/;
 const SOCKET_NAME = "plane.sock";
@@ -21,6 +22,29 @@ export async function createSocketPath(): Promise<string> {
 
 export async function removeSocketPath(path: string): Promise<void> {
   await Deno.remove(dirname(path), { recursive: true }).catch(() => {}); // It may be gone.
+}
+
+/**
+ * For a path that a peer names: anything else may be somebody else's socket, which would be sent what it never expected.
+ *
+ * @throws {PlaneError} INVALID_ARGUMENT if it is not one that `createSocketPath()` makes, in a folder of this user alone
+ */
+export async function checkSocketPath(path: string): Promise<void> {
+  const folder = dirname(path);
+  const isOurs = path === join(folder, SOCKET_NAME) && FOLDER_NAME.test(basename(folder)) &&
+    await isPrivate(folder);
+  if (isOurs) return;
+  // Hostile paths may be long, and have control characters.
+  const shown = JSON.stringify(path.slice(0, 120));
+  throw new PlaneError(
+    "INVALID_ARGUMENT",
+    `Path of a unix plane must be a private folder's tutti-plane-*/${SOCKET_NAME}: current path is ${shown}`,
+  );
+}
+
+async function isPrivate(folder: string): Promise<boolean> {
+  const info = await Deno.lstat(folder).catch(() => undefined);
+  return info?.isDirectory === true && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o077) === 0;
 }
 
 /**
