@@ -4,7 +4,10 @@ import { TuttiError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
 import { type Address, formatAddress } from "../wire/address.ts";
 
-export type Handler = (request: Request) => Promise<Response>;
+export type Handler = (
+  request: Request,
+  info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+) => Promise<Response>;
 
 /** A port that is not free by then was taken by somebody else. */
 const PORT_LIMIT_MS = 2_000;
@@ -18,16 +21,26 @@ export class RenewableServer implements AsyncDisposable {
   readonly address: Address;
   readonly #handler: Handler;
   readonly #hasTls: boolean;
+  readonly #flag: string;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   /** Servers that answer what they were asked, and nothing new. */
   #leaving: Promise<unknown> = Promise.resolve();
   #isOver = false;
 
-  /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */
-  constructor({ host, port }: Address, handler: Handler, tls: KeyPair | undefined) {
+  /**
+   * @param flag that gave the address
+   * @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on
+   */
+  constructor(
+    { host, port }: Address,
+    handler: Handler,
+    tls: KeyPair | undefined,
+    flag: "--http" | "--listen" = "--http",
+  ) {
     this.#handler = handler;
     this.#hasTls = tls !== undefined;
-    this.#server = serve({ host, port }, handler, tls);
+    this.#flag = flag;
+    this.#server = serve({ host, port }, { handler, tls, flag });
     this.address = { host, port: this.#server.addr.port };
     this.#watch(this.#server, tls);
   }
@@ -61,7 +74,7 @@ export class RenewableServer implements AsyncDisposable {
   }
 
   #serve(tls: KeyPair | undefined): void {
-    this.#server = serve(this.address, this.#handler, tls);
+    this.#server = serve(this.address, { handler: this.#handler, tls, flag: this.#flag });
     this.#watch(this.#server, tls);
   }
 
@@ -89,7 +102,13 @@ export class RenewableServer implements AsyncDisposable {
   }
 }
 
-function serve({ host, port }: Address, handler: Handler, tls: KeyPair | undefined) {
+interface Serving {
+  readonly handler: Handler;
+  readonly tls: KeyPair | undefined;
+  readonly flag: string;
+}
+
+function serve({ host, port }: Address, { handler, tls, flag }: Serving) {
   try {
     return Deno.serve({ hostname: host, port, ...tls, onListen: () => {} }, handler);
   } catch (error) {
@@ -97,7 +116,7 @@ function serve({ host, port }: Address, handler: Handler, tls: KeyPair | undefin
     throw new TuttiError(
       "FAILED_PRECONDITION",
       `Cannot listen on ${address}: ${TuttiError.from(error).message}. ` +
-        "Choose another address with --http; port 0 takes a free one",
+        `Choose another address with ${flag}; port 0 takes a free one`,
       { cause: error, details: { address } },
     );
   }

@@ -131,7 +131,8 @@ export class JobRuntime implements AsyncDisposable {
   /** How many jobs are drawn before it; undefined if it does not wait. */
   position({ id, client }: ServedJob): number | undefined {
     const live = this.#live.get(id);
-    return live && this.#turns.position(client, live);
+    if (!live || live.job.state !== "queued") return undefined;
+    return this.#running.has(live) ? 0 : this.#turns.position(client, live);
   }
 
   /**
