@@ -51,7 +51,8 @@ interface ServeFlags extends Omit<DrawingFlags, "ensemble">, LogFlags, SecurityF
 const COMMON_FLAGS = ["--listen", "--ensemble", "--workers", "--jobs", "--state", "--token-file"];
 
 const EXAMPLES = `
-Any of these APIs on one port: Tutti's own under /api/v1 (described by /api/v1/openapi.json).
+These APIs on one port: Tutti's own under /api/v1 (described by /api/v1/openapi.json), stable-diffusion-webui's under
+/sdapi/v1.
 Jobs that were accepted survive the end of the server: started again, it goes on at the step that it was at.
 
 Examples:
@@ -61,7 +62,8 @@ Examples:
   tutti serve --ensemble castles.toml --listen 0.0.0.0:7860 --tls-cert server.pem --tls-key server.key --token-file tokens
 
   curl -s 127.0.0.1:7860/api/v1/jobs --json '{"prompt": "a castle at dawn", "seed": 7}'
-  curl -N 127.0.0.1:7860/api/v1/jobs/ID/events`;
+  curl -N 127.0.0.1:7860/api/v1/jobs/ID/events
+  curl -s 127.0.0.1:7860/sdapi/v1/txt2img --json '{"prompt": "a castle at dawn", "steps": 25}' | jq -r .images[0] | base64 -d > castle.png`;
 
 export function serveCommand(): Command {
   const command = addExpertOptions(

@@ -42,9 +42,9 @@ export async function drawLiveJob(live: LiveJob, context: DrawContext): Promise<
           warn(`job ${id}: its steps are not kept: ${TuttiError.from(error).message}`)
         ),
     },
-    onStep: (stepsDone) => {
+    onStep: (stepsDone, denoised) => {
       const isFurther = live.isBegun;
-      live.setSteps(stepsDone);
+      live.setSteps(stepsDone, denoised);
       if (isFurther) context.onProgress();
     },
   };

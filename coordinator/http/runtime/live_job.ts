@@ -1,6 +1,7 @@
 /** A job that has not ended: what is known of it, how far it is, and whoever watches it. @module */
 
 import { TuttiError } from "../../../shared/errors.ts";
+import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { isEnded, type ServedJob } from "../store/served_job.ts";
 import { JobEvents } from "./job_events.ts";
 
@@ -30,6 +31,7 @@ export class LiveJob {
   readonly #warnings = new Set<string>();
   #job: ServedJob;
   #stepsDone = 0;
+  #denoised: F32Tensor | undefined;
   /** When it was at its first step of this run, and which one that was. */
   #begin: { readonly at: number; readonly step: number } | undefined;
 
@@ -108,7 +110,13 @@ export class LiveJob {
     return this.#begin !== undefined;
   }
 
-  setSteps(stepsDone: number): void {
+  /** The newest estimate of its clean latents, f32 `[B, 4, h, w]`; undefined before the first step of this run. */
+  get denoised(): F32Tensor | undefined {
+    return this.#denoised;
+  }
+
+  setSteps(stepsDone: number, denoised?: F32Tensor): void {
+    this.#denoised = denoised;
     this.#stepsDone = stepsDone;
     this.#begin ??= { at: this.#now(), step: stepsDone };
     this.#tell("progress");
