@@ -1,6 +1,5 @@
 /** `POST /sdapi/v1/txt2img`: answered when the pictures are there. @module */
 
-import { errorOfKind } from "../../../shared/wire/status.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import { readJsonObject } from "../server/request_body.ts";
 import { jsonResponse } from "../server/responses.ts";
@@ -8,6 +7,7 @@ import type { Call } from "../server/route.ts";
 import type { ServedJob } from "../store/served_job.ts";
 import type { ActiveRequests } from "./active_requests.ts";
 import { generationInfo } from "./generation_info.ts";
+import { throwFailure } from "../runtime/job_end.ts";
 import { base64, partialPictures, storedPictures } from "../runtime/job_pictures.ts";
 import { readTxt2Img } from "./txt2img_request.ts";
 import type { WebuiOptions } from "./webui_options.ts";
@@ -35,11 +35,7 @@ export async function txt2img(
   const lives = accepted.map(({ id }) => runtime.live(id));
   using active = requests.add(owner, accepted.map(({ id }) => id));
   const jobs = await Promise.all(accepted.map((job) => runtime.ended(job, gone)));
-  const failed = jobs.find(({ state }) => state === "failed");
-  if (failed) {
-    const { kind, code, message } = failed.error!;
-    throw errorOfKind(kind, code, message, { job: failed.id });
-  }
+  jobs.forEach(throwFailure);
   const pictures = await Promise.all(jobs.map(async (job, i) => {
     const denoised = lives[i]?.denoised;
     const isPartial = job.state === "canceled" && active.isInterrupted && denoised !== undefined;

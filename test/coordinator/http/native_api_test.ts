@@ -5,30 +5,10 @@ import { decodePng } from "../../../coordinator/image/png.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { Asker } from "./ask.ts";
+import { type Event, eventsOf } from "./read_events.ts";
 import { openRuntime, zooTests } from "./served_zoo.ts";
 
 const JOBS = "/api/v1/jobs";
-
-interface Event {
-  readonly id?: string;
-  readonly event: string;
-  // deno-lint-ignore no-explicit-any -- each test says what it expects
-  readonly data: any;
-}
-
-/** The events of a stream, as they come. */
-async function* eventsOf(response: Response): AsyncGenerator<Event> {
-  let text = "";
-  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
-    const parts = (text + piece).split("\n\n");
-    text = parts.pop()!;
-    for (const part of parts) {
-      const fields = part.split("\n").map((line) => line.split(/: (.*)/s).slice(0, 2));
-      const { data, ...event } = Object.fromEntries(fields);
-      yield { ...event, data: JSON.parse(data) };
-    }
-  }
-}
 
 async function ended(runtime: JobRuntime, id: string): Promise<void> {
   await runtime.live(id)?.ended;
@@ -59,8 +39,7 @@ zooTests("the native API", {
       seen.push(event);
       if (event.event === "progress" && event.data.step === 2) break;
     }
-    const last = seen.at(-1)!.id!;
-    const headers = { "last-event-id": last };
+    const headers = { "last-event-id": seen.at(-1)!.id! };
     const rest = await Array.fromAsync(
       eventsOf(await asker.response(`GET ${urls.events}`, { headers })),
     );
@@ -73,6 +52,8 @@ zooTests("the native API", {
     assert.equal(again.status, 204);
     const late = await Array.fromAsync(eventsOf(await asker.response(`GET ${urls.events}`)));
     assert.deepEqual(late.map(({ event }) => event), ["output", "output", "status"]);
+    const last = { "last-event-id": late.at(-1)!.id! };
+    assert.equal((await asker.ask(`GET ${urls.events}`, { headers: last })).status, 204);
 
     const job = (await asker.ask(`GET ${urls.self}`)).body;
     assert.deepEqual(job, done.data);
