@@ -5,6 +5,7 @@ import { throwUnlessSucceeded } from "../runtime/job_end.ts";
 import { base64, partialPictures, storedPictures } from "../runtime/job_pictures.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import type { LiveJob } from "../runtime/live_job.ts";
+import { waitForEnd } from "../runtime/wait_for_end.ts";
 import { named } from "../server/access.ts";
 import { eventStreamResponse, type ServerSentEvent } from "../server/event_stream.ts";
 import { statusOf } from "../server/http_error.ts";
@@ -25,7 +26,7 @@ export async function generateImages(runtime: JobRuntime, call: Call): Promise<R
     const live = runtime.live(job.id);
     return eventStreamResponse((signal) => events(runtime, { wanted, job, live }, signal));
   }
-  const ended = await runtime.ended(job, gone);
+  const ended = await waitForEnd(runtime, job, gone);
   throwUnlessSucceeded(ended);
   const pictures = await storedPictures(runtime.pictures, ended);
   const [first] = ended.outputs;
@@ -49,7 +50,7 @@ async function* events(
   { wanted, job, live }: Drawing,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent, void, void> {
-  const ending = runtime.ended(job, signal);
+  const ending = waitForEnd(runtime, job, signal);
   // Looked at below, after the pictures on the way.
   ending.catch(() => {});
   try {

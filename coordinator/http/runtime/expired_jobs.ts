@@ -50,7 +50,7 @@ export class ExpiredJobs {
   }
 
   /** What is left says that the job was there. @returns it */
-  async expire({ outputs, ...job }: ServedJob, now: number): Promise<ServedJob> {
+  async expire({ outputs, asked: _, ...job }: ServedJob, now: number): Promise<ServedJob> {
     await this.#pictures.remove(outputs.map(({ name }) => name));
     const spec = { ...job.spec, prompt: "", negative: "" };
     const expired: ServedJob = { ...job, spec, state: "expired", outputs: [], endedAt: now };

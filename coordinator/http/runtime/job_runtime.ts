@@ -29,7 +29,10 @@ export interface RuntimeOptions extends Pick<DrawContext, "patience" | "warn"> {
 }
 
 /** What a dialect makes of a request. */
-export type NewJob = Pick<ServedJob, "spec" | "client" | "owner" | "dialect" | "idempotency">;
+export type NewJob = Pick<
+  ServedJob,
+  "spec" | "client" | "owner" | "dialect" | "asked" | "idempotency"
+>;
 
 /** Times in a row that a job may be begun without one more step: one that ends its process is not begun for ever. */
 const MAX_ATTEMPTS = 20;
@@ -157,28 +160,6 @@ export class JobRuntime implements AsyncDisposable {
       await this.#end(live, { state: "canceled" });
     }
     return live.job;
-  }
-
-  /**
-   * The end of a job that somebody waits for with an open connection: it is cancelled when that is gone.
-   *
-   * @throws {TuttiError} CANCELLED if the client went away, UNAVAILABLE if the server ends before
-   */
-  async ended(job: ServedJob, gone: AbortSignal): Promise<ServedJob> {
-    const live = this.#live.get(job.id);
-    if (!live) return await this.find(job.id) ?? job;
-    const left = Promise.withResolvers<never>();
-    const leave = () => {
-      if (!live.isEnding) void this.cancel(live.job);
-      left.reject(new TuttiError("CANCELLED", "The client went away"));
-    };
-    gone.addEventListener("abort", leave);
-    if (gone.aborted) leave();
-    try {
-      return await Promise.race([live.ended, left.promise]);
-    } finally {
-      gone.removeEventListener("abort", leave);
-    }
   }
 
   /**

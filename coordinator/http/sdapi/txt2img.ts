@@ -1,6 +1,7 @@
 /** `POST /sdapi/v1/txt2img`: answered when the pictures are there. @module */
 
 import type { JobRuntime } from "../runtime/job_runtime.ts";
+import { waitForEnd } from "../runtime/wait_for_end.ts";
 import { readJsonObject } from "../server/request_body.ts";
 import { jsonResponse } from "../server/responses.ts";
 import type { Call } from "../server/route.ts";
@@ -34,7 +35,7 @@ export async function txt2img(
   // They are gone from the runtime when they have ended.
   const lives = accepted.map(({ id }) => runtime.live(id));
   using active = requests.add(owner, accepted.map(({ id }) => id));
-  const jobs = await Promise.all(accepted.map((job) => runtime.ended(job, gone)));
+  const jobs = await Promise.all(accepted.map((job) => waitForEnd(runtime, job, gone)));
   jobs.forEach(throwFailure);
   const pictures = await Promise.all(jobs.map(async (job, i) => {
     const denoised = lives[i]?.denoised;

@@ -34,7 +34,7 @@ export function jsonObject(text: string): JsonObject {
   if (text.trim() === "") return {};
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text, wholeDigits);
   } catch (error) {
     throw httpError(400, "INVALID_ARGUMENT", `The body must be JSON: ${(error as Error).message}`);
   }
@@ -42,6 +42,13 @@ export function jsonObject(text: string): JsonObject {
     return value as JsonObject;
   }
   throw httpError(400, "INVALID_ARGUMENT", `The body must be a JSON object: it is ${show(value)}`);
+}
+
+/** Seeds go beyond what a number of JavaScript can count: such a number stays a string of its digits. */
+function wholeDigits(_key: string, value: unknown, context?: { readonly source?: string }) {
+  const isLost = Number.isInteger(value) && !Number.isSafeInteger(value);
+  const digits = context?.source ?? "";
+  return isLost && /^\d+$/.test(digits) ? digits : value;
 }
 
 /** @throws {TuttiError} as `readJsonObject()` */

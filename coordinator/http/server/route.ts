@@ -24,8 +24,8 @@ export interface Route {
 
 export interface Dialect {
   readonly name: string;
-  /** What its paths begin with. */
-  readonly prefix: string;
+  /** What its paths begin with, where they have that in common: then paths that it does not have are refused in its form, too. */
+  readonly prefix?: string;
   readonly routes: readonly Route[];
   /** Its form of an error. @param status as the native API has it */
   refusal(error: TuttiError, status: number): Refusal;

@@ -18,6 +18,7 @@ export interface RouterOptions {
 }
 
 interface CompiledRoute extends Route {
+  readonly dialect: Dialect;
   readonly pattern: URLPattern;
 }
 
@@ -30,11 +31,13 @@ export class Router {
 
   constructor(options: RouterOptions) {
     this.#options = options;
-    const routes = options.dialects.flatMap((dialect) => dialect.routes);
-    this.#routes = routes.map((route) => ({
-      ...route,
-      pattern: new URLPattern({ pathname: route.path }),
-    }));
+    this.#routes = options.dialects.flatMap((dialect) =>
+      dialect.routes.map((route) => ({
+        ...route,
+        dialect,
+        pattern: new URLPattern({ pathname: route.path }),
+      }))
+    );
   }
 
   /** Never rejects. @param peer the client's address */
@@ -46,6 +49,8 @@ export class Router {
     } catch (cause) {
       response = this.#refusal(TuttiError.from(cause), url.pathname);
     }
+    // A WebSocket's, which nobody may change.
+    if (response.status === 101) return response;
     for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
     if (request.method !== "HEAD") return response;
     await response.body?.cancel();
@@ -86,7 +91,8 @@ export class Router {
 
   #refusal(error: TuttiError, path: string): Response {
     const { dialects } = this.#options;
-    const dialect = dialects.find(({ prefix }) => path.startsWith(prefix)) ?? dialects[0];
+    const dialect = this.#routes.find(({ pattern }) => pattern.test({ pathname: path }))?.dialect ??
+      dialects.find(({ prefix }) => prefix !== undefined && path.startsWith(prefix)) ?? dialects[0];
     const { status, body } = dialect.refusal(error, statusOf(error));
     // Without the text, which may quote a prompt.
     if (status >= 500) roleLogger("serve").warn("request failed", { path, code: error.code });

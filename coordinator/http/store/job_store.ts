@@ -29,6 +29,8 @@ export interface JobQuery {
   /** @default those of all owners */
   readonly owner?: string;
   /** @default all */
+  readonly dialect?: string;
+  /** @default all */
   readonly states?: readonly ServedState[];
   /** Only jobs that came before this one. */
   readonly before?: string;

@@ -26,6 +26,8 @@ export interface ServedJob {
   readonly owner: string;
   /** Of the route that it came by, such as "v1". */
   readonly dialect: string;
+  /** What the dialect needs to show it in its own form; as JSON. */
+  readonly asked?: Readonly<Record<string, unknown>>;
   /** Times in a row that it was begun without finishing one more step. */
   readonly attempts: number;
   readonly outputs: readonly JobOutput[];

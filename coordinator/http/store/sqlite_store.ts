@@ -18,6 +18,7 @@ const SCHEMA = `
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     owner TEXT NOT NULL,
+    dialect TEXT NOT NULL,
     key TEXT,
     state TEXT NOT NULL,
     ended_at INTEGER,
@@ -66,7 +67,7 @@ export class SqliteStore implements JobStore {
   }
 
   add(job: ServedJob): Promise<ServedJob | undefined> {
-    const { id, owner, state, idempotency } = job;
+    const { id, owner, dialect, state, idempotency } = job;
     const key = idempotency?.key ?? null;
     return attempt(() => {
       if (key !== null) {
@@ -74,8 +75,8 @@ export class SqliteStore implements JobStore {
         if (same) return same;
       }
       this.#database
-        .prepare("INSERT INTO jobs (id, owner, key, state, job) VALUES (?, ?, ?, ?, ?)")
-        .run(id, owner, key, state, encodeServedJob(job));
+        .prepare("INSERT INTO jobs (id, owner, dialect, key, state, job) VALUES (?, ?, ?, ?, ?, ?)")
+        .run(id, owner, dialect, key, state, encodeServedJob(job));
       return undefined;
     });
   }
@@ -96,10 +97,12 @@ export class SqliteStore implements JobStore {
     return attempt(() => void this.#database.prepare("DELETE FROM jobs WHERE id = ?").run(id));
   }
 
-  list({ limit, owner, states, before, endedBefore }: JobQuery): Promise<readonly ServedJob[]> {
+  list(query: JobQuery): Promise<readonly ServedJob[]> {
+    const { limit, owner, dialect, states, before, endedBefore } = query;
     const marks = states?.map(() => "?").join(", ");
     const conditions: readonly (readonly [string, readonly SQLInputValue[]] | undefined)[] = [
       owner === undefined ? undefined : ["owner = ?", [owner]],
+      dialect === undefined ? undefined : ["dialect = ?", [dialect]],
       states && [`state IN (${marks})`, states],
       before === undefined ? undefined : ["seq < (SELECT seq FROM jobs WHERE id = ?)", [before]],
       endedBefore === undefined ? undefined : ["ended_at < ?", [endedBefore]],

@@ -115,6 +115,22 @@ zooTests("JobRuntime", {
     assert.equal((await ended(runtime, job.id)).state, "canceled");
   },
 
+  "JobRuntime draws for one client after the other": async (zoo) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const given: string[] = [];
+    for (const client of ["a", "a", "a", "b", "b", "c"]) {
+      const { job } = await runtime.submit(wanted(1n, 1, { client }));
+      given.push(job.id);
+    }
+    const order: string[] = [];
+    await Promise.all(given.map(async (id) => {
+      const { client } = await ended(runtime, id);
+      order.push(client);
+    }));
+    assert.deepEqual(order, ["a", "a", "b", "c", "a", "b"]);
+  },
+
   "JobRuntime keeps jobs of an ensemble that is not served until it is": async (zoo) => {
     await using folder = await tempFolder();
     {

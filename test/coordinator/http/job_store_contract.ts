@@ -41,6 +41,7 @@ export async function checkStore(open: () => Promise<JobStore>): Promise<void> {
     assert.deepEqual(idsOf(await store.list({ limit: 3 })), ["e", "d", "c"]);
     assert.deepEqual(idsOf(await store.list({ limit: 9, before: "c" })), ["b", "a"]);
     assert.deepEqual(idsOf(await store.list({ limit: 9, owner: "p" })), ["b"]);
+    assert.deepEqual(idsOf(await store.list({ limit: 9, dialect: "comfy" })), []);
     const states = ["succeeded", "running"] as const;
     assert.deepEqual(idsOf(await store.list({ limit: 9, states })), ["d", "c"]);
     assert.deepEqual(idsOf(await store.list({ limit: 9, endedBefore: 6 })), ["d"]);
@@ -53,6 +54,8 @@ export async function checkStore(open: () => Promise<JobStore>): Promise<void> {
   await store.delete("c");
   assert.deepEqual(idsOf(await store.unfinished()), ["e", "a", "b"]);
   // A name is not free again because a job is gone: later jobs come after it nevertheless.
-  await store.add(servedJob("f"));
+  await store.add(servedJob("f", { dialect: "comfy", asked: { graph: { 1: "x" } } }));
   assert.deepEqual(idsOf(await store.list({ limit: 1 })), ["f"]);
+  assert.deepEqual(idsOf(await store.list({ limit: 9, dialect: "comfy" })), ["f"]);
+  assert.deepEqual((await store.get("f"))?.asked, { graph: { 1: "x" } });
 }
