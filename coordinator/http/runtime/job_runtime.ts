@@ -34,8 +34,11 @@ export type NewJob = Pick<
   "spec" | "client" | "owner" | "dialect" | "asked" | "idempotency"
 >;
 
-/** Times in a row that a job may be begun without one more step: one that ends its process is not begun for ever. */
-const MAX_ATTEMPTS = 20;
+/**
+ * Times in a row that a job may be begun without one more step: one that ends its process is not begun for ever. Far more than a
+ * server is killed in a row by others, for which no job should pay.
+ */
+const MAX_ATTEMPTS = 100;
 
 export class JobRuntime implements AsyncDisposable {
   readonly ensembles: ServedEnsembles;

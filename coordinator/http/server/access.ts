@@ -80,11 +80,14 @@ function hashOf(secret: string): string {
   return createHash("sha256").update(secret).digest("hex").slice(0, 16);
 }
 
+/** Names that nobody can register: `localhost`, those of containers and of networks at home. */
+const PRIVATE_NAME = /^[^.]+$|\.(?:localhost|local|internal|lan|home\.arpa)$/;
+
 /**
  * Refuses what a web page of another site sends, and names that a site may have given this machine's address (DNS
  * rebinding). With tokens a foreign name is no danger: its pages know none.
  *
- * @param names of this server, besides `localhost` and addresses
+ * @param names of this server, besides addresses and private names
  * @throws {TuttiError} PERMISSION_DENIED
  */
 export function refuseForeign(
@@ -93,7 +96,7 @@ export function refuseForeign(
 ): void {
   const { host, hostname, protocol } = new URL(url);
   const isKnown = hasTokens || isIP(hostname.replace(/^\[(.*)\]$/, "$1")) !== 0 ||
-    ["localhost", ...names].some((name) => name.toLowerCase() === hostname);
+    PRIVATE_NAME.test(hostname) || names.some((name) => name.toLowerCase() === hostname);
   if (!isKnown) {
     throw httpError(
       403,

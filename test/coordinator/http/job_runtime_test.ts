@@ -115,6 +115,31 @@ zooTests("JobRuntime", {
     assert.equal((await ended(runtime, job.id)).state, "canceled");
   },
 
+  "JobRuntime ends a job that ends its server each time, or whose pictures cannot be kept": async (
+    zoo,
+  ) => {
+    await using folder = await tempFolder();
+    const { spec } = wanted(1n, 1);
+    {
+      await using store = await SqliteStore.open(folder.path);
+      const begun = { state: "running", attempts: 100 } as const;
+      await store.add(servedJob("poison", { spec }));
+      await store.put(servedJob("poison", { spec, ...begun }));
+      // A step that was kept since counts from anew; this one has just not got so far.
+      await store.add(servedJob("unlucky", { spec, attempts: 99 }));
+    }
+    await using runtime = await openRuntime(zoo, folder.path);
+    const poison = await ended(runtime, "poison");
+    assert.deepEqual([poison.state, poison.error?.code], ["failed", "INTERNAL"]);
+    assert.equal((await ended(runtime, "unlucky")).state, "succeeded");
+    await Deno.remove(folder.join("pictures"), { recursive: true });
+    await Deno.writeTextFile(folder.join("pictures"), "");
+    const { job } = await runtime.submit(wanted(1n, 1));
+    const failed = await ended(runtime, job.id);
+    assert.equal(failed.state, "failed");
+    assert.match(failed.error!.message, /^Cannot write image /);
+  },
+
   "JobRuntime draws for one client after the other": async (zoo) => {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);

@@ -257,21 +257,18 @@ zooTests("the native API", {
     const models = (host: string) => `GET http://${host}/api/v1/models`;
     const statusOf = async (asker: Asker, host: string, headers: Record<string, string> = {}) =>
       (await asker.ask(models(host), { headers })).status;
+    const hosts = ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "192.168.1.7", "tutti:7860"];
     for (
-      const host of [
-        "127.0.0.1:7860",
-        "localhost:7860",
-        "[::1]:7860",
-        "192.168.1.7",
-        "pictures.example",
-      ]
+      const host of [...hosts, "host.docker.internal:7860", "nas.local", "pictures.example"]
     ) {
       assert.equal(await statusOf(open, host), 200, host);
       assert.equal(await statusOf(open, host, { origin: `http://${host}` }), 200, host);
       assert.equal(await statusOf(open, host, { origin: "http://evil.example" }), 403, host);
       assert.equal(await statusOf(open, host, { origin: "null" }), 403, host);
     }
-    assert.equal(await statusOf(open, "evil.example"), 403);
+    for (const host of ["evil.example", "local.evil.example", "127.0.0.1.evil.example"]) {
+      assert.equal(await statusOf(open, host), 403, host);
+    }
     const headers = { authorization: "Bearer 0123456789abcdef" };
     assert.equal(await statusOf(guarded, "behind-a-proxy.example", headers), 200);
   },
