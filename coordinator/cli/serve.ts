@@ -1,14 +1,14 @@
 /** `tutti serve`: ensembles behind an HTTP API that other tools know. @module */
 
 import { join } from "node:path";
-import { Command } from "commander";
-import { throwIfAborted, UsageError } from "../../shared/errors.ts";
+import { Command, Option } from "commander";
+import { throwIfAborted, TuttiError, UsageError } from "../../shared/errors.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { readTlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens } from "../../shared/security/token_file.ts";
 import { TokenGuard } from "../../shared/security/token_guard.ts";
 import { watchSecrets } from "../../shared/security/watch_secrets.ts";
-import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { type NatsOptions, natsOptions } from "../../shared/nats/nats_options.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { type LogFlags, logOptions } from "../../shared/telemetry/log_flags.ts";
 import { type Notes, startLogging } from "../../shared/telemetry/logging.ts";
@@ -25,6 +25,7 @@ import {
   ServedEnsembles,
 } from "../http/runtime/served_ensembles.ts";
 import { DEFAULT_LISTEN, parseListenAddress, startHttpServer } from "../http/server/http_server.ts";
+import type { JobStore } from "../http/store/job_store.ts";
 import { PictureFolder } from "../http/store/picture_folder.ts";
 import { SqliteStore } from "../http/store/sqlite_store.ts";
 import { pictureSettings } from "../settings/picture_settings.ts";
@@ -42,6 +43,7 @@ interface ServeFlags extends Omit<DrawingFlags, "ensemble">, LogFlags, SecurityF
   readonly ensemble?: readonly string[];
   readonly listen: string;
   readonly state?: string;
+  readonly store: "sqlite" | "nats";
   readonly jobs: number;
   readonly queueLimit: number;
   readonly json: boolean;
@@ -90,6 +92,10 @@ export function serveCommand(): Command {
       "--state <folder>",
       "where jobs and pictures are kept (default: serve in the state folder, ~/.local/state/tutti)",
     )
+    .addOption(
+      new Option("--store <kind>", "what keeps jobs: sqlite in --state, or nats at --nats")
+        .choices(["sqlite", "nats"]).default("sqlite"),
+    )
     .option("--json", "print a line of JSON when it is ready", false)
     .addHelpText("after", EXAMPLES)
     .action((flags: ServeFlags) => runServe(flags));
@@ -106,10 +112,10 @@ async function runServe(flags: ServeFlags): Promise<void> {
   const folder = flags.state ?? join(stateFolder(), "serve");
   await using resources = new AsyncDisposableStack();
   // What is wrong with it should not wait for models to load.
-  const store = await SqliteStore.open(folder);
-  resources.use(store);
+  const nats = await natsOptions(flags, "tutti serve");
+  const { store, lost } = await openStore(flags, { folder, nats, signal }, resources);
   const pictures = await PictureFolder.open(join(folder, "pictures"));
-  const served = await openAll(flags, resources, { ...notes, warn, signal });
+  const served = await openAll(flags, resources, { ...notes, warn, signal, nats });
   throwIfAborted(signal);
   const runtime = resources.use(
     await JobRuntime.open({
@@ -129,9 +135,37 @@ async function runServe(flags: ServeFlags): Promise<void> {
   const ensembles = served.map(({ ensemble }) => ensemble.name);
   if (flags.json) printJson({ event: "ready", url: server.url, ensembles });
   else printLine(`Serving ${ensembles.join(", ")} at ${server.url}. Ctrl-C stops after the step`);
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  const ends = AbortSignal.any([signal, lost]);
+  if (!ends.aborted) await new Promise((resolve) => ends.addEventListener("abort", resolve));
   // Before the server goes: whoever waits for a picture hears why it does not come.
   await runtime.drain();
+  if (!lost.aborted) return;
+  throw new TuttiError("ABORTED", "Another server has taken over the jobs that NATS keeps");
+}
+
+interface StorePlace {
+  readonly folder: string;
+  readonly nats: NatsOptions | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** @returns `lost` fires when another server has the jobs */
+async function openStore(
+  flags: ServeFlags,
+  { folder, nats: options, signal }: StorePlace,
+  resources: AsyncDisposableStack,
+): Promise<{ readonly store: JobStore; readonly lost: AbortSignal }> {
+  if (flags.store === "sqlite") {
+    const store = resources.use(await SqliteStore.open(folder));
+    return { store, lost: new AbortController().signal };
+  }
+  if (!options) throw new UsageError("--store nats needs --nats, the server that keeps the jobs");
+  // Few servers need it, and it loads a client.
+  const { Nats } = await import("../../shared/nats/connect.ts");
+  const { NatsStore } = await import("../http/store/nats_store.ts");
+  const nats = resources.use(await Nats.connect({ ...options, signal }));
+  const store = resources.use(await NatsStore.open(nats));
+  return { store, lost: store.lost };
 }
 
 async function readAccess(flags: ServeFlags) {
@@ -144,6 +178,7 @@ async function readAccess(flags: ServeFlags) {
 }
 
 interface Opening extends Notes {
+  readonly nats: NatsOptions | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -151,7 +186,7 @@ interface Opening extends Notes {
 async function openAll(
   { ensemble: files, ...flags }: ServeFlags,
   resources: AsyncDisposableStack,
-  { note, warn, signal }: Opening,
+  { note, warn, nats, signal }: Opening,
 ): Promise<ServedEnsemble[]> {
   const own = (["sabw", "vae", "tokenizer", "lora"] as const).find((name) => flags[name]);
   if (files && files.length > 1 && own !== undefined) {
@@ -160,7 +195,6 @@ async function openAll(
   const choices = files?.map((ensemble) => ({ ...flags, ensemble })) ?? [flags];
   const plans = await Promise.all(choices.map((choice) => ensemblePlan(choice)));
   refuseTwins(plans.map(({ name }) => name));
-  const nats = await natsOptions(flags, "tutti serve");
   const served: ServedEnsemble[] = [];
   for (const plan of plans) {
     const chosen = pictureSettings({}, plan);

@@ -1,8 +1,10 @@
 /** Requests to a server that listens nowhere: to its router, in this process. @module */
 
+import assert from "node:assert/strict";
 import type { JobRuntime } from "../../../coordinator/http/runtime/job_runtime.ts";
 import { dialectsOf } from "../../../coordinator/http/server/dialects.ts";
 import { Router } from "../../../coordinator/http/server/router.ts";
+import { OPENAPI } from "../../../coordinator/http/v1/openapi.ts";
 import { parseTokens } from "../../../shared/security/token_file.ts";
 import { TokenGuard } from "../../../shared/security/token_guard.ts";
 
@@ -48,8 +50,24 @@ export class Asker {
   async ask(line: string, options?: AskOptions): Promise<Asked> {
     const response = await this.response(line, options);
     const { status, headers } = response;
+    checkTold(line, status);
     const text = await response.text();
     const isJson = headers.get("content-type")?.startsWith("application/json");
     return { status, headers, body: isJson ? JSON.parse(text) : text };
+  }
+}
+
+type Operations = Readonly<
+  Record<string, { readonly responses: Readonly<Record<string, unknown>> }>
+>;
+
+/** Whatever the native API answers, its document tells. */
+function checkTold(line: string, status: number): void {
+  const [method = "", address = ""] = line.split(" ");
+  const { pathname } = new URL(address, "http://127.0.0.1");
+  for (const [path, operations] of Object.entries(OPENAPI.paths as Record<string, Operations>)) {
+    const pattern = new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`);
+    const told = operations[method.toLowerCase()]?.responses;
+    if (told && pattern.test(pathname)) assert.ok(status in told, `${line}: ${status} is not told`);
   }
 }
