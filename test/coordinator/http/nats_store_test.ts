@@ -28,8 +28,13 @@ testWithNats("NatsStore writes what ended while NATS was away when it is back", 
     // It has lost what it had.
     await server.restart({ emptyStore: true });
     await eventually(() => nats.isConnected);
-    const kv = await nats.connection.jetstream().views.kv("tutti_served");
-    const text = async (id: string) => (await kv.get(id))?.string() ?? "";
+    // As it lies there: whoever opens the bucket would make it.
+    const { streams } = await nats.jetStream();
+    const text = async (id: string) => {
+      const key = { last_by_subj: `$KV.tutti_served.${id}` };
+      const message = await streams.getMessage("KV_tutti_served", key).catch(() => undefined);
+      return message ? new TextDecoder().decode(message.data) : "";
+    };
     await eventually(async () => /failed/.test(await text("a")) && /queued/.test(await text("b")));
   }
   await using store = await NatsStore.open(nats);
