@@ -21,7 +21,8 @@ export function readSampler(body: JsonObject): GivenSettings {
   if (plain && !takesSchedule(plain, schedule)) {
     throw wrongField("scheduler", `one that ${plain.label} takes`, scheduler);
   }
-  return { schedule, ...(plain && { sampler: plain.name }) };
+  // Joined, what the picture says of itself has both.
+  return plain ? { sampler: findSampler(`${plain.name} ${schedule}`).name } : { schedule };
 }
 
 function findNamed<T>(find: (name: string) => T, name: unknown, what: string): T {

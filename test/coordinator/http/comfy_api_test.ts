@@ -30,6 +30,10 @@ function graph(changes: Readonly<Record<string, Inputs>> = {}) {
   return nodes;
 }
 
+function settled(socket: WebSocket, event: "open" | "close"): Promise<unknown> {
+  return new Promise((resolve) => socket.addEventListener(event, resolve));
+}
+
 zooTests("ComfyUI's API", {
   "Open WebUI: a socket, a graph, the end of it, history and picture": async (zoo) => {
     await using folder = await tempFolder();
@@ -42,21 +46,25 @@ zooTests("ComfyUI's API", {
     };
     const info = await json("/object_info");
     const [name] = info.CheckpointLoaderSimple.input.required.ckpt_name[0];
-    const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws?clientId=me`);
     const ended = Promise.withResolvers<void>();
     // deno-lint-ignore no-explicit-any -- as the API has them
-    const messages: any[] = [];
-    socket.addEventListener("message", ({ data }) => {
-      const message = JSON.parse(data);
-      messages.push(message);
-      if (message.type === "executing" && message.data.node === null) ended.resolve();
+    const heard: Record<string, any[]> = { me: [], other: [] };
+    const sockets = Object.entries(heard).map(([id, messages]) => {
+      const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws?clientId=${id}`);
+      socket.addEventListener("message", ({ data }) => {
+        const message = JSON.parse(data);
+        messages.push(message);
+        if (message.type === "executing" && message.data.node === null) ended.resolve();
+      });
+      return socket;
     });
-    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    await Promise.all(sockets.map((socket) => settled(socket, "open")));
     const prompt = graph({ 4: { ckpt_name: name } });
     const { prompt_id, node_errors } = await json("/prompt", { prompt, client_id: "me" });
     assert.deepEqual(node_errors, {});
     await ended.promise;
-    const own = messages.filter(({ data }) => data.prompt_id === prompt_id);
+    const own = heard.me!.filter(({ data }) => data.prompt_id === prompt_id);
+    assert.deepEqual(new Set(heard.other!.map(({ type }) => type)), new Set(["status"]));
     assert.deepEqual(
       own.map(({ type, data }) => `${type} ${data.node ?? ""}${data.value ?? ""}`.trim()),
       [
@@ -65,7 +73,7 @@ zooTests("ComfyUI's API", {
         "executing",
       ],
     );
-    assert.equal(messages[0].data.sid, "me");
+    assert.equal(heard.me![0].data.sid, "me");
     const { [prompt_id]: entry } = await json(`/api/history/${prompt_id}`);
     assert.deepEqual([entry.status.status_str, entry.status.completed], ["success", true]);
     const [{ filename, subfolder, type }] = entry.outputs[9].images;
@@ -77,9 +85,9 @@ zooTests("ComfyUI's API", {
       /Negative prompt: blue\nSteps: 3, Sampler: Euler, CFG scale: 5, Seed: 5, Size: 64x64/,
     );
     assert.deepEqual(entry.prompt[2], prompt);
-    const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
-    socket.close();
-    await closed;
+    const closed = sockets.map((socket) => settled(socket, "close"));
+    sockets.forEach((socket) => socket.close());
+    await Promise.all(closed);
     // The native API knows it, too.
     const { client, outputs } = await json(`/api/v1/jobs/${prompt_id}`);
     assert.deepEqual([client, outputs[0].name], ["address:127.0.0.1/me", filename]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { JobRuntime } from "../../../coordinator/http/runtime/job_runtime.ts";
+import type { ServedJob } from "../../../coordinator/http/store/served_job.ts";
 import { decodePng, encodePng } from "../../../coordinator/image/png.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { PROMPT, zooPath } from "../../support/zoo.ts";
@@ -139,8 +140,15 @@ zooTests("the webui's API", {
       },
     });
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
-    assert.match(JSON.parse(answer.body.info).infotexts[0], /Sampler: DPM\+\+ 2M/);
+    assert.match(JSON.parse(answer.body.info).infotexts[0], /Sampler: DPM\+\+ 2M Karras,/);
     assert.equal(answer.body.images.length, 1);
+    const [{ spec }] = await runtime.list({ limit: 1 }) as [ServedJob];
+    assert.deepEqual([spec.sampler, spec.guidance], ["dpmpp_2m_karras", 5]);
+    // The same joined, as older clients write it.
+    const { seed } = JSON.parse(answer.body.info);
+    const joined = { sampler_name: "DPM++ 2M Karras", seed, steps: 3, cfg_scale: 5 };
+    const { body: same } = await asker.ask(TXT2IMG, { body: { prompt: PROMPT, ...joined } });
+    assert.deepEqual(rgbOf(same.images[0]), rgbOf(answer.body.images[0]));
   },
 
   "SwarmUI and stable-diffusion-client: fields that ask for nothing are taken": async (zoo) => {
