@@ -10,7 +10,7 @@ import { show } from "../../../shared/show.ts";
 import { jobError } from "../../jobs/queue/job_record.ts";
 import type { JobStore } from "../store/job_store.ts";
 import type { PictureFolder } from "../store/picture_folder.ts";
-import type { ServedJob } from "../store/served_job.ts";
+import { isEnded, type ServedJob } from "../store/served_job.ts";
 import { ClientTurns } from "./client_turns.ts";
 import { type DrawContext, drawLiveJob } from "./draw_live_job.ts";
 import { ExpiredJobs } from "./expired_jobs.ts";
@@ -122,7 +122,7 @@ export class JobRuntime implements AsyncDisposable {
 
   /** Those that have not ended, in the order in which they came. */
   get unfinished(): readonly LiveJob[] {
-    return [...this.#live.values()];
+    return [...this.#live.values()].filter(({ job }) => !isEnded(job));
   }
 
   async find(id: string): Promise<ServedJob | undefined> {
@@ -171,7 +171,7 @@ export class JobRuntime implements AsyncDisposable {
    * @throws {TuttiError} FAILED_PRECONDITION if it has not ended
    */
   async expire(job: ServedJob): Promise<ServedJob> {
-    if (!this.#live.has(job.id)) return await this.#expired.expire(job, Date.now());
+    if (isEnded(job)) return await this.#expired.expire(job, Date.now());
     throw new TuttiError(
       "FAILED_PRECONDITION",
       `Job "${job.id}" has not ended: its state is ${job.state}. Cancel it first`,
@@ -235,19 +235,23 @@ export class JobRuntime implements AsyncDisposable {
 
   async #end(live: LiveJob, change: Partial<ServedJob>): Promise<void> {
     live.isEnding = true;
-    await this.#set(live, { ...change, warnings: live.warnings, endedAt: Date.now() });
+    const end = { ...change, warnings: live.warnings, endedAt: Date.now() };
+    // One whose end is not kept stays here: the store says that it is drawn, and after a restart that is true again.
+    if (!await this.#set(live, end)) return;
     this.#live.delete(live.job.id);
     await this.#store.checkpoint(live.job.id).remove().catch(() => {/* There was none. */});
   }
 
-  /** What cannot be kept is true nevertheless: after a restart the job is drawn once more, to the same bits. */
-  #set(live: LiveJob, change: Partial<ServedJob>): Promise<void> {
+  /** What cannot be kept is true nevertheless. @returns whether it was kept */
+  #set(live: LiveJob, change: Partial<ServedJob>): Promise<boolean> {
     return live.inTurn(async () => {
       const job = { ...live.job, ...change };
-      await this.#store.put(job).catch((error) =>
-        this.#options.warn(TuttiError.from(error).message)
-      );
+      const isKept = await this.#store.put(job).then(() => true, (error) => {
+        this.#options.warn(TuttiError.from(error).message);
+        return false;
+      });
       live.setJob(job);
+      return isKept;
     });
   }
 }

@@ -27,7 +27,7 @@ export class LiveJob {
   readonly #now: () => number;
   /** Whether its last state is being kept: nothing changes it any more. */
   isEnding = false;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
   readonly #warnings = new Set<string>();
   #job: ServedJob;
   #stepsDone = 0;
@@ -100,9 +100,10 @@ export class LiveJob {
   }
 
   /** Changes are kept one after the other, in the order in which they were made. */
-  inTurn(change: () => Promise<void>): Promise<void> {
-    this.#writing = this.#writing.then(change);
-    return this.#writing;
+  inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#writing.then(change);
+    this.#writing = changed;
+    return changed;
   }
 
   /** Whether this run has told of a step. */

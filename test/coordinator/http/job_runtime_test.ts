@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
 import type { JobRuntime, NewJob } from "../../../coordinator/http/runtime/job_runtime.ts";
 import { PictureFolder } from "../../../coordinator/http/store/picture_folder.ts";
 import type { ServedJob } from "../../../coordinator/http/store/served_job.ts";
@@ -138,6 +139,23 @@ zooTests("JobRuntime", {
     const failed = await ended(runtime, job.id);
     assert.equal(failed.state, "failed");
     assert.match(failed.error!.message, /^Cannot write image /);
+  },
+
+  "JobRuntime knows how a job ended that it could not keep": async (zoo) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const { job } = await runtime.submit(wanted(1n, 3));
+    await reached(runtime, job.id, 1);
+    {
+      using other = new DatabaseSync(folder.join("jobs.sqlite"));
+      other.exec("DROP TABLE jobs");
+    }
+    assert.equal((await ended(runtime, job.id)).state, "succeeded");
+    await assert.rejects(runtime.submit(wanted(1n, 1)), { code: "UNAVAILABLE" });
+    // When all about its end has been done.
+    await runtime.drain();
+    assert.equal((await runtime.find(job.id))?.state, "succeeded");
+    assert.deepEqual(runtime.unfinished, []);
   },
 
   "JobRuntime draws for one client after the other": async (zoo) => {
