@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "draw prompts by several experts, methods or samplers into one labelled grid",
     callsWorkers: true,
   },
+  serve: {
+    summary: "serve ensembles over HTTP, to the tools that people have",
+    callsWorkers: true,
+  },
   methods: { summary: "list the ways in which experts can play together" },
   submit: { summary: "put an image into the queue, for a coordinator to draw" },
   coordinator: { summary: "draw the jobs of the queue", callsWorkers: true },

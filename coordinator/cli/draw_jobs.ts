@@ -2,6 +2,7 @@
 
 import { Progress } from "../../shared/terminal/progress.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { onceEach } from "../jobs/once_each.ts";
 import { imageNames, type Place } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
 import { type PictureJob, refusalIn } from "./picture_jobs.ts";
@@ -47,13 +48,4 @@ export async function* drawJobs(
     yield { drawn, names, place: { before, total: pictures } };
     before += spec.seeds.length;
   }
-}
-
-/** Tells nothing twice: what is said of the models is said of each picture. */
-function onceEach(tell: (text: string) => void): (text: string) => void {
-  const told = new Set<string>();
-  return (text) => {
-    if (!told.has(text)) tell(text);
-    told.add(text);
-  };
 }

@@ -15,6 +15,8 @@ import {
 } from "../settings/presets.ts";
 import { flagParser, oneOf } from "./flags.ts";
 
+export { seedsFrom } from "../jobs/job_seeds.ts";
+
 /** As given: what is not is looked for in the ensemble file, then in the table. */
 export interface JobFlags extends GivenSettings {
   readonly preset?: PresetName;
@@ -121,10 +123,4 @@ function joinParts(command: Command, name: string, { type, parts = [] }: Setting
 /** Where Commander keeps the value of a flag. */
 function attributeOf(flag: string): string {
   return new Option(flag).attributeName();
-}
-
-/** One per image. @param first of them: they count up; a random one is below 2^32, as other tools draw them */
-export function seedsFrom(first: bigint | "random", count: number): bigint[] {
-  const from = first === "random" ? BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!) : first;
-  return Array.from({ length: count }, (_, i) => BigInt.asUintN(64, from + BigInt(i)));
 }

@@ -9,13 +9,10 @@ import { prepareJob } from "../jobs/prepare_job.ts";
 import { defaultMethod, fittingMethod, methodFiles } from "../sampling/methods/methods.ts";
 import { type Masks, readMasks } from "../sampling/methods/regions/mask.ts";
 import type { MethodDefinition } from "../sampling/methods/definition.ts";
-import {
-  chooseSettings,
-  type ChosenSettings,
-  type SettingOrigins,
-} from "../settings/choose_settings.ts";
-import { firstGiven, withUsualPreset } from "../settings/presets.ts";
-import { type GivenSettings, SETTINGS, type Settings } from "../settings/settings.ts";
+import type { ChosenSettings, SettingOrigins } from "../settings/choose_settings.ts";
+import { type PictureContext, pictureSettings } from "../settings/picture_settings.ts";
+import { firstGiven } from "../settings/presets.ts";
+import type { GivenSettings, Settings } from "../settings/settings.ts";
 import { type PromptLine, readPromptsFile } from "./prompts_file.ts";
 
 /** A prompt with everything that was said about its pictures. */
@@ -53,21 +50,16 @@ export async function readWishes(
   throw new UsageError("missing required argument 'prompt'");
 }
 
-export interface WishContext extends Pick<EnsemblePlan, "defaults"> {
+export interface WishContext extends PictureContext {
   /** What flags say: a line's own settings win over it. */
   readonly given: GivenSettings;
-  /** Whether pictures are drawn that were begun or drawn before: they mean what they meant then. @default false */
-  readonly isAgain?: boolean;
 }
 
-/** An ensemble file with `[defaults]` says of all pictures how they are drawn; else it is the usual preset. */
 export function wantedPicture(
   { prompt, settings, where }: Wish,
-  { given: flags, defaults, isAgain = false }: WishContext,
+  { given: flags, ...context }: WishContext,
 ): WantedPicture {
-  const said = firstGiven(settings, flags);
-  const given = isAgain || defaults !== undefined ? said : withUsualPreset(said);
-  const chosen = chooseSettings(SETTINGS, { given, defaults });
+  const chosen = pictureSettings(firstGiven(settings, flags), context);
   return { prompt, chosen, ...(where !== undefined && { where }) };
 }
 

@@ -3,10 +3,8 @@
 import { Command } from "commander";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
-import { takesSchedule } from "../sampling/samplers/find_sampler.ts";
-import { stepCount } from "../sampling/samplers/sampler.ts";
-import { createSampler, findSampler, SAMPLERS } from "../sampling/samplers/samplers.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
+import { type SamplerFacts, samplerFacts } from "../settings/sampler_facts.ts";
+import { SAMPLERS } from "../sampling/samplers/samplers.ts";
 import { SCHEDULES } from "../sampling/samplers/sigma_schedules.ts";
 import { PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 
@@ -26,7 +24,9 @@ export function samplersCommand(): Command {
     .option("--json", "print one JSON object per sampler", false)
     .addHelpText("after", EXAMPLES)
     .action((name: string | undefined, { json }: { readonly json: boolean }) => {
-      const rows = (name === undefined ? SAMPLERS.map((each) => each.name) : [name]).map(facts);
+      const rows = (name === undefined ? SAMPLERS.map((each) => each.name) : [name]).map(
+        samplerFacts,
+      );
       if (json) rows.forEach(printJson);
       else printSamplers(rows, name === undefined);
     });
@@ -34,31 +34,6 @@ export function samplersCommand(): Command {
 
 /** What a command line means that names none. */
 const USUAL = PRESETS[USUAL_PRESET].settings;
-/** Steps that show how many evaluations one takes: enough that first and last do not weigh. */
-const MANY_STEPS = 40;
-
-function facts(text: string) {
-  const sampler = findSampler(text);
-  const { name, label, aliases, summary, schedule, eta, takesChurn = false } = sampler;
-  const options = { steps: MANY_STEPS, config: DEFAULT_SCHEDULER_CONFIG };
-  const built = createSampler(name, options);
-  return {
-    name,
-    label,
-    aliases,
-    summary,
-    isDefault:
-      USUAL.sampler === (schedule ? name : `${name}_${findSampler(USUAL.sampler).schedule}`),
-    evaluationsPerStep: Math.round(built.evaluations.length / stepCount(built)),
-    drawsNoise: built.evaluations.some(({ noiseCount }) => noiseCount > 0),
-    ...(eta !== undefined && { eta }),
-    ...(schedule !== undefined && { schedule }),
-    schedules: SCHEDULES.map((each) => each.name).filter((each) => takesSchedule(sampler, each)),
-    takesChurn,
-  };
-}
-
-type SamplerFacts = ReturnType<typeof facts>;
 
 function printSamplers(samplers: readonly SamplerFacts[], withSchedules: boolean): void {
   printLine(formatTable(

@@ -1,10 +1,12 @@
 /** How commands get the credentials with which they call workers: flags, else the ensemble file, else the environment. @module */
 
 import type { Command } from "commander";
+import { isDeepStrictEqual } from "node:util";
+import { UsageError } from "../../shared/errors.ts";
 import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { readCredentials, renewCredentials, useCredentials } from "../cluster/credentials.ts";
-import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
+import { type EnsembleFile, loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import type { SecurityPaths } from "../cluster/ensemble_security.ts";
 
 const TEXTS = {
@@ -18,15 +20,33 @@ const TEXTS = {
 export function callsWorkers(command: Command): Command {
   securityOptions(TEXTS).forEach((option) => command.addOption(option));
   return command.hook("preAction", async (_, action) => {
-    const { ensemble, workers } = action.opts<{ ensemble?: string; workers?: string }>();
+    const { ensemble, workers } = action.opts<EnsembleOptions>();
     // Both contradict each other, which the command itself says before it reads either.
     const isRead = ensemble !== undefined && workers === undefined;
-    const file = isRead ? await loadEnsembleFile(ensemble) : undefined;
-    const flags = mergeSecurity(action, file?.security);
+    const files = isRead ? await Promise.all([ensemble].flat().map(loadEnsembleFile)) : [];
+    const flags = mergeSecurity(action, agreedSecurity(files));
     const terminal = stderrTerminal();
     useCredentials(await readCredentials(flags, (text) => terminal.write(`warning: ${text}\n`)));
     renewCredentials(flags);
   });
+}
+
+/** @property ensemble of a command that serves, several */
+interface EnsembleOptions {
+  readonly ensemble?: string | readonly string[];
+  readonly workers?: string;
+}
+
+/** A process is one party, whichever ensemble it draws with. @throws {UsageError} if files say otherwise */
+function agreedSecurity(files: readonly EnsembleFile[]): SecurityPaths | undefined {
+  const [first, ...others] = files.filter(({ security }) => security !== undefined);
+  const odd = others.find(({ security }) => !isDeepStrictEqual(security, first!.security));
+  if (!odd) return first?.security;
+  throw new UsageError(
+    `Ensemble files that are served together must have the same [security]: ${
+      first!.path
+    } and ${odd.path} differ`,
+  );
 }
 
 /** Flags before the file's paths, and those before the environment. */

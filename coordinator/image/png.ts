@@ -66,6 +66,11 @@ export function pngSize(bytes: Uint8Array): Pick<PngImage, "width" | "height"> {
   return { width, height };
 }
 
+/** The texts alone: pixels are not looked at. @throws {FormatError} as `decodePng()` does, of chunks */
+export function pngTexts(bytes: Uint8Array): PngImage["text"] {
+  return textsOf([...readChunks(bytes)]);
+}
+
 /**
  * Reads a PNG file of 8 bits a channel: gray, RGB or palette, with or without alpha (which is
  * dropped, not blended). Of several texts under one keyword the last counts.
@@ -88,11 +93,14 @@ export function decodePng(bytes: Uint8Array): PngImage {
     : colourType === 2
     ? pixels
     : toRgb(pixels, pixelBytes);
-  const text = Object.fromEntries(chunks.flatMap((chunk) => {
+  return { width, height, rgb, text: textsOf(chunks) };
+}
+
+function textsOf(chunks: readonly Chunk[]): PngImage["text"] {
+  return Object.fromEntries(chunks.flatMap((chunk) => {
     const entry = decodeText(chunk);
     return entry === undefined ? [] : [entry];
   }));
-  return { width, height, rgb, text };
 }
 
 function encodeChunk({ type, data }: Chunk): Uint8Array {

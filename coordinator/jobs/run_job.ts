@@ -38,8 +38,11 @@ export interface JobRun extends PrepareOptions {
   readonly fence?: number;
   /** How long to wait for room on workers that are full. @default not at all */
   readonly patience?: Patience;
-  /** Told how many steps are done: once before the first, then after each, when its checkpoint is kept. */
-  readonly onStep?: (stepsDone: number) => void | Promise<void>;
+  /**
+   * Told how many steps are done: once before the first, then after each, when its checkpoint is kept, with the estimate of
+   * the clean latents, f32 `[B, 4, h, w]`.
+   */
+  readonly onStep?: (stepsDone: number, denoised?: F32Tensor) => void | Promise<void>;
   readonly onSegment?: (report: SegmentReport) => void;
   /** Ends the run after the step that is being computed, unless it is the last one. */
   readonly draining?: AbortSignal;
@@ -97,11 +100,11 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     ...(onSegment && { onSegment }),
     ...(signal && { signal }),
   });
-  for await (const { stepIndex, state, methodMemory } of steps) {
+  for await (const { stepIndex, state, methodMemory, denoised } of steps) {
     latents = state.latents;
     const kept = { spec, stepIndex, state, ...(methodMemory && { methodMemory }), conditions };
     await checkpoints?.save(kept);
-    await onStep?.(stepIndex + 1);
+    await onStep?.(stepIndex + 1, denoised);
     if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
   }
   const samplingMs = performance.now() - start;

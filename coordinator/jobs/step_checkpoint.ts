@@ -138,6 +138,12 @@ export function checkSameRun(
   }
 }
 
+/** Whether an error is `checkSameRun()`'s refusal. */
+export function isOtherRun(error: unknown): boolean {
+  return error instanceof TuttiError && error.code === "FAILED_PRECONDITION" &&
+    error.details.checkpoint !== undefined;
+}
+
 function requireSame(field: string, before: unknown, now: unknown): void {
   if (isDeepStrictEqual(before, now)) return;
   const [checkpoint, current] = [before, now].map((value) =>

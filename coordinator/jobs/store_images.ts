@@ -19,7 +19,7 @@ export async function storeImages(
 }
 
 /** One image of a batch, f32 `[3, H, W]`. */
-function imageAt(images: F32Tensor, index: number): F32Tensor {
+export function imageAt(images: F32Tensor, index: number): F32Tensor {
   const [count = 0, ...shape] = images.shape;
   if (index >= count) throw new ShapeError(`A batch of ${count} images has no image ${index}`);
   const size = images.data.length / count;

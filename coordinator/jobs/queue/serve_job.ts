@@ -14,7 +14,7 @@ import type { Ensemble } from "../../ensemble/ensemble.ts";
 import type { SegmentReport } from "../../sampling/ensemble_forward.ts";
 import { type DrawnImages, runJob } from "../run_job.ts";
 import { storeImages } from "../store_images.ts";
-import type { StepCheckpoint } from "../step_checkpoint.ts";
+import { isOtherRun, type StepCheckpoint } from "../step_checkpoint.ts";
 import type { HeldJob } from "./held_job.ts";
 import { lostError } from "./job_lease.ts";
 import { readQueuedJob } from "./job_queue.ts";
@@ -218,11 +218,6 @@ function isBusy({ details }: TuttiError): boolean {
 
 function isFinal({ code, details }: TuttiError): boolean {
   return code === "CANCELLED" || HOPELESS.has(code) || details.limit === "attempts";
-}
-
-function isOtherRun(error: unknown): boolean {
-  return error instanceof TuttiError && error.code === "FAILED_PRECONDITION" &&
-    error.details.checkpoint !== undefined;
 }
 
 /** A job that ends its coordinators, or never gets further. */

@@ -32,20 +32,23 @@ export function withFaultTable(page: string, summaries: readonly Summary[]): str
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const alignment = TITLES.map((_, column) => column === 0 ? "---" : "---:");
   const table = [TITLES, alignment, ...faultRows(summaries)].map(line).join("\n");
-  const held = summaries.flatMap((summary) => summary.held ? heldText(summary.held) : []);
+  const held = summaries.flatMap(({ scenario, held }) => held ? heldText(scenario, held) : []);
   const text = [table, ...held].join("\n\n");
   return `${page.slice(0, begin!.end)}\n\n${text}\n\n${page.slice(end!.start)}`;
 }
 
 /** A paragraph: what processes hold at the end, and in brackets what they held before. */
-function heldText({ before, after }: NonNullable<Summary["held"]>): string {
+function heldText(
+  scenario: string,
+  { before, after }: NonNullable<Summary["held"]>,
+): string {
   const of = (who: keyof HeldResources) => {
     const [then, now] = [before[who], after[who]];
     return `${megabytes(now)} MB resident (${megabytes(then)}), ` +
       `${now.descriptors} descriptors (${then.descriptors}), ` +
       `${now.regions} regions of shared memory (${then.regions})`;
   };
-  return `Held at the end of the soak, and in brackets after its first images (the coordinator's memory: ` +
+  return `Held at the end of ${scenario}, and in brackets after its first images (the coordinator's memory: ` +
     `after a sixth of the time): the coordinator ` +
     `${of("coordinator")}; no worker more than ${of("workers")}.`;
 }

@@ -1,0 +1,58 @@
+/** The body of `POST /api/v1/jobs`: every setting under its name in snake case. @module */
+
+import { UsageError } from "../../../shared/errors.ts";
+import { show } from "../../../shared/show.ts";
+import { didYouMean } from "../../../shared/terminal/did_you_mean.ts";
+import type { JobSpec } from "../../jobs/job_spec.ts";
+import { firstGiven, PRESET_NAMES, PRESETS } from "../../settings/presets.ts";
+import { fileKeyOf } from "../../settings/setting.ts";
+import { type GivenSettings, type SettingName, SETTINGS } from "../../settings/settings.ts";
+import { readPrompt, readSetting, specOf, wrongField } from "../runtime/job_request.ts";
+import type { ServedEnsembles } from "../runtime/served_ensembles.ts";
+import type { JsonObject } from "../server/request_body.ts";
+
+const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
+const JOB_FIELDS: readonly string[] = [
+  "prompt",
+  "ensemble",
+  "preset",
+  ...SETTING_NAMES.map(fileKeyOf),
+];
+
+/** @throws {TuttiError} naming the field, in `details.field`, too */
+export function readJobBody(body: JsonObject, ensembles: ServedEnsembles): JobSpec {
+  refuseUnknown(body);
+  const name = body.ensemble ?? undefined;
+  if (name !== undefined && typeof name !== "string") {
+    throw wrongField("ensemble", "the name of an ensemble", name);
+  }
+  const served = name === undefined ? ensembles.first : ensembles.get(name);
+  const settings = firstGiven(readSettings(body), readPreset(body.preset ?? undefined));
+  return specOf(served, { prompt: readPrompt(body.prompt), settings }, fileKeyOf);
+}
+
+function readSettings(body: JsonObject): GivenSettings {
+  const given = SETTING_NAMES.map((name) => [name, fileKeyOf(name)] as const)
+    .filter(([, field]) => (body[field] ?? undefined) !== undefined);
+  return Object.fromEntries(
+    given.map(([name, field]) => [name, readSetting(name, body[field], field)]),
+  );
+}
+
+function readPreset(value: unknown): GivenSettings {
+  if (value === undefined) return {};
+  const name = PRESET_NAMES.find((each) => each === value);
+  if (name === undefined) throw wrongField("preset", `one of ${PRESET_NAMES.join(", ")}`, value);
+  return PRESETS[name].settings;
+}
+
+function refuseUnknown(body: JsonObject): void {
+  const unknown = Object.keys(body).find((field) => !JOB_FIELDS.includes(field));
+  if (unknown === undefined) return;
+  throw new UsageError(
+    `${show(unknown)} is no known field${didYouMean(unknown, JOB_FIELDS)}: known fields are ${
+      JOB_FIELDS.join(", ")
+    }`,
+    { details: { field: unknown.slice(0, 100) } },
+  );
+}
