@@ -17,6 +17,7 @@ import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
+import { CLIP_TABLES } from "../../shared/tokenizer/clip_tables.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
@@ -99,7 +100,10 @@ export async function openEnsemble(
     ...(plan.tokenizer !== undefined && { named: plan.tokenizer }),
   });
   if (plan.tokenizer === undefined) {
-    options.onProgress?.(`Using the tokenizer in ${found.path}`);
+    const { path } = found;
+    options.onProgress?.(
+      path === undefined ? `Using ${CLIP_TABLES}` : `Using the tokenizer in ${path}`,
+    );
   }
   const tokenizer = await ClipTokenizer.load(found.path);
   const vaePart = await openVae(plan.vae);
@@ -221,15 +225,17 @@ async function loadSecondTokenizer({ path, path2 }: FoundTokenizer): Promise<Cli
 /** A tokenizer of another vocabulary would give ids that mean other words. */
 function checkTokenizer(
   { vocabSize, eosTokenId }: ClipTokenizer,
-  path: string,
+  path: string | undefined,
   members: readonly ConnectedExpert[],
   encoder: number,
 ): void {
   for (const { where, expert } of members) {
     const text = chooseText(expert.description, encoder);
     const refuse = (field: string, wanted: string, current: number) => {
+      const name = path === undefined ? CLIP_TABLES : `Tokenizer "${path}"`;
+      const nextStep = path === undefined ? "; name the expert's own with --tokenizer" : "";
       throw new FormatError(
-        `Tokenizer "${path}" does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}`,
+        `${name} does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}${nextStep}`,
       );
     };
     if (vocabSize > text.vocabSize) refuse("vocabSize", `at most ${text.vocabSize}`, vocabSize);
