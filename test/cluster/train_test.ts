@@ -32,7 +32,9 @@ testTutti(
     const events = await home.json([...TRAIN, "--out", "whole"]);
     const [data, start, ...rest] = events;
     assert.deepEqual([data!.images, data!.heldOut, data!.latents], [6, 2, "mean"]);
-    assert.match(JSON.stringify(data!.skipped), /broken\.png.*PNG signature/);
+    assert.match(JSON.stringify(data!.skipped), /broken\.png.*Image must be PNG/);
+    const report = JSON.parse(await readFile(home.file("whole/report.json"), "utf8"));
+    assert.deepEqual(report.skipped, data!.skipped);
     assert.equal(start!.event, "heldOut");
     const done = rest.at(-1)!;
     assert.equal(done.event, "done");
