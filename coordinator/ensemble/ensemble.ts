@@ -27,11 +27,8 @@ import type { Discovery } from "../discovery/discovery.ts";
 import type { TrainedSabw } from "../sampling/methods/definition.ts";
 import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
-import {
-  readSabwMetadata,
-  type SabwMetadata,
-  trainedOrder,
-} from "../sampling/methods/sabw/sabw_metadata.ts";
+import { readSabwMetadata, type SabwMetadata } from "../sampling/methods/sabw/sabw_metadata.ts";
+import { trainedOrder } from "../sampling/methods/sabw/trained_order.ts";
 import {
   readSchedulerConfig,
   type SchedulerConfig,
@@ -116,7 +113,7 @@ export async function openEnsemble(
   if (discovery) resources.use(discovery);
   const opened = await openExperts(plan, options, discovery);
   for (const member of opened) resources.use(member);
-  const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
+  const { members, sabwWarnings } = await inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
     where,
     description: expert.description,
@@ -194,20 +191,23 @@ async function openDiscovery(
 }
 
 /** SABW's inputs have the order of its training. */
-function inOrderOfTraining(
+async function inOrderOfTraining(
   { sabw }: EnsemblePlan,
   trained: SabwMetadata | undefined,
   opened: readonly ConnectedExpert[],
   { takesAnySabw = false }: OpenEnsembleOptions,
-): { readonly members: readonly ConnectedExpert[]; readonly sabwWarnings: readonly string[] } {
+): Promise<
+  { readonly members: readonly ConnectedExpert[]; readonly sabwWarnings: readonly string[] }
+> {
   if (sabw.kind === "uniform" || !trained) return { members: opened, sabwWarnings: [] };
   const experts = opened.map(({ name, expert }) => ({
+    ...expert.description,
     name,
-    modelHash: expert.description.modelHash,
+    weightsHashes: () => expert.weightsHashes?.() ?? Promise.resolve(undefined),
   }));
   try {
-    const order = trainedOrder(sabw.path, trained, experts);
-    return { members: order.map((i) => opened[i]!), sabwWarnings: [] };
+    const { order, warnings } = await trainedOrder(sabw.path, trained, experts);
+    return { members: order.map((i) => opened[i]!), sabwWarnings: warnings };
   } catch (error) {
     if (!takesAnySabw || !(error instanceof FormatError)) throw error;
     const warning = `SABW "${sabw.path}" was trained with other experts than these`;
