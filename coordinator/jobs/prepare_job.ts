@@ -80,6 +80,7 @@ export function prepareJob(
   const method = jobMethod(ensemble, spec, { picture, masks });
   const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
   noteSchedule(agreed, note);
+  warnOfDistilled(ensemble, spec, warn);
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
   for (const { description } of experts) checkWireBlocks(wireDtypes, description.blocks);
@@ -120,6 +121,24 @@ function noteSchedule({ config, source }: AgreedSchedule, note: PrepareOptions["
   const text = scheduleText(config);
   if (text === scheduleText(DEFAULT_SCHEDULER_CONFIG)) return;
   note?.(`Schedule: ${text}${source === undefined ? "" : ` (${source})`}`);
+}
+
+/** Other samplers, many steps and much guidance spoil what a distilled model draws. */
+function warnOfDistilled(
+  { members }: Ensemble,
+  { sampler }: JobSpec,
+  warn: PrepareOptions["warn"],
+): void {
+  const names = expertNames(members);
+  for (const [i, { expert }] of members.entries()) {
+    const { madeFor, source } = expert.description.ownSchedule ?? {};
+    if (madeFor === undefined || madeFor === sampler) continue;
+    const name = names[i];
+    warn(
+      `Expert "${name}" is made for --sampler ${madeFor} in few steps with little guidance (its ${source}): ` +
+        `it is drawn with ${sampler}`,
+    );
+  }
 }
 
 /** What a method asks of an ensemble. */
