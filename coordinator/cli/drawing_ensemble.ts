@@ -56,7 +56,7 @@ export function addExpertOptions(command: Command): Command {
     .option("--vae <path>", "VAE: folder or single file (default: the ensemble's)")
     .option(
       "--tokenizer <folder>",
-      "tokenizer (default: the ensemble's, else one beside a model or in the Hugging Face cache)",
+      "tokenizer (default: the ensemble's, else one beside a model, else CLIP's own)",
     )
     .option(
       "--lora <expert=file:weight>",

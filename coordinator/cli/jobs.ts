@@ -10,6 +10,7 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
+import { pictureKind } from "../image/picture_kind.ts";
 import { checkOut, imageNames, outputPaths } from "../jobs/output_paths.ts";
 import { QueuedPictures } from "../jobs/queue/queued_pictures.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
@@ -123,6 +124,11 @@ async function fetchPictures(nats: Nats, job: JobRecord, out: string): Promise<s
       "FAILED_PRECONDITION",
       `Job "${id}" has no pictures: it is ${stateText(job)}`,
       { details: { job: id } },
+    );
+  }
+  if ((pictureKind(out) ?? "png") !== "png") {
+    throw new UsageError(
+      `Pictures of the queue are PNG files: --fetch must end in ".png" or be a folder: current value is "${out}"`,
     );
   }
   await checkOut(out, "image or folder");

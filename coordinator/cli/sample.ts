@@ -100,7 +100,7 @@ export function sampleCommand(): Command {
   );
   addJobOptions(command)
     .optionsGroup(headingOf("Basics"))
-    .option("--out <path>", "a .png file, or a folder", "out")
+    .option("--out <path>", "a .png, .jpg or .webp file, or a folder", "out")
     .option("--from <picture>", "draw a picture of tutti sample again; flags change what it says")
     .option(
       "--prompts <file>",

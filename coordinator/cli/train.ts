@@ -40,8 +40,8 @@ import { trainingCache } from "./training_cache.ts";
 import { dtypeOptions } from "./transport_flags.ts";
 
 const EXAMPLES = `
-Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, a folder with such a file captions.jsonl,
-or a folder with a.png and a.txt. Images are PNG, JPEG or WebP; the shorter side is resized (bilinear with antialiasing), a square is cut out at random.
+Data is a file of JSON lines {"image_file": "a.png", "text": "what it shows"}, a folder with such a file captions.jsonl
+(or metadata.jsonl with "file_name"), or a folder with a.png and a.txt or a.caption. Images are PNG, JPEG or WebP; the shorter side is resized (bilinear with antialiasing), a square is cut out at random.
 
 The folder of --out gets sabw/ (for \`tutti sample --sabw\`), checkpoints/, loss.svg and report.json. Latents and text
 states are kept in the cache folder, so the next run starts at once.
@@ -99,7 +99,8 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   const images = updates * flags.batch;
   const names = ensemble.members.map(({ name }) => name);
   const { comparisons, usage } = await compare(prepared.run, result, names, { compute, signal });
-  await writeReport(flags.out, prepared.run, { ...result, usage }, names, comparisons);
+  const { skipped } = prepared;
+  await writeReport(flags.out, prepared.run, { ...result, usage }, { names, comparisons, skipped });
   if (flags.json) {
     printJson({
       ...{ event: "done", steps: result.steps, sabw: result.sabw, trainingMs },

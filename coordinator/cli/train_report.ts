@@ -110,8 +110,11 @@ export async function writeReport(
   out: string,
   { metadata }: TrainingRun,
   { steps, losses, heldOut, isStoppedEarly, usage }: TrainingResult,
-  names: readonly string[],
-  comparisons: readonly Comparison[],
+  { names, comparisons, skipped }: {
+    readonly names: readonly string[];
+    readonly comparisons: readonly Comparison[];
+    readonly skipped: readonly SkippedFile[];
+  },
 ): Promise<void> {
   await Deno.writeTextFile(join(out, "loss.svg"), lossCurve(losses, heldOut));
   const path = join(out, "report.json");
@@ -120,7 +123,7 @@ export async function writeReport(
     ? { usage: { experts: names, overall: usage.overall(), blocks: usage.blocks() } }
     : await usageBefore(path);
   const report = {
-    ...{ steps, isStoppedEarly, recipe: metadata.recipe, losses, heldOut, comparisons },
+    ...{ steps, isStoppedEarly, recipe: metadata.recipe, losses, heldOut, comparisons, skipped },
     ...measured,
   };
   await Deno.writeTextFile(path, `${JSON.stringify(report, null, 1)}\n`);

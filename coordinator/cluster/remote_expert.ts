@@ -12,6 +12,7 @@ import type {
   SessionConfig,
   TextEncoding,
   TextOptions,
+  WeightsHashes,
 } from "../../shared/engine/expert.ts";
 import { chooseText } from "../../shared/engine/choose_text.ts";
 import { TuttiError } from "../../shared/errors.ts";
@@ -22,7 +23,11 @@ import {
   textEncodingFromMessage,
   timeEmbeddingFromMessage,
 } from "../../shared/wire/convert.ts";
-import type { Versions, WorkerDescription } from "../../shared/wire/convert_description.ts";
+import {
+  type Versions,
+  weightsHashesFromMessage,
+  type WorkerDescription,
+} from "../../shared/wire/convert_description.ts";
 import {
   MAX_MESSAGE_BYTES,
   RESULT_OVERHEAD_BYTES,
@@ -135,6 +140,12 @@ export class RemoteExpert implements Expert {
       expectShape("temb", temb, [rows, timeEmbedDim]);
       return temb;
     });
+  }
+
+  async weightsHashes(signal?: AbortSignal): Promise<WeightsHashes | undefined> {
+    const context = { doing: "hashing its weights", deadlineMs: SMALL_WORK_DEADLINE_MS };
+    const message = { weightsHash: true };
+    return await this.#unary("Describe", message, context, signal, weightsHashesFromMessage);
   }
 
   async openSession(config: SessionConfig, signal?: AbortSignal): Promise<RemoteSession> {

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { cacheFolder } from "../../shared/checkpoint/model_hash.ts";
 import { BUNDLED_ENSEMBLE } from "../../shared/project_files.ts";
-import { findTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
+import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
 import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { absent, failed, type Finding, ok } from "./finding.ts";
@@ -36,12 +36,13 @@ async function checkFolder(name: string, find: () => string, nextStep: string): 
   }
 }
 
-/** CLIP's, for single files that carry none. The bundled experts bring theirs. */
+/** CLIP's, for models that bring none. The bundled experts bring theirs. */
 export async function checkTokenizer(): Promise<Finding> {
   try {
-    return ok("tokenizer", (await findTokenizer({ models: [] })).path);
+    const { vocabSize } = await ClipTokenizer.load(undefined);
+    return ok("tokenizer", `CLIP's own, ${vocabSize} tokens`);
   } catch (error) {
-    return absent("tokenizer", "CLIP's is not in the Hugging Face cache", (error as Error).message);
+    return absent("tokenizer", "CLIP's own does not load", (error as Error).message);
   }
 }
 

@@ -17,6 +17,7 @@ import { chooseText } from "../../shared/engine/choose_text.ts";
 import { FormatError } from "../../shared/errors.ts";
 import type { Device } from "../../shared/lane/protocol.ts";
 import { ClipTokenizer } from "../../shared/tokenizer/clip_tokenizer.ts";
+import { CLIP_TABLES } from "../../shared/tokenizer/clip_tables.ts";
 import { findTokenizer, type FoundTokenizer } from "../../shared/tokenizer/find_tokenizer.ts";
 import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
@@ -26,11 +27,8 @@ import type { Discovery } from "../discovery/discovery.ts";
 import type { TrainedSabw } from "../sampling/methods/definition.ts";
 import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
-import {
-  readSabwMetadata,
-  type SabwMetadata,
-  trainedOrder,
-} from "../sampling/methods/sabw/sabw_metadata.ts";
+import { readSabwMetadata, type SabwMetadata } from "../sampling/methods/sabw/sabw_metadata.ts";
+import { trainedOrder } from "../sampling/methods/sabw/trained_order.ts";
 import {
   readSchedulerConfig,
   type SchedulerConfig,
@@ -99,7 +97,10 @@ export async function openEnsemble(
     ...(plan.tokenizer !== undefined && { named: plan.tokenizer }),
   });
   if (plan.tokenizer === undefined) {
-    options.onProgress?.(`Using the tokenizer in ${found.path}`);
+    const { path } = found;
+    options.onProgress?.(
+      path === undefined ? `Using ${CLIP_TABLES}` : `Using the tokenizer in ${path}`,
+    );
   }
   const tokenizer = await ClipTokenizer.load(found.path);
   const vaePart = await openVae(plan.vae);
@@ -112,7 +113,7 @@ export async function openEnsemble(
   if (discovery) resources.use(discovery);
   const opened = await openExperts(plan, options, discovery);
   for (const member of opened) resources.use(member);
-  const { members, sabwWarnings } = inOrderOfTraining(plan, trained, opened, options);
+  const { members, sabwWarnings } = await inOrderOfTraining(plan, trained, opened, options);
   const candidates = members.map(({ where, expert }) => ({
     where,
     description: expert.description,
@@ -190,20 +191,23 @@ async function openDiscovery(
 }
 
 /** SABW's inputs have the order of its training. */
-function inOrderOfTraining(
+async function inOrderOfTraining(
   { sabw }: EnsemblePlan,
   trained: SabwMetadata | undefined,
   opened: readonly ConnectedExpert[],
   { takesAnySabw = false }: OpenEnsembleOptions,
-): { readonly members: readonly ConnectedExpert[]; readonly sabwWarnings: readonly string[] } {
+): Promise<
+  { readonly members: readonly ConnectedExpert[]; readonly sabwWarnings: readonly string[] }
+> {
   if (sabw.kind === "uniform" || !trained) return { members: opened, sabwWarnings: [] };
   const experts = opened.map(({ name, expert }) => ({
+    ...expert.description,
     name,
-    modelHash: expert.description.modelHash,
+    weightsHashes: () => expert.weightsHashes?.() ?? Promise.resolve(undefined),
   }));
   try {
-    const order = trainedOrder(sabw.path, trained, experts);
-    return { members: order.map((i) => opened[i]!), sabwWarnings: [] };
+    const { order, warnings } = await trainedOrder(sabw.path, trained, experts);
+    return { members: order.map((i) => opened[i]!), sabwWarnings: warnings };
   } catch (error) {
     if (!takesAnySabw || !(error instanceof FormatError)) throw error;
     const warning = `SABW "${sabw.path}" was trained with other experts than these`;
@@ -221,15 +225,17 @@ async function loadSecondTokenizer({ path, path2 }: FoundTokenizer): Promise<Cli
 /** A tokenizer of another vocabulary would give ids that mean other words. */
 function checkTokenizer(
   { vocabSize, eosTokenId }: ClipTokenizer,
-  path: string,
+  path: string | undefined,
   members: readonly ConnectedExpert[],
   encoder: number,
 ): void {
   for (const { where, expert } of members) {
     const text = chooseText(expert.description, encoder);
     const refuse = (field: string, wanted: string, current: number) => {
+      const name = path === undefined ? CLIP_TABLES : `Tokenizer "${path}"`;
+      const nextStep = path === undefined ? "; name the expert's own with --tokenizer" : "";
       throw new FormatError(
-        `Tokenizer "${path}" does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}`,
+        `${name} does not belong to expert ${where}: ${field} must be ${wanted}: current value is ${current}${nextStep}`,
       );
     };
     if (vocabSize > text.vocabSize) refuse("vocabSize", `at most ${text.vocabSize}`, vocabSize);

@@ -1,15 +1,20 @@
 /**
- * JPEG and WebP files, read with libvips (the `sharp` package, loaded when the first such file comes): turned as their EXIF
- * orientation says, in sRGB, without alpha.
+ * JPEG and WebP files, and PNG files of unusual kinds, read with libvips: turned as their EXIF orientation says, in sRGB, 8 bits a
+ * channel, without alpha.
  *
  * @module
  */
 
-import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { FormatError } from "../../shared/errors.ts";
+import { loadSharp } from "./load_sharp.ts";
 import { MAX_PIXELS, type RgbImage } from "./resize.ts";
 
 /** First bytes; WebP's are those of other RIFF files, too, which libvips then refuses. */
-const SIGNATURES = { JPEG: [0xff, 0xd8, 0xff], WebP: [0x52, 0x49, 0x46, 0x46] } as const;
+const SIGNATURES = {
+  PNG: [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
+  JPEG: [0xff, 0xd8, 0xff],
+  WebP: [0x52, 0x49, 0x46, 0x46],
+} as const;
 
 export type PhotoKind = keyof typeof SIGNATURES;
 
@@ -52,19 +57,6 @@ export async function decodePhoto(bytes: Uint8Array, kind: PhotoKind): Promise<R
     throw new FormatError(`${kind} image must have 3 channels: current count is ${channels}`);
   }
   return { width, height, rgb: data };
-}
-
-async function loadSharp() {
-  try {
-    return (await import("sharp")).default;
-  } catch (cause) {
-    throw new TuttiError(
-      "UNIMPLEMENTED",
-      `JPEG and WebP images need the native library of the "sharp" package, which does not load here: ` +
-        `"magick mogrify -format png *" converts a folder`,
-      { cause },
-    );
-  }
 }
 
 function fail(kind: PhotoKind, cause: unknown): never {

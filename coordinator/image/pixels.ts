@@ -8,6 +8,8 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { encodePhoto } from "./encode_photo.ts";
+import { pictureKind } from "./picture_kind.ts";
 import { encodePng } from "./png.ts";
 
 /** Height and width of an image tensor. */
@@ -50,18 +52,21 @@ export function imageToRgb(image: F32Tensor): Uint8Array {
 }
 
 /**
- * Writes `image` as a PNG file with text chunks; missing folders are made. The file appears whole or
+ * Writes `image` as a file of the kind that its name says, else as PNG; missing folders are made. The file appears whole or
  * not at all: an interrupted run leaves no half picture under the name the user asked for.
  *
  * @param image f32 `[3, H, W]`, as for `imageToRgb`
+ * @param text chunks of a PNG; of other kinds as `encodePhoto()` says
  * @throws {TuttiError} if the file cannot be written
  */
-export async function writePng(
+export async function writeImage(
   path: string,
   image: F32Tensor,
   text: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const bytes = encodePng({ ...sizeOf(image), rgb: imageToRgb(image), text });
+  const png = { ...sizeOf(image), rgb: imageToRgb(image), text };
+  const kind = pictureKind(path) ?? "png";
+  const bytes = kind === "png" ? encodePng(png) : await encodePhoto(png, kind);
   const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });

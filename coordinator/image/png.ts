@@ -19,11 +19,15 @@ export interface PngImage {
   readonly rgb: Uint8Array;
   /** Text by keyword; image tools look for the infotext under `parameters`. */
   readonly text: Readonly<Record<string, string>>;
+  /** Written as a chunk of its own; not read. */
+  readonly exif?: Uint8Array;
 }
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** Bytes of a chunk besides its data: length, type, CRC. */
 const CHUNK_OVERHEAD = 12;
+/** The type "eXIf" as a number. */
+const EXIF = 0x65584966;
 const PALETTE = 3;
 /** Channels by colour type: gray, RGB, palette index, gray and alpha, RGB and alpha. */
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, [PALETTE]: 1, 4: 2, 6: 4 };
@@ -34,7 +38,7 @@ const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, [PALETTE]: 1, 4
  * @throws {ShapeError} if `rgb` does not have width x height x 3 bytes
  * @throws {FormatError} if a text keyword is not allowed
  */
-export function encodePng({ width, height, rgb, text }: PngImage): Uint8Array {
+export function encodePng({ width, height, rgb, text, exif }: PngImage): Uint8Array {
   if (!Number.isInteger(width * height) || width < 1 || height < 1) {
     throw new ShapeError(`Image size must be at least 1x1: current size is ${width}x${height}`);
   }
@@ -54,6 +58,7 @@ export function encodePng({ width, height, rgb, text }: PngImage): Uint8Array {
     SIGNATURE,
     encodeChunk({ type: "IHDR", data: header }),
     ...Object.entries(text).map(([keyword, value]) => encodeChunk(encodeText(keyword, value))),
+    ...(exif ? [encodeChunk({ type: "eXIf", data: exif })] : []),
     encodeChunk({ type: "IDAT", data: pixels }),
     encodeChunk({ type: "IEND", data: new Uint8Array() }),
   ]);
@@ -69,6 +74,20 @@ export function pngSize(bytes: Uint8Array): Pick<PngImage, "width" | "height"> {
 /** The texts alone: pixels are not looked at. @throws {FormatError} as `decodePng()` does, of chunks */
 export function pngTexts(bytes: Uint8Array): PngImage["text"] {
   return textsOf([...readChunks(bytes)]);
+}
+
+/**
+ * Whether `decodePng()` gives what viewers show: 8 bits a channel, not interlaced, and no EXIF, which may turn the picture. A file
+ * that is cut off or damaged counts as usual: `decodePng()` says what is wrong with it.
+ */
+export function isUsualPng(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length > 28 && (bytes[24] !== 8 || bytes[28] === 1)) return false;
+  for (let offset = SIGNATURE.length; offset + CHUNK_OVERHEAD <= bytes.length;) {
+    if (view.getUint32(offset + 4) === EXIF) return false;
+    offset += CHUNK_OVERHEAD + view.getUint32(offset);
+  }
+  return true;
 }
 
 /**

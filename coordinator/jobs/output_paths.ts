@@ -1,8 +1,10 @@
 /** Where images go. @module */
 
-import { dirname, extname, join, parse } from "node:path";
+import { dirname, join, parse } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import { FormatError } from "../../shared/errors.ts";
+import { loadSharp } from "../image/load_sharp.ts";
+import { pictureKind } from "../image/picture_kind.ts";
 
 /** Where among all pictures of a command these stand. */
 export interface Place {
@@ -11,7 +13,7 @@ export interface Place {
 }
 
 /**
- * One path per name. An `--out` that ends in `.png` is the file itself (replaced if it is there; of several images
+ * One path per name. An `--out` that ends as a picture's name does is the file itself (replaced if it is there; of several images
  * numbered); anything else is a folder, in which nothing is ever replaced.
  */
 export async function outputPaths(
@@ -19,7 +21,7 @@ export async function outputPaths(
   names: readonly string[],
   { before, total }: Place = { before: 0, total: names.length },
 ): Promise<string[]> {
-  if (isImage(out)) {
+  if (pictureKind(out)) {
     if (total === 1) return [out];
     const { dir, name, ext } = parse(out);
     return names.map((_, i) => join(dir, `${name}-${before + i + 1}${ext}`));
@@ -52,11 +54,13 @@ export function imageNames(
  * @throws {FormatError} naming `--out` and the reason
  */
 export async function checkOut(out: string, kind: "folder" | "image or folder"): Promise<void> {
-  const isFile = kind === "image or folder" && isImage(out);
+  const picture = kind === "image or folder" ? pictureKind(out) : undefined;
+  const isFile = picture !== undefined;
   const folder = isFile ? dirname(out) : out;
   const probe = join(folder, `.tutti-${crypto.randomUUID()}`);
   try {
     await Deno.mkdir(folder, { recursive: true });
+    if (isFile && picture !== "png") await loadSharp();
     if (isFile && await isFolder(out)) throw new Error(`"${out}" is a folder`);
     await Deno.writeTextFile(probe, "");
     await Deno.remove(probe);
@@ -66,10 +70,6 @@ export async function checkOut(out: string, kind: "folder" | "image or folder"):
       { cause, details: { file: out } },
     );
   }
-}
-
-function isImage(out: string): boolean {
-  return extname(out).toLowerCase() === ".png";
 }
 
 export async function isFolder(path: string): Promise<boolean> {

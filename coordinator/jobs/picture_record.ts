@@ -3,6 +3,7 @@
 import { FormatError } from "../../shared/errors.ts";
 import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
+import { photoKind } from "../image/photo.ts";
 import { decodePng } from "../image/png.ts";
 import { findMethod } from "../sampling/methods/methods.ts";
 import { parseMethod } from "../sampling/methods/method_text.ts";
@@ -22,7 +23,16 @@ const MAX_FILE_BYTES = 2 ** 30;
 
 /** @throws {FormatError} if it is no PNG file, or one that Tutti did not draw */
 export async function readPictureRecord(path: string): Promise<PictureRecord> {
-  const { tutti } = decodePng(await readPictureFile(path)).text;
+  const bytes = await readPictureFile(path);
+  const kind = photoKind(bytes);
+  if (kind !== undefined && kind !== "PNG") {
+    throw new FormatError(
+      `Picture ${
+        show(path)
+      } must be a PNG file: ${kind} files of tutti sample hold prompt and parameters for other tools, and not all that a picture is drawn again by`,
+    );
+  }
+  const { tutti } = decodePng(bytes).text;
   if (tutti === undefined) {
     throw new FormatError(
       `Picture ${

@@ -1,9 +1,9 @@
-/** From images in memory to PNG files that say how they were made. @module */
+/** From images in memory to files that say how they were made. @module */
 
 import { ShapeError } from "../../shared/errors.ts";
 import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
-import { writePng } from "../image/pixels.ts";
+import { writeImage } from "../image/pixels.ts";
 import { imageMetadata } from "./image_metadata.ts";
 import type { DrawnImages } from "./run_job.ts";
 
@@ -14,7 +14,7 @@ export async function storeImages(
   paths: readonly string[],
 ): Promise<void> {
   for (const [index, path] of paths.entries()) {
-    await writePng(path, imageAt(images, index), imageMetadata(ensemble, facts[index]!));
+    await writeImage(path, imageAt(images, index), imageMetadata(ensemble, facts[index]!));
   }
 }
 

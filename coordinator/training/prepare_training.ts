@@ -93,9 +93,12 @@ export async function prepareTraining(
   });
   const { examples, heldOut } = split(data.examples, seed, settings.holdOut);
 
-  const trainedExperts = ensemble.members.map(({ name, expert }) => ({
-    name,
-    modelHash: expert.description.modelHash,
+  const trainedExperts = await Promise.all(ensemble.members.map(async ({ name, expert }) => {
+    const hashes = await expert.weightsHashes?.(signal);
+    return {
+      ...{ name, modelHash: expert.description.modelHash },
+      ...(hashes && { weightsHash: hashes.weightsHash }),
+    };
   }));
   const recipe = {
     seed: String(seed),

@@ -35,6 +35,8 @@ export interface Checkpoint {
   readonly name: string;
   /** Where no file holds the weights: their locations are in the file that the merge would be written to. */
   readonly merged?: KnownMerge;
+  /** Of a merge: hashes of the models that it is made of. */
+  readonly mergedFrom?: readonly string[];
   readonly family: Family;
   readonly predictionType: PredictionType;
   /** Absent where the model says nothing of it. */

@@ -26,18 +26,36 @@ export function fileHash(path: string): Promise<string> {
 
 /** SHA-256 of a file's bytes from `start` on, hex: for LoRAs, other tools leave out the header, which they rewrite. */
 export async function hashFrom(path: string, start: number): Promise<string> {
-  const realPath = await Deno.realPath(path);
-  const { size, mtime, ctime, ino } = await Deno.stat(realPath);
-  // Tools that copy set mtime back; nothing sets back ctime.
-  const identity = [realPath, size, mtime?.getTime(), ctime?.getTime(), ino, start];
-  const key = createHash("sha256").update(identity.join("\0")).digest("hex");
+  return await cachedHash([path], [start], async () => {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(path, { start, highWaterMark: CHUNK_BYTES })) {
+      hash.update(chunk);
+    }
+    return hash.digest("hex");
+  });
+}
+
+/**
+ * A hash of files' contents that is computed once, until one of the files changes.
+ *
+ * @param facts what else it follows from
+ */
+export async function cachedHash(
+  paths: readonly string[],
+  facts: readonly (string | number)[],
+  compute: () => Promise<string>,
+): Promise<string> {
+  const identities = await Promise.all(paths.map(async (path) => {
+    const realPath = await Deno.realPath(path);
+    const { size, mtime, ctime, ino } = await Deno.stat(realPath);
+    // Tools that copy set mtime back; nothing sets back ctime.
+    return [realPath, size, mtime?.getTime(), ctime?.getTime(), ino];
+  }));
+  const identity = [...identities.flat(), ...facts].join("\0");
+  const key = createHash("sha256").update(identity).digest("hex");
   const known = await readCache(key);
   if (known) return known;
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(realPath, { start, highWaterMark: CHUNK_BYTES })) {
-    hash.update(chunk);
-  }
-  const digest = hash.digest("hex");
+  const digest = await compute();
   await writeCache(key, digest);
   return digest;
 }

@@ -17,16 +17,33 @@ import {
 } from "../models/config/scheduler_config.ts";
 import type { TensorFile } from "../weight_file/tensor_file.ts";
 import { exists } from "./exists.ts";
-import { filePredictionType, PREDICTION_KEYS, VELOCITY_MARK } from "./prediction_type.ts";
+import {
+  filePredictionType,
+  PREDICTION_KEYS,
+  VELOCITY_FLAG,
+  VELOCITY_MARK,
+} from "./prediction_type.ts";
+import { REFINER_NAME } from "./relatives.ts";
 
 export interface OwnSchedule {
   readonly config: SchedulerConfig;
   /** Where it says so: `scheduler_config.json`, or marks as `v_pred, ztsnr`. */
   readonly source: string;
+  /** The sampler of the few steps that it was distilled for, where its scheduler is that one. */
+  readonly madeFor?: DistilledSampler;
 }
+
+/** diffusers' schedulers that are of use to distilled models alone, by the samplers' names here. */
+const DISTILLED = { LCMScheduler: "lcm", TCDScheduler: "tcd" } as const;
+export type DistilledSampler = typeof DISTILLED[keyof typeof DISTILLED];
+export const DISTILLED_SAMPLERS = Object.values(DISTILLED) as readonly DistilledSampler[];
 
 const CONFIG_NAME = "scheduler_config.json";
 const ZERO_SNR_MARK = "ztsnr";
+/** As kohya's trainers write it. */
+const ZERO_SNR_FLAG = "ss_zero_terminal_snr";
+/** Of Stability's model specification. */
+const ARCHITECTURE_KEY = "modelspec.architecture";
 /** As ComfyUI tells EDM models (`comfy/supported_models.py`, `SDXL.model_type`). */
 const EDM_MARKS = ["edm_mean", "edm_std", "edm_vpred.sigma_max"];
 
@@ -37,7 +54,15 @@ const EDM_MARKS = ["edm_mean", "edm_std", "edm_vpred.sigma_max"];
 export async function folderSchedule(folder: string): Promise<OwnSchedule | undefined> {
   const path = join(folder, "scheduler", CONFIG_NAME);
   if (!await exists(path)) return undefined;
-  return { config: parseSchedulerConfig(await ConfigFields.read(path)), source: CONFIG_NAME };
+  const fields = await ConfigFields.read(path);
+  const madeFor = (DISTILLED as Readonly<Record<string, DistilledSampler>>)[
+    fields.text("_class_name", "")
+  ];
+  return {
+    config: parseSchedulerConfig(fields),
+    source: CONFIG_NAME,
+    ...(madeFor && { madeFor }),
+  };
 }
 
 /**
@@ -53,6 +78,10 @@ export function fileSchedule(
   };
   const edm = EDM_MARKS.find((mark) => file.entries.has(mark));
   if (edm !== undefined) refuse(`its mark "${edm}" is that of ${EDM_NOISE}`);
+  const architecture = file.metadata[ARCHITECTURE_KEY] ?? "";
+  if (/refiner/i.test(architecture)) {
+    refuse(`its metadata "${ARCHITECTURE_KEY}" is "${architecture}", ${REFINER_NAME}`);
+  }
   for (const key of PREDICTION_KEYS) {
     const word = file.metadata[key] ?? "";
     const other = otherNoise(word);
@@ -62,11 +91,21 @@ export function fileSchedule(
     }
   }
   if (filePredictionType(file) === "epsilon") return undefined;
-  const words = PREDICTION_KEYS.filter((key) => file.metadata[key] !== undefined);
+  const words = [...PREDICTION_KEYS, VELOCITY_FLAG].filter((key) =>
+    file.metadata[key] !== undefined
+  );
   const first = file.entries.has(VELOCITY_MARK) ? VELOCITY_MARK : words[0]!;
-  const rescaleBetasZeroSnr = file.entries.has(ZERO_SNR_MARK);
+  const zero = file.entries.has(ZERO_SNR_MARK)
+    ? ZERO_SNR_MARK
+    : file.metadata[ZERO_SNR_FLAG] === "True"
+    ? ZERO_SNR_FLAG
+    : undefined;
   return {
-    config: { ...DEFAULT_SCHEDULER_CONFIG, rescaleBetasZeroSnr, predictionType: "v_prediction" },
-    source: rescaleBetasZeroSnr ? `${first}, ${ZERO_SNR_MARK}` : first,
+    config: {
+      ...DEFAULT_SCHEDULER_CONFIG,
+      rescaleBetasZeroSnr: zero !== undefined,
+      predictionType: "v_prediction",
+    },
+    source: zero === undefined ? first : `${first}, ${zero}`,
   };
 }

@@ -1,6 +1,6 @@
 /**
  * What a single file predicts, noise or velocity. It has no config, only customs: a marker tensor `v_pred`, and a word among
- * the metadata (Stability's model specification, and ComfyUI's key for it). Without either it is noise, as for nearly all files.
+ * the metadata (Stability's model specification, ComfyUI's key for it, and kohya's flag). Without either it is noise, as for nearly all files.
  *
  * @module
  */
@@ -12,12 +12,14 @@ export type PredictionType = SchedulerConfig["predictionType"];
 
 export const VELOCITY_MARK = "v_pred";
 export const PREDICTION_KEYS = ["modelspec.prediction_type", "modelspec.predict_key"] as const;
+/** `True` where kohya's trainers trained a velocity. */
+export const VELOCITY_FLAG = "ss_v_parameterization";
 const VELOCITY_WORDS = ["v", "v_prediction", "v-prediction"];
 
 export function filePredictionType(
   { entries, metadata }: Pick<TensorFile, "entries" | "metadata">,
 ): PredictionType {
-  const isVelocity = entries.has(VELOCITY_MARK) ||
+  const isVelocity = entries.has(VELOCITY_MARK) || metadata[VELOCITY_FLAG] === "True" ||
     PREDICTION_KEYS.some((key) => VELOCITY_WORDS.includes((metadata[key] ?? "").toLowerCase()));
   return isVelocity ? "v_prediction" : "epsilon";
 }

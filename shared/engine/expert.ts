@@ -27,6 +27,8 @@ export interface ExpertDescription {
   readonly modelHash: string;
   /** What was merged into those weights; part of `modelHash`. */
   readonly loras: readonly LoraDescription[];
+  /** As `modelHash`: the model without its LoRAs, and those that a merge is made of; absent for a model as its files have it. */
+  readonly baseHashes?: readonly string[];
   readonly family: Family;
   readonly predictionType: PredictionType;
   /** What the model says of the noise that it was trained with; absent where it says nothing. */
@@ -45,6 +47,14 @@ export interface ExpertDescription {
   /** P, width of the pooled text states that condition an SDXL U-Net; 0 for others. */
   readonly pooledPromptDim: number;
   readonly fingerprint: NumericsFingerprint;
+}
+
+/** Who a model is whatever files hold it: `shared/checkpoint/weights_hash.ts`. Of a merge: its `modelHash`. */
+export interface WeightsHashes {
+  /** LoRAs included, as in `modelHash`. */
+  readonly weightsHash: string;
+  /** Without them. */
+  readonly baseWeightsHash: string;
 }
 
 export interface TextDescription {
@@ -271,5 +281,10 @@ export interface Expert {
     addedCond?: AddedCond,
   ): Promise<F32Tensor>;
   openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession>;
+  /**
+   * Reads all weights when it is asked for the first time: seconds. Absent, or `undefined`, where nobody can tell: the
+   * expert is no model's, or its worker is of an earlier version.
+   */
+  weightsHashes?(signal?: AbortSignal): Promise<WeightsHashes | undefined>;
   close(): Promise<void>;
 }

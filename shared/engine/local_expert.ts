@@ -9,6 +9,7 @@ import { OPEN_CLIP_PREFIX } from "../checkpoint/keymaps/open_clip.ts";
 import type { LoraChoice } from "../checkpoint/lora/lora_choice.ts";
 import { describeLora, mergedModelHash, mergeLoras } from "../checkpoint/lora/merge_loras.ts";
 import { modelHash, weightPaths } from "../checkpoint/model_hash.ts";
+import { weightsHash } from "../checkpoint/weights_hash.ts";
 import { openBackend, type PrecisionChoice } from "../device/backend.ts";
 import { FormatError, ShapeError, throwIfAborted, TuttiError, UsageError } from "../errors.ts";
 import { alignedTensor } from "../lane/aligned_memory.ts";
@@ -43,6 +44,7 @@ import type {
   TextDescription,
   TextEncoding,
   TextOptions,
+  WeightsHashes,
 } from "./expert.ts";
 import { numericsFingerprint } from "./fingerprint.ts";
 import { GraphRunner } from "./graph_runner.ts";
@@ -121,14 +123,14 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     checkMemory(model, computeBytes(tables), lanes, Deno.systemMemoryInfo().available);
   }
   const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
+  const baseHash = merged?.hash ?? await modelHash(weightPaths(...tables));
+  const baseHashes = [...(loras.length > 0 ? [baseHash] : []), ...(opened.mergedFrom ?? [])];
   const description: ExpertDescription = {
     name: options.name ??
       [checkpoint.name, ...loras.map(({ name, weight }) => `${name}:${weight}`)].join(" + "),
-    modelHash: mergedModelHash(
-      merged?.hash ?? await modelHash(weightPaths(...tables)),
-      applied,
-    ),
+    modelHash: mergedModelHash(baseHash, applied),
     loras,
+    ...(baseHashes.length > 0 && { baseHashes }),
     family: checkpoint.family,
     predictionType: checkpoint.predictionType,
     ...(checkpoint.ownSchedule && { ownSchedule: checkpoint.ownSchedule }),
@@ -151,7 +153,11 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
   });
   const { textIdleSeconds = DEFAULT_TEXT_IDLE_SECONDS } = options;
   const residency = new TextResidency(runner, isTextGraph, textIdleSeconds);
-  return new LocalExpert(description, unet, { encoders, runner, residency });
+  const hashWeights = async () => {
+    const baseWeightsHash = merged ? merged.hash : await weightsHash(opened);
+    return { weightsHash: mergedModelHash(baseWeightsHash, applied), baseWeightsHash };
+  };
+  return new LocalExpert(description, unet, { encoders, runner, residency, hashWeights });
 }
 
 /** Which block of a merge the weights of a graph belong to. */
@@ -197,6 +203,7 @@ interface ExpertParts {
   readonly encoders: readonly TextEncoder[];
   readonly runner: GraphRunner;
   readonly residency: TextResidency;
+  readonly hashWeights: () => Promise<WeightsHashes>;
 }
 
 export class LocalExpert implements BlockExpert {
@@ -207,11 +214,13 @@ export class LocalExpert implements BlockExpert {
   readonly #runner: GraphRunner;
   readonly #residency: TextResidency;
   readonly #scheduler: BlockScheduler;
+  readonly #hashWeights: () => Promise<WeightsHashes>;
+  #weightsHashes: Promise<WeightsHashes> | undefined;
 
   constructor(
     description: ExpertDescription,
     unet: { readonly config: UNetConfig; readonly weights: WeightTable },
-    { encoders, runner, residency }: ExpertParts,
+    { encoders, runner, residency, hashWeights }: ExpertParts,
   ) {
     this.#description = description;
     this.#unet = unet;
@@ -219,6 +228,7 @@ export class LocalExpert implements BlockExpert {
     this.#encoders = encoders;
     this.#runner = runner;
     this.#residency = residency;
+    this.#hashWeights = hashWeights;
     this.#scheduler = new BlockScheduler({
       lanes: runner.loads.length,
       compute: async ({ block, inputs, output }) =>
@@ -238,6 +248,16 @@ export class LocalExpert implements BlockExpert {
   /** Names of the graphs whose weights are in memory. */
   get loadedGraphs(): ReadonlySet<string> {
     return this.#runner.loadedGraphs;
+  }
+
+  async weightsHashes(): Promise<WeightsHashes> {
+    this.#weightsHashes ??= this.#hashWeights();
+    try {
+      return await this.#weightsHashes;
+    } catch (error) {
+      this.#weightsHashes = undefined; // A file that could not be read may be read the next time.
+      throw error;
+    }
   }
 
   async encodeText(
@@ -312,6 +332,7 @@ export class LocalExpert implements BlockExpert {
     this.#runner.remerge({ ...merge, hash: modelHash });
     await this.#runner.releaseGraphs((graph) => blocks.includes(mergedBlockOf(graph)));
     this.#description = { ...this.#description, modelHash };
+    this.#weightsHashes = Promise.resolve({ weightsHash: modelHash, baseWeightsHash: modelHash });
   }
 
   /** Ends all graphs: their memory is free and their profiles are written. */

@@ -1,6 +1,7 @@
 /** A merge as an expert's checkpoint: the tables of weights of the file that it would be written to. @module */
 
 import type { Checkpoint, OpenOptions } from "../checkpoint/checkpoint.ts";
+import { modelHash } from "../checkpoint/model_hash.ts";
 import { predictionMetadata } from "../checkpoint/prediction_type.ts";
 import { singleFileParts } from "../checkpoint/single_file.ts";
 import { COMPUTED } from "../onnx/graph.ts";
@@ -30,5 +31,6 @@ export async function openMergedCheckpoint(
     ...{ path: name, name },
     ...await singleFileParts(source, folder === undefined ? {} : { configFrom: folder }),
     merged: { ...stored, hash: await mergeHash(file.opened, dtype) },
+    mergedFrom: await Promise.all([...inputs.values()].map(({ paths }) => modelHash(paths))),
   };
 }

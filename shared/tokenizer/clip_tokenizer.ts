@@ -9,6 +9,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { TuttiError } from "../errors.ts";
 import { show } from "../show.ts";
+import { clipTokenizerFiles } from "./clip_tables.ts";
 import {
   END_OF_WORD,
   readTokenizerFiles,
@@ -44,15 +45,17 @@ export class ClipTokenizer {
    * Loads a tokenizer folder: `vocab.json` and `merges.txt`, or `tokenizer.json`; special tokens and
    * length from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` if there.
    *
+   * @param dir `undefined` for CLIP's own tables, which come with Tutti
    * @param padTokenId instead of the folder's own. SDXL's second text encoder is padded with 0, which is "!";
    * apart from that its tokenizer is the first one's
    * @throws {FormatError} naming the file that is missing or wrong
+   * @throws {TuttiError} FAILED_PRECONDITION if the package with CLIP's own tables does not load
    */
   static async load(
-    dir: string,
+    dir: string | undefined,
     { padTokenId }: { readonly padTokenId?: number } = {},
   ): Promise<ClipTokenizer> {
-    const files = await readTokenizerFiles(dir);
+    const files = dir === undefined ? await clipTokenizerFiles() : await readTokenizerFiles(dir);
     return new ClipTokenizer(padTokenId === undefined ? files : withPadToken(files, padTokenId));
   }
 

@@ -1,18 +1,17 @@
 /**
- * Which tokenizer an ensemble uses where nobody named one. A single-file checkpoint carries none, but nearly
- * all Stable Diffusion models share CLIP's, and most people who have such a model have it somewhere.
+ * Which tokenizer an ensemble uses where nobody named one. A single-file checkpoint carries none: it was trained with
+ * CLIP's own, as nearly all Stable Diffusion models were, and that one comes with Tutti. So copies of it elsewhere on the
+ * machine (other tools' folders, caches) need no search.
  *
  * @module
  */
 
 import { basename, dirname, join } from "node:path";
 import { modelFolder } from "../checkpoint/model_folder.ts";
-import { FormatError } from "../errors.ts";
-import { hubFolder, type ReadEnv, snapshotsOf } from "./hugging_face_cache.ts";
 
 export interface FoundTokenizer {
-  /** A folder to give to `ClipTokenizer.load()`. */
-  readonly path: string;
+  /** What to give to `ClipTokenizer.load()`: a folder, or nothing for CLIP's own. */
+  readonly path?: string;
   /** That of SDXL's second text encoder, where one stands beside the first. */
   readonly path2?: string;
 }
@@ -22,54 +21,25 @@ export interface TokenizerSearch {
   readonly named?: string;
   /** Models on this machine, folders or single files, in the experts' order. */
   readonly models: readonly string[];
-  /** @default the process's environment */
-  readonly env?: ReadEnv;
 }
 
-/** Repositories that hold CLIP's vocabulary, and where in them. */
-const CACHED: readonly (readonly [repository: string, folder: string])[] = [
-  ["openai/clip-vit-large-patch14", "."],
-  ["stable-diffusion-v1-5/stable-diffusion-v1-5", "tokenizer"],
-  ["runwayml/stable-diffusion-v1-5", "tokenizer"],
-  ["stabilityai/stable-diffusion-xl-base-1.0", "tokenizer"],
-];
 const PAIR = ["vocab.json", "merges.txt"] as const;
-const SOURCE = "https://huggingface.co/openai/clip-vit-large-patch14";
 
 /**
- * Looks in this order: what was named; beside each model; the user's Hugging Face cache.
+ * Looks in this order: what was named; beside each model; CLIP's own.
  *
- * @throws {FormatError} if none is found: says which places were looked at, and where the files can be had
+ * @throws {FormatError} if a model is a repository in Hugging Face's cache that holds no model
  */
-export async function findTokenizer(
-  { named, models, env = (name) => Deno.env.get(name) }: TokenizerSearch,
-): Promise<FoundTokenizer> {
+export async function findTokenizer({ named, models }: TokenizerSearch): Promise<FoundTokenizer> {
   if (named !== undefined) return await withSecond(named);
-  const places: string[] = [];
   for (const model of models) {
     const isModelFolder = await isFolder(model);
     const folder = isModelFolder ? await modelFolder(model) : dirname(model);
     for (const place of isModelFolder ? [join(folder, "tokenizer")] : besideFile(folder)) {
-      if (places.includes(place)) continue;
       if (await isTokenizer(place, place !== folder)) return await withSecond(place);
-      places.push(place);
     }
   }
-  const hub = hubFolder(env);
-  if (hub !== undefined) {
-    for (const [repository, part] of CACHED) {
-      for (const snapshot of await snapshotsOf(hub, repository)) {
-        const place = join(snapshot, part);
-        if (await isTokenizer(place, true)) return await withSecond(place);
-      }
-    }
-    places.push(`${hub} (${CACHED.map(([repository]) => repository).join(", ")})`);
-  }
-  throw new FormatError(
-    "No tokenizer was found: name a folder that holds vocab.json and merges.txt, with --tokenizer or as " +
-      `"tokenizer" in the ensemble file; the two files are at ${SOURCE}. ` +
-      `Looked in ${places.length > 0 ? places.join("; ") : "no place: none is known"}`,
-  );
+  return {};
 }
 
 function besideFile(folder: string): string[] {

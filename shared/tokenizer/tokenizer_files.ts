@@ -34,7 +34,7 @@ export interface TokenizerFiles {
 export const END_OF_WORD = "</w>";
 
 /** Context length of the CLIP text encoders of OpenAI and OpenCLIP, for folders that do not say. */
-const CLIP_MAX_LENGTH = 77;
+export const CLIP_MAX_LENGTH = 77;
 
 interface BpeTables {
   readonly vocabulary: Map<string, number>;

@@ -6,7 +6,12 @@
  */
 
 import type { LoraDescription } from "../checkpoint/lora/merge_loras.ts";
-import type { ExpertDescription, NumericsFingerprint, TextDescription } from "../engine/expert.ts";
+import type {
+  ExpertDescription,
+  NumericsFingerprint,
+  TextDescription,
+  WeightsHashes,
+} from "../engine/expert.ts";
 import { TuttiError } from "../errors.ts";
 import { blockOutputShape, type BlockSpec, sizeAtScale } from "../models/blocks.ts";
 import { PREDICTION_TYPES } from "../models/config/scheduler_config.ts";
@@ -38,6 +43,8 @@ const MAX_BLOCKS = 256;
 const MAX_LOCATIONS = 64;
 const MAX_TEXT_ENCODERS = 2;
 const MAX_LORAS = 64;
+/** Models of a merge, and the model without LoRAs. */
+const MAX_BASES = 64;
 
 export function descriptionToMessage(worker: WorkerDescription): Message {
   const { expert } = worker;
@@ -53,6 +60,25 @@ export function descriptionToMessage(worker: WorkerDescription): Message {
   };
 }
 
+/** @returns whether `weightsHashesToMessage()` is wanted with the description */
+export function wantsWeightsHash(message: unknown): boolean {
+  return new Fields(message, "DescribeRequest").flag("weightsHash");
+}
+
+export function weightsHashesToMessage(hashes: WeightsHashes): Message {
+  return { ...hashes };
+}
+
+/** `undefined` where the worker does not know the question. */
+export function weightsHashesFromMessage(message: unknown): WeightsHashes | undefined {
+  const fields = new Fields(message, "DescribeResponse");
+  if (fields.text("weightsHash") === "") return undefined;
+  return {
+    weightsHash: hashFromFields(fields, "weightsHash"),
+    baseWeightsHash: hashFromFields(fields, "baseWeightsHash"),
+  };
+}
+
 /** Reads only what every revision of the protocol keeps: compare it before the rest. */
 export function versionsFromDescription(message: unknown): Versions {
   return versionsFromFields(new Fields(message, "DescribeResponse").message("versions"));
@@ -61,6 +87,9 @@ export function versionsFromDescription(message: unknown): Versions {
 export function descriptionFromMessage(message: unknown): WorkerDescription {
   const fields = new Fields(message, "DescribeResponse");
   const predictionType = fields.oneOf("predictionType", PREDICTION_TYPES);
+  const baseHashes = fields.list("baseHashes", MAX_BASES).map((hash) =>
+    isHash(hash) ? hash : fields.fail("baseHashes", "a list of 64 hexadecimal digits each", hash)
+  );
   return {
     versions: versionsFromFields(fields.message("versions")),
     configJson: fields.text("configJson"),
@@ -69,6 +98,7 @@ export function descriptionFromMessage(message: unknown): WorkerDescription {
       name: fields.name("name"),
       modelHash: hashFromFields(fields, "modelHash"),
       loras: fields.list("loras", MAX_LORAS).map(loraFromMessage),
+      ...(baseHashes.length > 0 && { baseHashes }),
       family: fields.oneOf("family", FAMILY_IDS),
       predictionType,
       ...(fields.has("noiseSchedule") && {
@@ -99,7 +129,11 @@ export function fingerprintFromFields(fields: Fields): NumericsFingerprint {
 
 function hashFromFields(fields: Fields, field: string): string {
   const hash = fields.text(field);
-  return /^[0-9a-f]{64}$/.test(hash) ? hash : fields.fail(field, "64 hexadecimal digits");
+  return isHash(hash) ? hash : fields.fail(field, "64 hexadecimal digits");
+}
+
+function isHash(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
 function loraFromMessage(message: unknown): LoraDescription {

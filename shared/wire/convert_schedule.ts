@@ -1,6 +1,6 @@
 /** The noise that a model was trained with, as a NoiseSchedule and back. @module */
 
-import type { OwnSchedule } from "../checkpoint/own_schedule.ts";
+import { DISTILLED_SAMPLERS, type OwnSchedule } from "../checkpoint/own_schedule.ts";
 import {
   BETA_SCHEDULES,
   MAX_TRAIN_TIMESTEPS,
@@ -12,9 +12,9 @@ import type { Fields, Message } from "./fields.ts";
 /** A source is one line for people. */
 const MAX_SOURCE_CHARS = 200;
 
-export function scheduleToMessage({ config, source }: OwnSchedule): Message {
+export function scheduleToMessage({ config, source, madeFor }: OwnSchedule): Message {
   const { trainedBetas = [], timestepSpacing = "", predictionType: _, ...others } = config;
-  return { ...others, trainedBetas, timestepSpacing, source };
+  return { ...others, trainedBetas, timestepSpacing, source, madeFor: madeFor ?? "" };
 }
 
 /** @throws {TuttiError} INVALID_ARGUMENT naming the field */
@@ -34,6 +34,9 @@ export function scheduleFromFields(
   }
   return {
     source: fields.text("source", MAX_SOURCE_CHARS),
+    ...(fields.text("madeFor") !== "" && {
+      madeFor: fields.oneOf("madeFor", DISTILLED_SAMPLERS),
+    }),
     // In the order in which a file's is read: conditions of runs are compared as text.
     config: {
       numTrainTimesteps,

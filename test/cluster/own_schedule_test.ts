@@ -30,6 +30,8 @@ testTutti("models are sampled with the schedule that they ask for", async (home)
     timestep_spacing: "trailing",
   });
   await modelFolder(home, "noise", { _class_name: "PNDMScheduler" });
+  await modelFolder(home, "few", { _class_name: "LCMScheduler" });
+  await ensembleFile(home, "few.toml", ["few"]);
   await modelFolder(home, "edm", { _class_name: "EDMEulerScheduler", sigma_max: 80 });
   await ensembleFile(home, "mixed.toml", ["noise", "velocity"]);
   await ensembleFile(home, "edm.toml", ["edm"]);
@@ -56,6 +58,15 @@ testTutti("models are sampled with the schedule that they ask for", async (home)
   assert.match(conditions.scheduler, /"rescaleBetasZeroSnr":true.*"timestepSpacing":"trailing"/);
   const usual = await home.expect(0, [...mixed, "--method", "only:noise", "--out", "n.png"]);
   assert.doesNotMatch(usual.stderr, /Schedule/);
+
+  const few = [...sample, "--ensemble", "few.toml", "--out", "f.png"];
+  const warned = await home.expect(0, [...few, "--sampler", "ddim"]);
+  assert.match(
+    warned.stderr,
+    /^warning: Expert "few" is made for --sampler lcm in few steps with little guidance \(its scheduler_config\.json\): it is drawn with ddim$/m,
+  );
+  const asMade = await home.expect(0, [...few, "--sampler", "lcm", "--guidance", "1"]);
+  assert.doesNotMatch(asMade.stderr, /made for/);
 
   for (const args of [["inspect", "edm"], [...sample, "--ensemble", "edm.toml"]]) {
     const { stderr } = await home.expect(4, args);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
+import { kohyaTensors, randomLayer, writeLora } from "../support/lora_files.ts";
 import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
 import { readPng, zooPath } from "../support/zoo.ts";
 
@@ -32,7 +33,9 @@ testTutti(
     const events = await home.json([...TRAIN, "--out", "whole"]);
     const [data, start, ...rest] = events;
     assert.deepEqual([data!.images, data!.heldOut, data!.latents], [6, 2, "mean"]);
-    assert.match(JSON.stringify(data!.skipped), /broken\.png.*PNG signature/);
+    assert.match(JSON.stringify(data!.skipped), /broken\.png.*Image must be PNG/);
+    const report = JSON.parse(await readFile(home.file("whole/report.json"), "utf8"));
+    assert.deepEqual(report.skipped, data!.skipped);
     assert.equal(start!.event, "heldOut");
     const done = rest.at(-1)!;
     assert.equal(done.event, "done");
@@ -121,6 +124,27 @@ testTutti(
         assert.match(stderr, /no trained SABW to compare/);
       },
     );
+
+    await t.step("it knows its experts in other files, and takes them with a LoRA", async () => {
+      const file = home.file("whole/sabw/tutti.json");
+      const json = await readFile(file, "utf8");
+      // As if it had been trained with other files of the same weights.
+      const hashes = JSON.parse(json).experts.map((expert: Record<string, string>) =>
+        expert.model_hash
+      );
+      await writeFile(file, json.replace(`"model_hash": "${hashes[0]}"`, `"model_hash": "0"`));
+      const here = [...draw, "--sabw", "whole/sabw", "--ensemble", "pair.toml"];
+      assert.doesNotMatch((await home.expect(0, here)).stderr, /trained with/);
+      await writeFile(file, json);
+
+      const layer = await randomLayer(zooPath("round"), "unet", "mid_block.resnets.0.conv1");
+      await writeLora(home.file("ink.safetensors"), kohyaTensors([layer]));
+      const { stderr } = await home.expect(0, [...here, "--lora", "round=ink.safetensors:0.5"]);
+      assert.match(
+        stderr,
+        /warning: SABW ".+" was trained with "round" as it is in its files: "round" has LoRAs or is a merge of it/,
+      );
+    });
 
     await t.step("other experts are refused by name, unless forced", async () => {
       await writeEnsemble(home, "other.toml", ["round", "pointed"]);

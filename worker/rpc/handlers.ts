@@ -22,7 +22,11 @@ import {
   timeEmbeddingToMessage,
 } from "../../shared/wire/convert.ts";
 import { atMost } from "../../shared/wire/check_limits.ts";
-import { descriptionToMessage } from "../../shared/wire/convert_description.ts";
+import {
+  descriptionToMessage,
+  wantsWeightsHash,
+  weightsHashesToMessage,
+} from "../../shared/wire/convert_description.ts";
 import {
   sessionsToMessage,
   statusRequestFromMessage,
@@ -86,8 +90,15 @@ export function workerHandlers(host: WorkerHost): UntypedServiceImplementation {
     return statusToMessage(host.status(), awaited);
   };
 
+  const describe: AnswerUnary = async (request) => {
+    const description = descriptionToMessage(host.describe());
+    if (!wantsWeightsHash(request)) return description;
+    const hashes = await host.expert.weightsHashes?.();
+    return { ...description, ...(hashes && weightsHashesToMessage(hashes)) };
+  };
+
   return {
-    describe: unaryHandler(host, "Describe", () => descriptionToMessage(host.describe())),
+    describe: unaryHandler(host, "Describe", describe),
     getStatus: unaryHandler(host, "GetStatus", getStatus),
     listSessions: unaryHandler(host, "ListSessions", () => sessionsToMessage(host.sessions.list())),
     encodeText: unaryHandler(host, "EncodeText", encodeText),

@@ -13,6 +13,7 @@ import type {
   SessionConfig,
   TextEncoding,
   TextOptions,
+  WeightsHashes,
 } from "../../../shared/engine/expert.ts";
 import type { SessionLimits } from "../../../shared/wire/check_limits.ts";
 import type { F32Tensor, Tensor } from "../../../shared/tensor/tensor.ts";
@@ -69,6 +70,10 @@ export class ReplicatedExpert implements Expert {
       (expert, signal) => expert.embedTimesteps(timesteps, signal, addedCond),
       signal,
     );
+  }
+
+  weightsHashes(signal?: AbortSignal): Promise<WeightsHashes | undefined> {
+    return this.#call(async (expert, signal) => await expert.weightsHashes?.(signal), signal);
   }
 
   async openSession(config: SessionConfig, signal?: AbortSignal): Promise<ExpertSession> {

@@ -12,7 +12,8 @@ import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
 import type { Vae } from "../../sampling/vae.ts";
-import { checkResized, cropImage, decodeImage, drawCrop, imageSize } from "./image_file.ts";
+import { decodeImage, imageSize } from "../../image/read_image.ts";
+import { checkResized, cropImage, drawCrop } from "./image_file.ts";
 import type { DataRecord, SkippedFile } from "./records.ts";
 import type { TensorCache } from "./tensor_cache.ts";
 

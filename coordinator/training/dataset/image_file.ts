@@ -1,43 +1,9 @@
-/** An image file as a training example's pixels: shorter side resized, a square cut out, values in [-1, 1]. @module */
+/** A picture as a training example's pixels: shorter side resized, a square cut out, values in [-1, 1]. @module */
 
 import { FormatError } from "../../../shared/errors.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
-import { decodePhoto, photoKind, photoSize } from "../../image/photo.ts";
-import { decodePng, pngSize } from "../../image/png.ts";
 import { MAX_PIXELS, resize, type RgbImage } from "../../image/resize.ts";
 import { SeededDraws } from "../seeded_draws.ts";
-
-/** First bytes of files that people have but that are not read. */
-const OTHER_FORMATS: readonly (readonly [string, readonly number[]])[] = [
-  ["GIF", [0x47, 0x49, 0x46]],
-  ["BMP", [0x42, 0x4d]],
-];
-
-/** As `decodeImage()`, of the header alone. */
-export async function imageSize(bytes: Uint8Array): Promise<Pick<RgbImage, "width" | "height">> {
-  const kind = photoKind(bytes);
-  if (kind) return await photoSize(bytes, kind);
-  refuseOthers(bytes);
-  return pngSize(bytes);
-}
-
-/** @throws {FormatError} if the file is no PNG, JPEG or WebP that can be read */
-export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
-  const kind = photoKind(bytes);
-  if (kind) return await decodePhoto(bytes, kind);
-  refuseOthers(bytes);
-  return decodePng(bytes);
-}
-
-function refuseOthers(bytes: Uint8Array): void {
-  const other = OTHER_FORMATS.find(([, start]) => start.every((byte, i) => bytes[i] === byte));
-  if (!other) return;
-  throw new FormatError(
-    `Image must be PNG, JPEG or WebP: it is ${
-      other[0]
-    }; "magick mogrify -format png *" converts a folder`,
-  );
-}
 
 /** Where a square is cut out of an image. */
 export interface Crop {

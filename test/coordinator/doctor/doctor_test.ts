@@ -22,7 +22,16 @@ testTutti(
     assert.equal(report!.ok, true);
     const byName = new Map(report!.findings.map((finding) => [finding.name, finding]));
     const needed = ["deno", "grpc", "native calls", "processor", "onnxruntime", "device cpu"];
-    for (const name of [...needed, "bundled experts", "loopback", "state folder", "cache folder"]) {
+    for (
+      const name of [
+        ...needed,
+        "bundled experts",
+        "tokenizer",
+        "loopback",
+        "state folder",
+        "cache folder",
+      ]
+    ) {
       assert.equal(byName.get(name)?.verdict, "ok", name);
     }
     assert.equal(byName.get("deno")!.value, Deno.version.deno);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { imageToRgb, writePng } from "../../../coordinator/image/pixels.ts";
+import { imageToRgb, writeImage } from "../../../coordinator/image/pixels.ts";
 import { decodePng } from "../../../coordinator/image/png.ts";
 import { TuttiError } from "../../../shared/errors.ts";
 import { f32 } from "../../../shared/tensor/tensor.ts";
@@ -34,11 +34,11 @@ Deno.test("imageToRgb() refuses NaN and other shapes", () => {
   }
 });
 
-Deno.test("writePng() writes picture and text, makes folders, and leaves nothing else", async () => {
+Deno.test("writeImage() writes picture and text, makes folders, and leaves nothing else", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "new", "image.png");
-    await writePng(path, f32([3, 1, 2], [1, -1, 1, -1, 1, -1]), { parameters: "Steps: 25" });
+    await writeImage(path, f32([3, 1, 2], [1, -1, 1, -1, 1, -1]), { parameters: "Steps: 25" });
     assert.deepEqual(decodePng(await readFile(path)), {
       width: 2,
       height: 1,
@@ -51,12 +51,12 @@ Deno.test("writePng() writes picture and text, makes folders, and leaves nothing
   }
 });
 
-Deno.test("writePng() names the file that it cannot write and removes its partial file", async () => {
+Deno.test("writeImage() names the file that it cannot write and removes its partial file", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = join(folder, "image.png");
     await mkdir(path); // a folder of the name stands in the way
-    await assert.rejects(writePng(path, f32([3, 1, 1])), (error: unknown) => {
+    await assert.rejects(writeImage(path, f32([3, 1, 1])), (error: unknown) => {
       assert.ok(error instanceof TuttiError);
       assert.ok(error.message.startsWith(`Cannot write image "${path}": `), error.message);
       return true;

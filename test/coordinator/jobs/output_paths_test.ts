@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { checkOut, imageNames, outputPaths } from "../../../coordinator/jobs/output_paths.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 
-Deno.test("outputPaths() takes a .png for the file itself, and numbers several", async () => {
+Deno.test("outputPaths() takes a .png, .jpg or .webp for the file itself, and numbers several", async () => {
   assert.deepEqual(await outputPaths("a/b.png", ["x"]), ["a/b.png"]);
   assert.deepEqual(await outputPaths("a/b.PNG", ["x", "y"]), ["a/b-1.PNG", "a/b-2.PNG"]);
+  for (const path of ["a/b.jpg", "a/b.JPEG", "a/b.webp"]) {
+    assert.deepEqual(await outputPaths(path, ["x"]), [path]);
+  }
   const place = { before: 2, total: 3 };
   assert.deepEqual(await outputPaths("a/b.png", ["x"], place), ["a/b-3.png"]);
 });

@@ -104,7 +104,7 @@ Deno.test("a repository in Hugging Face's cache is the snapshot of its main bran
   const plain = await openCheckpoint(EXPERT);
   assert.deepEqual([...unet.weights.keys()], [...plain.unet.weights.keys()]);
   assert.ok((await openVae(repository)).weights.size > 200);
-  const found = await findTokenizer({ models: [repository], env: () => undefined });
+  const found = await findTokenizer({ models: [repository] });
   assert.equal(found.path, join(snapshot, "tokenizer"));
 
   await Deno.remove(snapshot, { recursive: true });

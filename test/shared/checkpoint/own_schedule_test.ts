@@ -34,6 +34,17 @@ Deno.test("fileSchedule() reads the marks v_pred and ztsnr, and words of the met
     source: "v_pred, ztsnr",
   });
   assert.deepEqual(await ofFile(temp, {}, { [key]: "v" }), { config: velocity, source: key });
+  const kohya = { ss_v_parameterization: "True" };
+  assert.deepEqual(await ofFile(temp, {}, kohya), {
+    config: velocity,
+    source: "ss_v_parameterization",
+  });
+  assert.deepEqual(await ofFile(temp, {}, { ...kohya, ss_zero_terminal_snr: "True" }), {
+    config: zero,
+    source: "ss_v_parameterization, ss_zero_terminal_snr",
+  });
+  const noise = { ss_v_parameterization: "False", ss_zero_terminal_snr: "True" };
+  assert.equal(await ofFile(temp, {}, noise), undefined);
 });
 
 Deno.test("fileSchedule() refuses EDM, flow matching and clean latents by name", async () => {
@@ -48,6 +59,10 @@ Deno.test("fileSchedule() refuses EDM, flow matching and clean latents by name",
       ),
     });
   }
+  await assert.rejects(
+    ofFile(temp, {}, { "modelspec.architecture": "stable-diffusion-xl-v1-refiner" }),
+    { name: "FormatError", message: /"modelspec\.architecture" is ".*", the SDXL refiner/ },
+  );
   for (
     const [word, kind] of [
       ["edm", /which is EDM/],
@@ -83,6 +98,10 @@ Deno.test("folderSchedule() reads the scheduler's config, and refuses what it do
     },
     source: "scheduler_config.json",
   });
+  for (const [name, madeFor] of [["LCMScheduler", "lcm"], ["TCDScheduler", "tcd"]]) {
+    await write(JSON.stringify({ _class_name: name }));
+    assert.equal((await folderSchedule(temp.join(".")))!.madeFor, madeFor);
+  }
   for (
     const [text, message] of [
       ['{"prediction_type": "sample"}', /"prediction_type" must be one of/],

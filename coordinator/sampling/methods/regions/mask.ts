@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../../../shared/errors.ts";
 import { readRegularFile } from "../../../../shared/regular_file.ts";
 import { show } from "../../../../shared/show.ts";
-import { decodePng } from "../../../image/png.ts";
+import { decodeImage } from "../../../image/read_image.ts";
 import type { RgbImage } from "../../../image/resize.ts";
 import type { PictureSize } from "../definition.ts";
 
@@ -16,7 +16,7 @@ export interface Mask extends RgbImage {
 /** By path, as users write it. */
 export type Masks = ReadonlyMap<string, Mask>;
 
-/** @throws {FormatError} if a file cannot be read, is no PNG, or has colours */
+/** @throws {FormatError} if a file cannot be read, is no picture, or has colours */
 export async function readMasks(paths: readonly string[]): Promise<Masks> {
   const masks = paths.map(async (path) => [path, await readMask(path)] as const);
   return new Map(await Promise.all(masks));
@@ -27,7 +27,7 @@ async function readMask(path: string): Promise<Mask> {
   let image: RgbImage;
   try {
     bytes = await readRegularFile(path);
-    image = decodePng(bytes);
+    image = await decodeImage(bytes);
   } catch (cause) {
     throw new FormatError(`Cannot read mask ${show(path)}: ${(cause as Error).message}`, { cause });
   }

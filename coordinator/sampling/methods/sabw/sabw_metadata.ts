@@ -6,7 +6,6 @@
  */
 
 import { join } from "node:path";
-import type { ExpertDescription } from "../../../../shared/engine/expert.ts";
 import { FormatError } from "../../../../shared/errors.ts";
 import { parseJson } from "../../../../shared/json_text.ts";
 import { readRegularText } from "../../../../shared/regular_file.ts";
@@ -16,6 +15,8 @@ export interface TrainedExpert {
   readonly name: string;
   /** As `ExpertDescription.modelHash`. */
   readonly modelHash: string;
+  /** As `WeightsHashes.weightsHash`; absent in files of earlier versions. */
+  readonly weightsHash?: string;
 }
 
 export interface SabwMetadata {
@@ -35,7 +36,11 @@ export async function writeSabwMetadata(
 ): Promise<void> {
   const json = {
     format_version: FORMAT_VERSION,
-    experts: experts.map(({ name, modelHash }) => ({ name, model_hash: modelHash })),
+    experts: experts.map(({ name, modelHash, weightsHash }) => ({
+      name,
+      model_hash: modelHash,
+      ...(weightsHash !== undefined && { weights_hash: weightsHash }),
+    })),
     aggregated_blocks: aggregatedBlocks,
     recipe,
   };
@@ -71,7 +76,10 @@ export async function readSabwMetadata(folder: string): Promise<SabwMetadata | u
     throw new FormatError(`"${path}": "aggregated_blocks" must be "all", "noise" or a list of ids`);
   }
   return {
-    experts: experts.map(({ name, model_hash }) => ({ name, modelHash: model_hash })),
+    experts: experts.map(({ name, model_hash, weights_hash }) => ({
+      ...{ name, modelHash: model_hash },
+      ...(weights_hash !== undefined && { weightsHash: weights_hash }),
+    })),
     aggregatedBlocks: blocks,
     recipe: typeof recipe === "object" && recipe !== null ? { ...recipe } : {},
   };
@@ -88,39 +96,13 @@ function parse(text: string): Record<string, unknown> | undefined {
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
 
-function isExpert(value: unknown): value is { name: string; model_hash: string } {
-  const { name, model_hash } = (value ?? {}) as Record<string, unknown>;
-  return typeof name === "string" && typeof model_hash === "string";
+interface ExpertJson {
+  readonly name: string;
+  readonly model_hash: string;
+  readonly weights_hash?: string;
 }
 
-/**
- * Where in the ensemble each trained expert is: the order of SABW's inputs is that of training, whatever the order of
- * the ensemble's file.
- *
- * @returns an index into `experts` per trained expert
- * @throws {FormatError} naming the first expert that SABW was trained with and that is not there
- */
-export function trainedOrder(
-  folder: string,
-  { experts: trained }: SabwMetadata,
-  experts: readonly (Pick<ExpertDescription, "modelHash"> & { readonly name: string })[],
-): number[] {
-  const left = experts.map((_, i) => i);
-  const missing: TrainedExpert[] = [];
-  const order = trained.map((wanted) => {
-    const at = left.findIndex((i) => experts[i]!.modelHash === wanted.modelHash);
-    if (at < 0) missing.push(wanted);
-    return left.splice(at, at < 0 ? 0 : 1)[0] ?? -1;
-  });
-  if (missing.length === 0 && left.length === 0) return order;
-  const spell = (those: readonly TrainedExpert[]) =>
-    those.map(({ name, modelHash }) => `"${name}" (${modelHash.slice(0, 10)})`).join(", ");
-  throw new FormatError(
-    `SABW "${folder}" was trained with other experts: it needs ${
-      spell(missing.length > 0 ? missing : trained)
-    }, the ensemble has ${
-      spell(left.map((i) => experts[i]!))
-    } instead; --force takes it in spite of that`,
-    { details: { sabw: folder } },
-  );
+function isExpert(value: unknown): value is ExpertJson {
+  const { name, model_hash, weights_hash = "" } = (value ?? {}) as Record<string, unknown>;
+  return [name, model_hash, weights_hash].every((field) => typeof field === "string");
 }

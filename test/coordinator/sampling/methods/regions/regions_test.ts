@@ -179,7 +179,7 @@ Deno.test("masks that do not fit, have colours, or are not there are refused", a
   const build = async () => combine(text, await readMasks([path]));
   await assert.rejects(build, { name: "FormatError", message: /Cannot read mask .*No such file/ });
   await Deno.writeFile(path, new Uint8Array(20));
-  await assert.rejects(build, { name: "FormatError", message: /mask\.png": PNG file must begin/ });
+  await assert.rejects(build, { name: "FormatError", message: /mask\.png": Image must be PNG/ });
   const rgb = new Uint8Array(12 * 8 * 3);
   rgb.set([255, 0, 0], 3 * 13);
   await Deno.writeFile(path, encodePng({ width: 12, height: 8, rgb, text: {} }));
