@@ -42,7 +42,7 @@ Deno.test("a worker that names another socket for its unix plane has nobody open
     for (const path of [stranger, `${open}/../../${stranger}`, open, "plane.sock", "\x1b[2J"]) {
       const reason = await tried("unix", path);
       assert.match(reason, /must be a private folder's/);
-      assert.doesNotMatch(reason, /\x1b/);
+      assert.ok(!reason.includes("\x1b"));
     }
   } finally {
     listener.close();
