@@ -223,6 +223,13 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     ...(flags.config !== undefined && { configFrom: flags.config }),
     loras: flags.lora,
     textIdleSeconds: flags.textIdle,
+  }).then(async (expert) => {
+    // Ready means that a block can run: what keeps a model from it shows here, and not in somebody's image.
+    await expert.loadFirst().catch(async (error) => {
+      await expert.close();
+      throw error;
+    });
+    return expert;
   });
   // Whoever waits first reports it.
   opening.catch(() => {});
