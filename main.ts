@@ -49,6 +49,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   certs: { summary: "make certificates and tokens to try a secure cluster with" },
   samplers: { summary: "list the samplers and schedules that images can be drawn with" },
+  pull: { summary: "get a model by its name" },
   inspect: { summary: "tell what a model file or folder holds" },
   merge: { summary: "make one checkpoint out of several" },
   automerge: { summary: "look for the block weights with which two models merge best" },

@@ -17,6 +17,7 @@ import { type DeviceFlags, deviceOption, precisionOption } from "../shared/devic
 import type { ExpertDescription } from "../shared/engine/expert.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
+import { localPath } from "../shared/hub/cached_model.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
 import { watchSecrets } from "../shared/security/watch_secrets.ts";
@@ -221,8 +222,17 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     threads,
     ...(name !== undefined && { name }),
     ...(flags.config !== undefined && { configFrom: flags.config }),
-    loras: flags.lora,
+    loras: await Promise.all(
+      flags.lora.map(async (lora) => ({ ...lora, path: await localPath(lora.path) })),
+    ),
     textIdleSeconds: flags.textIdle,
+  }).then(async (expert) => {
+    // Ready means that a block can run: what keeps a model from it shows here, and not in somebody's image.
+    await expert.loadFirst().catch(async (error) => {
+      await expert.close();
+      throw error;
+    });
+    return expert;
   });
   // Whoever waits first reports it.
   opening.catch(() => {});
@@ -281,7 +291,7 @@ function watchOwnSecrets(
 
 /** @throws {UsageError} unless there is one of both */
 async function readModel({ model, merge }: WorkerFlags): Promise<ModelSource> {
-  if (merge === undefined && model !== undefined) return model;
+  if (merge === undefined && model !== undefined) return await localPath(model);
   if (merge === undefined || model !== undefined) {
     throw new UsageError(
       `--model <path> or --merge <recipe> must say what is served: ${

@@ -168,6 +168,7 @@ export class WorkerHost {
       residentBytes: Deno.memoryUsage().rss,
       blocksRun: this.#blocksRun,
       computeSeconds: this.#computeSeconds,
+      ...(this.#expert?.loading && { loading: this.#expert.loading }),
     };
   }
 

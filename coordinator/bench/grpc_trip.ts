@@ -38,7 +38,7 @@ const MESSAGE_LIMITS = {
 };
 /** What a tensor is in when it is part of its message: a command there, an answer back. */
 const COMMAND = { stepIndex: 0, first: "IN00", last: "IN00" } as const;
-const TIMES = { computeMs: 0, queueMs: 0 };
+const TIMES = { computeMs: 0, queueMs: 0, loadMs: 0 };
 
 /** The coordinator's end. @param address HOST:PORT of the other */
 export function openGrpcTrip(plane: GrpcPlane, address: string): Trip & Disposable {

@@ -1,6 +1,7 @@
 /**
  * What a model costs a worker: time until it serves, time of the first U-Net call, which loads the weights, and the memory
- * that the worker's process then holds, next to the file's size and the weights' size in the dtype that computes.
+ * that the worker's process then holds, next to the file's size and the weights' size in the dtype that computes. The first
+ * call is held against what it cannot do without: reading the U-Net once, converting it, and one step.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import { DTYPES } from "../../shared/tensor/dtype.ts";
 import { elementCount } from "../../shared/tensor/tensor.ts";
 import { connectExpert } from "../cluster/remote_expert.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
+import { timeWeightPasses, type WeightPasses } from "./weight_passes.ts";
 import { type CallSize, emptyPrompt, randomInputs } from "./random_inputs.ts";
 import {
   heldBytes,
@@ -43,6 +45,10 @@ export interface LoadReport {
   readonly firstTextMs: number | undefined;
   readonly firstStepMs: number;
   readonly nextStepMs: number;
+  /** Of another worker, started after the first one has ended. */
+  readonly secondStartStepMs: number;
+  /** Of the U-Net, on one core. */
+  readonly passes: WeightPasses;
   readonly readyMemory: ResidentMemory;
   /** After the steps. */
   readonly memory: ResidentMemory;
@@ -65,7 +71,7 @@ const SAMPLE_INTERVAL_MS = 50;
 
 /** @throws {FormatError} if the model cannot be opened */
 export async function benchLoad(options: LoadBenchOptions): Promise<LoadReport> {
-  const { model, configFrom, threads, signal, onPhase } = options;
+  const { model, configFrom, signal, onPhase } = options;
   const fromConfig = configFrom === undefined ? {} : { configFrom };
   const { unet, text, text2 } = await openCheckpoint(model, fromConfig);
   const tables = { "U-Net": unet, "text encoder": text, "text encoder 2": text2 };
@@ -80,13 +86,26 @@ export async function benchLoad(options: LoadBenchOptions): Promise<LoadReport> 
   for (const path of paths) await fileHash(path);
   const hashMs = performance.now() - hashStart;
 
+  onPhase?.("reading and converting");
+  const passes = await timeWeightPasses([unet.weights], signal);
+  const first = await benchWorker(options, ["first step", "next step"]);
+  const second = await benchWorker(options, ["first step of a second start"]);
+  const [firstStepMs, nextStepMs] = first.stepMs as [number, number];
+  return {
+    ...{ parts, fileBytes, hashMs, passes },
+    ...first,
+    ...{ firstStepMs, nextStepMs, secondStartStepMs: second.stepMs[0]! },
+  };
+}
+
+/** @param steps one call each */
+async function benchWorker(options: LoadBenchOptions, steps: readonly string[]) {
+  const { model, configFrom, threads, signal, onPhase } = options;
   onPhase?.("starting the worker");
   const readyStart = performance.now();
   await using worker = await spawnWorker({
-    ...fromConfig,
-    model,
-    name: "bench",
-    threads,
+    ...{ model, name: "bench", threads },
+    ...(configFrom !== undefined && { configFrom }),
     ...(signal && { signal }),
   });
   const readyMs = performance.now() - readyStart;
@@ -96,13 +115,10 @@ export async function benchLoad(options: LoadBenchOptions): Promise<LoadReport> 
   try {
     onPhase?.("encoding text");
     const firstTextMs = await timeTexts(expert, options);
-    const [firstStepMs, nextStepMs] = await timeSteps(expert, options);
+    const stepMs = await timeSteps(expert, options, steps);
     const memory = await residentMemory(worker.pid);
     const peakBytes = Math.max(peak.bytes, heldBytes(memory));
-    return {
-      ...{ parts, fileBytes, hashMs, readyMs, firstTextMs, firstStepMs, nextStepMs },
-      ...{ readyMemory, memory, peakBytes },
-    };
+    return { readyMs, firstTextMs, stepMs, readyMemory, memory, peakBytes };
   } finally {
     await expert.close();
   }
@@ -124,7 +140,8 @@ async function timeTexts(
 async function timeSteps(
   expert: Expert,
   { signal, onPhase, ...size }: LoadBenchOptions,
-): Promise<[first: number, next: number]> {
+  steps: readonly string[],
+): Promise<number[]> {
   const { blocks } = expert.description;
   const { session: config, latents } = randomInputs(expert.description, size);
   const session = await expert.openSession(config, signal);
@@ -135,7 +152,8 @@ async function timeSteps(
     await session.forward({ ...range, hiddenStates: latents }, signal);
     return performance.now() - start;
   };
-  const elapsedMs: [number, number] = [await time("first step"), await time("next step")];
+  const elapsedMs: number[] = [];
+  for (const step of steps) elapsedMs.push(await time(step));
   await session.close();
   return elapsedMs;
 }

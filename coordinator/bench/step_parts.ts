@@ -11,6 +11,7 @@ export function stepParts(stats: SampleStats): StepParts {
   return {
     computeMs: sum("computeMs"),
     queueMs: sum("queueMs"),
+    loadMs: sum("loadMs"),
     wireMs: sum("wireMs"),
     aggregateMs: sum("aggregateMs"),
     sentBytes: sum("sentBytes"),
@@ -34,6 +35,7 @@ export function partFigures(prefix: string, stats: SampleStats): BenchFigure[] {
   return [
     ms("compute", parts.computeMs),
     ms("queue", parts.queueMs),
+    ms("load", parts.loadMs),
     ms("wire", parts.wireMs),
     ms("aggregate", parts.aggregateMs),
     bytes("sent", parts.sentBytes),

@@ -5,6 +5,7 @@ import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { onceEach } from "../jobs/once_each.ts";
 import { imageNames, type Place } from "../jobs/output_paths.ts";
 import { type DrawnImages, type JobRun, runJob } from "../jobs/run_job.ts";
+import { watchLoading } from "./loading_watch.ts";
 import { type PictureJob, refusalIn } from "./picture_jobs.ts";
 
 export interface DrawJobsOptions extends Omit<JobRun, "spec" | "origins" | "onStep"> {
@@ -27,17 +28,23 @@ export async function* drawJobs(
     now: () => performance.now(),
     isSilent,
   });
+  let steps = 0, done = 0, label = "Sampling";
+  using loading = watchLoading(run.ensemble.members, (text) => progress.tick(text ?? label));
   // What is said of the models is said of each job.
   const tellOnce = onceEach(note);
   const pictures = sum(jobs.map(({ spec }) => spec.seeds.length));
-  let steps = 0, before = 0;
+  let before = 0;
   for (const [index, { spec, origins, where }] of jobs.entries()) {
-    const label = jobs.length === 1 ? "Sampling" : `Sampling ${index + 1} of ${jobs.length}`;
+    label = jobs.length === 1 ? "Sampling" : `Sampling ${index + 1} of ${jobs.length}`;
     const drawn = await runJob({
       ...run,
       ...{ spec, origins },
       note: tellOnce,
-      onStep: (stepsDone) => progress.update(steps + stepsDone, label),
+      onStep: (stepsDone) => {
+        // Whoever has computed a step has its weights.
+        if (steps + stepsDone > done) loading.over();
+        progress.update(done = steps + stepsDone, label);
+      },
     }).catch((error) => {
       throw refusalIn(where, error);
     });

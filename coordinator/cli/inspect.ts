@@ -5,6 +5,7 @@ import { FormatError } from "../../shared/errors.ts";
 import { FAMILIES } from "../../shared/models/families.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
+import { localPath } from "../../shared/hub/cached_model.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
@@ -41,7 +42,8 @@ export function inspectCommand(): Command {
     .action((model: string, flags: InspectFlags) => runInspect(model, flags));
 }
 
-async function runInspect(model: string, { config, json }: InspectFlags): Promise<void> {
+async function runInspect(named: string, { config, json }: InspectFlags): Promise<void> {
+  const model = await localPath(named);
   const terminal = stderrTerminal();
   const inspection = await inspectModel(model, {
     ...(config !== undefined && { configFrom: config }),

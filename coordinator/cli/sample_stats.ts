@@ -12,7 +12,9 @@ export interface BlockStats {
   readonly block: string;
   readonly computeMs: number;
   readonly queueMs: number;
-  /** Round trip without compute and queue: serialisation, transport, and waiting for a core. */
+  /** Waiting for weights that were not in memory yet: of the first step, spread over all. */
+  readonly loadMs: number;
+  /** Round trip without compute, queue and load: serialisation, transport, and waiting for a core. */
   readonly wireMs: number;
   readonly aggregateMs: number;
   /** Bytes of feature maps on the way, to and from all experts. */
@@ -35,7 +37,9 @@ export class SampleStats {
     if (report.firstRow === 0) entry.count++;
     entry.sums.computeMs += slowest.computeMs;
     entry.sums.queueMs += slowest.queueMs;
-    entry.sums.wireMs += slowest.roundTripMs - slowest.computeMs - slowest.queueMs;
+    entry.sums.loadMs += slowest.loadMs;
+    entry.sums.wireMs += slowest.roundTripMs - slowest.computeMs - slowest.queueMs -
+      slowest.loadMs;
     entry.sums.aggregateMs += report.aggregateMs;
     for (const [index, { plane, sentBytes, receivedBytes }] of report.experts.entries()) {
       (this.#planes[index] ??= new Set()).add(plane);
@@ -69,6 +73,7 @@ export class SampleStats {
       "block",
       "compute ms",
       "queue ms",
+      "load ms",
       "wire ms",
       "aggregate ms",
       "sent",
@@ -76,7 +81,7 @@ export class SampleStats {
     ];
     const rows = [...blocks, { block: "step", ...total }].map((stats) => [
       stats.block,
-      ...[stats.computeMs, stats.queueMs, stats.wireMs, stats.aggregateMs].map((ms) =>
+      ...[stats.computeMs, stats.queueMs, stats.loadMs, stats.wireMs, stats.aggregateMs].map((ms) =>
         ms.toFixed(2)
       ),
       formatBytes(stats.sentBytes),
@@ -91,5 +96,8 @@ export class SampleStats {
 }
 
 function noSums(): Sums {
-  return { computeMs: 0, queueMs: 0, wireMs: 0, aggregateMs: 0, sentBytes: 0, receivedBytes: 0 };
+  return {
+    ...{ computeMs: 0, queueMs: 0, loadMs: 0, wireMs: 0, aggregateMs: 0 },
+    ...{ sentBytes: 0, receivedBytes: 0 },
+  };
 }

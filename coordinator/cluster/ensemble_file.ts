@@ -13,7 +13,7 @@
  * [[experts]]
  * name = "round"
  * model = "round"         # weights, for workers started on this machine, and/or
- * lora = ["ink.safetensors:0.8"] # optional: merged into those weights
+ * lora = ["ink.safetensors:0.8"] # optional: merged into those weights; model, lora and vae may be names for `tutti pull`
  *
  * [[experts]]
  * name = "mix"
@@ -42,7 +42,9 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
-import { FormatError } from "../../shared/errors.ts";
+import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { localPath } from "../../shared/hub/cached_model.ts";
+import { isModelName } from "../../shared/hub/model_name.ts";
 import { inputPaths } from "../../shared/merging/input_paths.ts";
 import type { Recipe } from "../../shared/merging/recipe_file.ts";
 import { readToml } from "../../shared/toml/read_toml.ts";
@@ -219,15 +221,31 @@ async function readLoras(fields: TomlFields): Promise<LoraChoice[]> {
   const choices = fields.strings("lora", expected).map((text) => {
     const choice = parseLoraChoice(text);
     if (choice === undefined) throw fields.error("lora", expected);
-    return { ...choice, path: resolve(dirname(fields.file), choice.path) };
+    return choice;
   });
-  for (const { path } of choices) {
+  const paths = choices.map(({ path }) => pathOf(fields, "lora", path));
+  const located = await Promise.all(paths);
+  for (const path of located) {
     const found = await stat(path).catch((cause) => {
       throw fields.error("lora", `${expected} ("${path}" does not exist)`, cause);
     });
     if (!found.isFile()) throw fields.error("lora", `${expected} ("${path}" is no file)`);
   }
-  return choices;
+  return choices.map((choice, i) => ({ ...choice, path: located[i]! }));
+}
+
+/** Of a path from the file's folder, or of a model's name: then it must be on this machine. */
+async function pathOf(fields: TomlFields, key: string, text: string): Promise<string> {
+  if (!isModelName(text)) return resolve(dirname(fields.file), text);
+  try {
+    return await localPath(text);
+  } catch (cause) {
+    const { message } = TuttiError.from(cause);
+    throw new FormatError(`${fields.file}: "${fields.pathOf(key)}": ${message}`, {
+      cause,
+      details: { file: fields.file, key: fields.pathOf(key) },
+    });
+  }
 }
 
 function readAddresses(fields: TomlFields): Address[] {
@@ -255,7 +273,7 @@ async function existing(
   kind: "a file" | "a folder" | "a folder or a file",
   expected = `the path of ${kind}`,
 ): Promise<string> {
-  const path = resolve(dirname(fields.file), fields.string(key, expected));
+  const path = await pathOf(fields, key, fields.string(key, expected));
   const found = await stat(path).catch((cause) => {
     throw fields.error(key, `${expected} that exists ("${path}" does not)`, cause);
   });

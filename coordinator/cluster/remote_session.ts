@@ -120,7 +120,7 @@ export class RemoteSession implements ExpertSession {
           // The plane before this one failed, and what failed on it has been reported.
           if (!this.plane) await this.#traffic.takePlane(["grpc"], [], stop);
           const sentBytes = await this.#traffic.send("forward", range, stop);
-          const { output, computeMs, queueMs } = await this.#receive("result");
+          const { output, computeMs, queueMs, loadMs } = await this.#receive("result");
           this.#order.ran(this.#indexOf(first), this.#indexOf(last), stepIndex);
           const { hiddenStates, wireBytes: receivedBytes } = await this.#traffic.receive(
             output,
@@ -129,7 +129,7 @@ export class RemoteSession implements ExpertSession {
             stop,
           );
           const travel = { plane: this.plane ?? "grpc", sentBytes, receivedBytes };
-          return { hiddenStates, computeMs, queueMs, travel };
+          return { hiddenStates, computeMs, queueMs, loadMs, travel };
         }),
     );
   }

@@ -59,7 +59,7 @@ export class CoordinatorMetrics {
   );
   readonly #phases = this.#counter(
     "tutti_coordinator_segment_seconds_total",
-    "Where the time of ranges of blocks went, by expert and phase: queue and compute on the worker, wire for the rest",
+    "Where the time of ranges of blocks went, by expert and phase: queue, load and compute on the worker, wire for the rest",
     ["expert", "phase"],
   );
   readonly #aggregation = this.#histogram(
@@ -139,12 +139,12 @@ export class CoordinatorMetrics {
   readonly segment = ({ experts, aggregateMs }: MeasuredSegment): void => {
     this.#aggregation.observe(aggregateMs / 1000);
     for (const [i, timing] of experts.entries()) {
-      const { roundTripMs, queueMs, computeMs, plane, sentBytes, receivedBytes } = timing;
+      const { roundTripMs, queueMs, loadMs, computeMs, plane, sentBytes, receivedBytes } = timing;
       const expert = this.#experts[i] ?? "";
       this.#roundTrips.observe({ expert, plane }, roundTripMs / 1000);
-      const phases = { queue: queueMs, compute: computeMs };
+      const phases = { queue: queueMs, load: loadMs, compute: computeMs };
       // Clocks of two processes are read: a wire that takes nothing must not count backwards.
-      const wire = Math.max(0, roundTripMs - queueMs - computeMs);
+      const wire = Math.max(0, roundTripMs - queueMs - loadMs - computeMs);
       for (const [phase, ms] of Object.entries({ ...phases, wire })) {
         this.#phases.inc({ expert, phase }, ms / 1000);
       }

@@ -37,6 +37,8 @@ export interface ExpertTiming {
   readonly roundTripMs: number;
   readonly computeMs: number;
   readonly queueMs: number;
+  /** Waiting for weights that were not in memory yet. */
+  readonly loadMs: number;
   /** How the feature maps travelled; `local` if they did not. */
   readonly plane: string;
   readonly sentBytes: number;
@@ -146,6 +148,7 @@ function timing(result: ForwardResult, roundTripMs: number): ExpertTiming {
     roundTripMs,
     computeMs: result.computeMs,
     queueMs: result.queueMs,
+    loadMs: result.loadMs,
     plane: result.travel?.plane ?? "local",
     sentBytes: result.travel?.sentBytes ?? 0,
     receivedBytes: result.travel?.receivedBytes ?? 0,

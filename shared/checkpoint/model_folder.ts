@@ -3,7 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { show } from "../show.ts";
-import { snapshotsOf } from "../tokenizer/hugging_face_cache.ts";
+import { snapshotsOf } from "../hub/hugging_face_cache.ts";
 import { exists } from "./exists.ts";
 
 const REPOSITORY = "models--";

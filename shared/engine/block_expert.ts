@@ -18,6 +18,19 @@ export interface BlockExpert extends Expert {
   forwardBlock(request: StatelessForward, signal?: AbortSignal): Promise<ForwardResult>;
   /** @throws {TuttiError} as `forwardBlock()` */
   backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult>;
+  /** Brings the weights of all blocks into memory, in the order in which they run: a session is about to run them. */
+  loadAhead?(): void;
+  /** Where loading stands; undefined while nothing is loaded. */
+  readonly loading?: LoadProgress | undefined;
+}
+
+/** How far the blocks' weights are in memory. */
+export interface LoadProgress {
+  /** That are there. */
+  readonly blocks: number;
+  readonly allBlocks: number;
+  /** Of the weights that are there, as they are computed with. */
+  readonly bytes: number;
 }
 
 export interface StatelessForward {

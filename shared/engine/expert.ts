@@ -182,9 +182,10 @@ export interface ForwardResult {
    * its end takes away. Whoever needs it longer keeps a copy (`copyTensor()`).
    */
   readonly hiddenStates: F32Tensor;
-  /** Milliseconds in the graphs, and waiting for a lane. */
+  /** Milliseconds in the graphs, waiting for a lane, and waiting for weights that were not in memory yet. */
   readonly computeMs: number;
   readonly queueMs: number;
+  readonly loadMs: number;
   readonly travel?: Travel;
 }
 

@@ -11,15 +11,31 @@ import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
 import { encodeModel } from "../onnx/encode.ts";
 import type { KnownMerge } from "../merging/merged_file.ts";
 import type { Graph } from "../onnx/graph.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import { elementCount, type Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
 
 interface RunnerLane {
   readonly lane: Lane;
   /** By graph, from the moment its loading is asked for. */
-  readonly loaded: Map<string, Promise<void>>;
+  readonly loaded: Map<string, Loading>;
+  /** To be loaded before they are asked for, in this order. */
+  ahead: readonly string[];
   /** That wait or run. */
   calls: number;
+}
+
+interface Loading {
+  readonly done: Promise<void>;
+  isDone: boolean;
+}
+
+/** As many as a lane has threads that load. */
+const LOADED_AT_A_TIME = 2;
+
+/** A run's result, and how long the graph's weights were waited for. */
+export interface GraphResult extends RunResult {
+  readonly loadMs: number;
 }
 
 export class GraphRunner implements AsyncDisposable {
@@ -51,7 +67,8 @@ export class GraphRunner implements AsyncDisposable {
     }
     this.#lanes = Array.from({ length: lanes }, () => ({
       lane: new Lane(options),
-      loaded: new Map<string, Promise<void>>(),
+      loaded: new Map<string, Loading>(),
+      ahead: [],
       calls: 0,
     }));
   }
@@ -61,9 +78,24 @@ export class GraphRunner implements AsyncDisposable {
     return this.#lanes.map(({ calls }) => calls);
   }
 
+  /** Names of the graphs that some lane loads now. */
+  get loadingGraphs(): ReadonlySet<string> {
+    return new Set(
+      this.#lanes.flatMap(({ loaded }) =>
+        [...loaded].flatMap(([name, { isDone }]) => isDone ? [] : [name])
+      ),
+    );
+  }
+
   /** Names of the graphs that some lane holds or loads. */
   get loadedGraphs(): ReadonlySet<string> {
     return new Set(this.#lanes.flatMap(({ loaded }) => [...loaded.keys()]));
+  }
+
+  /** What a graph's weights take in memory, in the dtype that processors compute in. */
+  weightBytes(name: string): number {
+    const elements = this.#graph(name).initializers.map(({ shape }) => elementCount(shape));
+    return elements.reduce((sum, count) => sum + count, 0) * DTYPES.float32.bytes;
   }
 
   /**
@@ -90,33 +122,72 @@ export class GraphRunner implements AsyncDisposable {
     name: string,
     inputs: Readonly<Record<string, Tensor>>,
     outputs: OutputTypes,
-  ): Promise<RunResult> {
-    const chosen = this.#lanes.reduce((best, next) => next.calls < best.calls ? next : best);
+  ): Promise<GraphResult> {
+    const chosen = this.#leastLoaded();
     // A lane answers in order: the run follows its load and comes before any release that is asked for later.
     const loading = chosen.loaded.get(name) ?? this.#load(chosen, name);
     chosen.calls++;
+    const start = performance.now();
+    const loaded = loading.isDone ? 0 : loading.done.then(() => performance.now() - start);
     try {
-      const [result] = await Promise.all([chosen.lane.run(name, inputs, outputs), loading]);
-      return result;
+      const [result, loadMs] = await Promise.all([chosen.lane.run(name, inputs, outputs), loaded]);
+      return { ...result, loadMs, queueMs: Math.max(0, result.queueMs - loadMs) };
     } catch (cause) {
-      const { code, message } = this.#explain(TuttiError.from(cause, "INTERNAL"));
-      throw new TuttiError(code, `Cannot run "${name}": ${message}`, {
-        cause,
-        details: { graph: name },
-      });
+      throw this.#namedError("run", name, cause);
     } finally {
       chosen.calls--;
     }
   }
 
-  #load({ lane, loaded }: RunnerLane, name: string): Promise<void> {
-    const loading = lane.loadGraph(name, encodeModel(this.#lowered(name)), this.#merge);
+  /** Loads a graph where none has been asked to run it yet; one that is there stays. */
+  async load(name: string): Promise<void> {
+    const chosen = this.#leastLoaded();
+    try {
+      await (chosen.loaded.get(name) ?? this.#load(chosen, name)).done;
+    } catch (cause) {
+      throw this.#namedError("load", name, cause);
+    }
+  }
+
+  /**
+   * Loads these graphs one after the other, in the lane that the next call would run in, beside what runs there. One that
+   * cannot be loaded is left to the call that needs it.
+   */
+  loadAhead(names: readonly string[]): void {
+    const chosen = this.#leastLoaded();
+    const isIdle = chosen.ahead.length === 0;
+    chosen.ahead = names.filter((name) => !chosen.loaded.has(name));
+    if (isIdle) { for (let i = 0; i < LOADED_AT_A_TIME; i++) void this.#loadNext(chosen); }
+  }
+
+  async #loadNext(lane: RunnerLane): Promise<void> {
+    for (;;) {
+      const name = lane.ahead.find((name) => !lane.loaded.has(name));
+      if (name === undefined) {
+        lane.ahead = [];
+        return;
+      }
+      try {
+        await this.#load(lane, name).done;
+      } catch {
+        lane.ahead = [];
+      }
+    }
+  }
+
+  #load({ lane, loaded }: RunnerLane, name: string): Loading {
+    const done = lane.loadGraph(name, encodeModel(this.#lowered(name)), this.#merge);
+    const loading: Loading = { done, isDone: false };
     loaded.set(name, loading);
-    loading.catch(() => {
+    done.then(() => loading.isDone = true, () => {
       // The next call tries again.
       if (loaded.get(name) === loading) loaded.delete(name);
     });
     return loading;
+  }
+
+  #leastLoaded(): RunnerLane {
+    return this.#lanes.reduce((best, next) => next.calls < best.calls ? next : best);
   }
 
   /**
@@ -125,18 +196,28 @@ export class GraphRunner implements AsyncDisposable {
    */
   async releaseGraphs(isChosen: (name: string) => boolean = () => true): Promise<void> {
     await Promise.all(
-      this.#lanes.flatMap(({ lane, loaded }) =>
-        [...loaded.keys()].filter(isChosen).map((name) => {
+      this.#lanes.flatMap((each) => {
+        const { lane, loaded } = each;
+        each.ahead = each.ahead.filter((name) => !isChosen(name));
+        return [...loaded.keys()].filter(isChosen).map((name) => {
           loaded.delete(name);
           return lane.releaseGraph(name);
-        })
-      ),
+        });
+      }),
     );
   }
 
   /** From now on graphs are loaded with this merge's weights; those that are loaded keep theirs until they are released. */
   remerge(merge: KnownMerge): void {
     this.#merge = merge;
+  }
+
+  #namedError(doing: string, graph: string, cause: unknown): TuttiError {
+    const { code, message } = this.#explain(TuttiError.from(cause, "INTERNAL"));
+    return new TuttiError(code, `Cannot ${doing} "${graph}": ${message}`, {
+      cause,
+      details: { graph },
+    });
   }
 
   /** Says what can be done about a device that is full or away. */

@@ -19,6 +19,8 @@ export interface BlockRun {
   readonly inputs: Readonly<Record<string, Tensor>>;
   /** Where the result goes, f32 `[B, C, h, w]`, at an address that 64 divides. */
   readonly output: F32Tensor;
+  /** Told how long the block's weights were waited for, in milliseconds, where they were not there yet. */
+  readonly onLoaded?: (loadMs: number) => void;
 }
 
 /** Rows of the largest joined run: what it needs beyond its parts is bounded, and so is the time it holds a lane. */

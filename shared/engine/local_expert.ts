@@ -29,6 +29,7 @@ import { blockBackward } from "./backward.ts";
 import type {
   BackwardResult,
   BlockExpert,
+  LoadProgress,
   StatelessBackward,
   StatelessForward,
 } from "./block_expert.ts";
@@ -231,8 +232,11 @@ export class LocalExpert implements BlockExpert {
     this.#hashWeights = hashWeights;
     this.#scheduler = new BlockScheduler({
       lanes: runner.loads.length,
-      compute: async ({ block, inputs, output }) =>
-        (await runner.run(block, inputs, { output })).computeMs,
+      compute: async ({ block, inputs, output, onLoaded }) => {
+        const { computeMs, loadMs } = await runner.run(block, inputs, { output });
+        onLoaded?.(loadMs);
+        return computeMs;
+      },
     });
   }
 
@@ -258,6 +262,31 @@ export class LocalExpert implements BlockExpert {
       this.#weightsHashes = undefined; // A file that could not be read may be read the next time.
       throw error;
     }
+  }
+
+  get loading(): LoadProgress | undefined {
+    const { loadingGraphs, loadedGraphs } = this.#runner;
+    if (![...loadingGraphs].some((name) => this.#blocks.has(name))) return undefined;
+    const there = [...loadedGraphs].filter((name) => !loadingGraphs.has(name));
+    return {
+      blocks: there.filter((name) => this.#blocks.has(name)).length,
+      allBlocks: this.#blocks.size,
+      bytes: there.reduce((sum, name) => sum + this.#runner.weightBytes(name), 0),
+    };
+  }
+
+  /** Loads what the first call of the first block needs: what keeps the model from computing shows before that. */
+  async loadFirst(): Promise<void> {
+    await this.#runner.load("time_embedding");
+    await this.#runner.load(FIRST_BLOCK);
+  }
+
+  loadAhead(): void {
+    const { loadedGraphs } = this.#runner;
+    const missing = [...this.#blocks.keys()].filter((block) => !loadedGraphs.has(block));
+    if (missing.length === 0) return;
+    this.#residency.release();
+    this.#runner.loadAhead(missing);
   }
 
   async encodeText(
@@ -295,13 +324,19 @@ export class LocalExpert implements BlockExpert {
     if (request.output) checkTensor("output", request.output, "float32", shape);
     if (!this.#runner.loadedGraphs.has(block.id)) this.#residency.release();
     const hiddenStates = request.output ?? alignedTensor("float32", shape);
-    const run = { block: block.id, inputs, output: hiddenStates };
-    const times = await this.#scheduler.run(request.job ?? UNNAMED_JOB, run, signal);
+    let loadMs = 0;
+    const onLoaded = (ms: number) => loadMs += ms;
+    const run = { block: block.id, inputs, output: hiddenStates, onLoaded };
+    const { computeMs, queueMs } = await this.#scheduler.run(
+      request.job ?? UNNAMED_JOB,
+      run,
+      signal,
+    );
     checkFinite(`Output of ${this.description.name} ${block.id}`, hiddenStates, {
       model: this.description.name,
       block: block.id,
     });
-    return { hiddenStates, ...times };
+    return { hiddenStates, computeMs, queueMs: Math.max(0, queueMs - loadMs), loadMs };
   }
 
   async backwardBlock(request: StatelessBackward, signal?: AbortSignal): Promise<BackwardResult> {

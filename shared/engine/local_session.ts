@@ -132,9 +132,10 @@ export class LocalSession implements ExpertSession {
     // A range that fails half-way cannot be continued: only a new step may follow.
     this.#position = 0;
     this.#wayBack?.order.interrupt();
+    if (first === 0) this.#expert.loadAhead?.();
 
     const temb = this.#tembOf(range.stepIndex);
-    let computeMs = 0, queueMs = 0;
+    let computeMs = 0, queueMs = 0, loadMs = 0;
     for (let index = first; index <= last; index++) {
       throwIfAborted(signal);
       const output = this.#outputOf(index, last);
@@ -142,10 +143,11 @@ export class LocalSession implements ExpertSession {
       const result = await this.#expert.forwardBlock(request, signal);
       computeMs += result.computeMs;
       queueMs += result.queueMs;
+      loadMs += result.loadMs;
     }
     this.#position = (last + 1) % blocks.length;
     this.#wayBack?.order.ran(first, last, range.stepIndex);
-    return { hiddenStates: this.#arena.result(last), computeMs, queueMs };
+    return { hiddenStates: this.#arena.result(last), computeMs, queueMs, loadMs };
   }
 
   close(): Promise<void> {

@@ -38,7 +38,10 @@ let lastNumber = 0;
 
 export class Lane implements AsyncDisposable {
   readonly #options: LaneOptions;
-  readonly #thread: LaneThread;
+  /** The first one, and a second where it has loaded while the first was busy. */
+  readonly #threads: LaneThread[];
+  /** On which thread a graph's session is. */
+  readonly #homes = new Map<string, LaneThread>();
   readonly #number = ++lastNumber;
   /** Rejects the calls that wait or run. */
   readonly #open = new Set<(error: TuttiError) => void>();
@@ -46,7 +49,7 @@ export class Lane implements AsyncDisposable {
 
   constructor(options: LaneOptions) {
     this.#options = options;
-    this.#thread = options.device === "webgpu" ? acquireGpuThread() : new LaneThread();
+    this.#threads = [options.device === "webgpu" ? acquireGpuThread() : new LaneThread()];
   }
 
   /** Calls that wait or run now. */
@@ -55,7 +58,7 @@ export class Lane implements AsyncDisposable {
   }
 
   /**
-   * Creates the graph's session. Loading reads the weights, so it takes time; runs wait behind it.
+   * Creates the graph's session. Loading reads the weights, so it takes time; the graph's runs wait behind it.
    *
    * @param merge of whose result the weights are that lie in no file
    */
@@ -64,9 +67,20 @@ export class Lane implements AsyncDisposable {
     { bytes, weightsFolder, computed: parts }: EncodedModel,
     merge?: KnownMerge,
   ): Promise<void> {
+    if (this.#closed) throw closedError();
     const options = this.#options;
     const computed = merge && parts && { computed: { merge, parts } };
-    await this.#request({ kind: "load", graph, model: bytes, weightsFolder, ...computed, options });
+    const home = this.#loadingThread();
+    this.#homes.set(graph, home);
+    const request = {
+      kind: "load",
+      graph,
+      model: bytes,
+      weightsFolder,
+      ...computed,
+      options,
+    } as const;
+    await this.#request(request, [], home);
   }
 
   /**
@@ -88,12 +102,15 @@ export class Lane implements AsyncDisposable {
     const computeMs = await this.#request(
       { kind: "run", graph, feeds: mapValues(feeds, refOf), fetches: mapValues(outputs, refOf) },
       [...Object.values(feeds), ...Object.values(outputs)],
+      this.#homes.get(graph),
     );
     return { outputs, computeMs, queueMs: performance.now() - start - computeMs };
   }
 
   async releaseGraph(graph: string): Promise<void> {
-    await this.#request({ kind: "release", graph });
+    const home = this.#homes.get(graph);
+    this.#homes.delete(graph);
+    await this.#request({ kind: "release", graph }, [], home);
   }
 
   /**
@@ -108,25 +125,42 @@ export class Lane implements AsyncDisposable {
     for (const reject of this.#open) reject(closedError());
     this.#open.clear();
     // Sessions that are still there when their thread ends are never freed, and on a GPU take the process down.
-    const released = this.#thread.request({ kind: "close", lane: this.#number }).catch(() => {});
-    if (this.#options.device === "webgpu") {
-      await Promise.all([released, releaseGpuThread(this.#thread)]);
-      return;
-    }
-    await released;
-    this.#thread.terminate(closedError());
+    await Promise.all(this.#threads.map(async (thread) => {
+      const released = thread.request({ kind: "close", lane: this.#number }).catch(() => {});
+      if (this.#options.device === "webgpu") {
+        await Promise.all([released, releaseGpuThread(thread)]);
+        return;
+      }
+      await released;
+      thread.terminate(closedError());
+    }));
+  }
+
+  /**
+   * Loading takes one core. Where the lane has more, a second thread loads while the first one does, or computes: only the
+   * thread that made a session can run it, so each keeps what it loaded.
+   */
+  #loadingThread(): LaneThread {
+    const [first, second] = this.#threads as [LaneThread, LaneThread?];
+    const { device, threads } = this.#options;
+    if (first.load === 0 || device !== "cpu" || threads === 1) return first;
+    if (second) return second.load <= first.load ? second : first;
+    const added = new LaneThread();
+    this.#threads.push(added);
+    return added;
   }
 
   async #request(
     request: Unaddressed<LaneRequest>,
-    tensors: readonly Tensor[] = [],
+    tensors: readonly Tensor[],
+    thread: LaneThread = this.#threads[0]!,
   ): Promise<number> {
     if (this.#closed) throw closedError();
     const { promise: closed, reject } = Promise.withResolvers<never>();
     this.#open.add(reject);
     try {
       const addressed = { ...request, lane: this.#number } as Unnumbered<LaneRequest>;
-      return await Promise.race([this.#thread.request(addressed, tensors), closed]);
+      return await Promise.race([thread.request(addressed, tensors), closed]);
     } finally {
       this.#open.delete(reject);
     }

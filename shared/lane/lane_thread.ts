@@ -50,6 +50,11 @@ export class LaneThread {
     return this.#end !== undefined;
   }
 
+  /** Requests that wait or are worked on. */
+  get load(): number {
+    return this.#pending.size;
+  }
+
   /** @returns the milliseconds that the thread worked on it, without waiting */
   request(request: Unnumbered<LaneRequest>, tensors: readonly Tensor[] = []): Promise<number> {
     if (this.#end) return Promise.reject(this.#end);

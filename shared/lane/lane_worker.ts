@@ -10,7 +10,7 @@ import * as ort from "onnxruntime-node";
 import type { MergedFile } from "../merging/merged_file.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
-import { leaveHeap, trimHeap, useHeap } from "./shared_heap.ts";
+import { trimHeap, trimLargeHeap } from "./shared_heap.ts";
 import type { ComputedWeights, Device, LaneReply, LaneRequest, TensorRef } from "./protocol.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
@@ -26,6 +26,9 @@ interface LoadedGraph {
   readonly session: ort.InferenceSession;
   hasRun: boolean;
 }
+
+/** Whether loading may have left free memory in the heap. */
+let hasLoaded = false;
 
 /** Lanes that are being closed: what still waits for them is not worth the time. */
 const closing = new Set<number>();
@@ -64,9 +67,9 @@ async function handle(request: LaneRequest): Promise<void> {
     case "load": {
       // Before anything is awaited: another load of this lane may begin meanwhile.
       sessions.set(request.lane, graphs);
-      leaveHeap();
       graphs.set(request.graph, { session: await createSession(request), hasRun: false });
-      trimHeap();
+      trimLargeHeap();
+      hasLoaded = true;
       return;
     }
     case "run": {
@@ -76,7 +79,11 @@ async function handle(request: LaneRequest): Promise<void> {
       // ONNX Runtime passes over names that the graph has not: an output of that name would stay zero.
       checkNames("input", request.feeds, session.inputNames);
       checkNames("output", request.fetches, session.outputNames);
-      if (graph.hasRun) useHeap();
+      if (graph.hasRun && hasLoaded) {
+        // The second step begins: all weights are there.
+        hasLoaded = false;
+        trimHeap();
+      }
       graph.hasRun = true;
       // With pre-allocated fetches the results land in the caller's memory.
       await session.run(mapRefs(request.feeds), mapRefs(request.fetches));

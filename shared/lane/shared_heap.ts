@@ -4,8 +4,9 @@
  * So glibc is told to keep what is freed, in one place, whoever asked for it: the activations of one block are the
  * memory of the next.
  *
- * Weights stay out of it. Among activations they would lie scattered, and the gaps between them, which loading leaves
- * and no large activation fits into, would be held for good: 0.6 GB of 3.4 in an SD1.5 U-Net.
+ * Loading does the same with the copies that ONNX Runtime makes of every weight on the way from the file to its kernels: in
+ * fresh pages each, they took most of the time of a model's start. What is free after that is given back when it has become
+ * much, and when loading is over.
  *
  * @module
  */
@@ -13,7 +14,6 @@
 /** `mallopt` parameters of glibc's malloc.h. */
 const M_TRIM_THRESHOLD = -1;
 const M_TOP_PAD = -2;
-const M_MMAP_THRESHOLD = -3;
 const M_MMAP_MAX = -4;
 const M_ARENA_MAX = -8;
 
@@ -22,40 +22,33 @@ const NEVER_TRIM_BYTES = 2 ** 31 - 1;
 /** The heap grows in steps of this. */
 const GROWTH_BYTES = 64 * 1024 * 1024;
 
+/** `struct mallinfo2` of malloc.h: ten numbers, the ninth of which counts the free bytes. */
+const MALLINFO2_FIELDS = 10;
+const FORDBLKS_OFFSET = 8 * 8;
+
 const libc = openLibc();
 
-/** From this size on memory gets pages of its own while weights are loaded; what is smaller sums up to little. */
-const OWN_PAGES_BYTES = 128 * 1024;
-/** More than a model has weights, and half of what Linux allows a process in mappings (`vm.max_map_count`). */
-const MAX_OWN_PAGES = 32_768;
+/** What may lie free between weights while a model loads: several copies of its largest block, which the next one needs. */
+const FREE_WHILE_LOADING_BYTES = 500_000_000n;
 
 /** To be called before the first lane starts. Other C libraries than glibc keep their own ways. */
 export function shareHeap(): void {
   if (!libc) return;
   libc.symbols.mallopt(M_ARENA_MAX, 1);
-  libc.symbols.mallopt(M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
   libc.symbols.mallopt(M_MMAP_MAX, 0);
   libc.symbols.mallopt(M_TOP_PAD, GROWTH_BYTES);
   libc.symbols.mallopt(M_TRIM_THRESHOLD, NEVER_TRIM_BYTES);
 }
 
-/**
- * From here on large memory has pages of its own, which the system gets back as soon as they are freed: for loading, and for a
- * graph's first run, so that its activations leave no room in the heap for the weights of the next one. It holds for all
- * threads; a lane that computes meanwhile is a little slower.
- */
-export function leaveHeap(): void {
-  // Free room in the heap would be taken before new pages are.
-  trimHeap();
-  libc?.symbols.mallopt(M_MMAP_MAX, MAX_OWN_PAGES);
+/** To be called after a graph was loaded, whose copies the next one's can lie in. */
+export function trimLargeHeap(): void {
+  if (!libc) return;
+  const fields = libc.symbols.mallinfo2();
+  const free = new DataView(fields.buffer, fields.byteOffset).getBigUint64(FORDBLKS_OFFSET, true);
+  if (free > FREE_WHILE_LOADING_BYTES) trimHeap();
 }
 
-/** From here on all memory is of the heap. */
-export function useHeap(): void {
-  libc?.symbols.mallopt(M_MMAP_MAX, 0);
-}
-
-/** Gives free pages back to the system: around loading, whose copies are larger than anything that follows, and after a release. */
+/** Gives free pages back to the system. */
 export function trimHeap(): void {
   libc?.symbols.malloc_trim(0n);
 }
@@ -65,9 +58,10 @@ function openLibc() {
   try {
     return Deno.dlopen("libc.so.6", {
       mallopt: { parameters: ["i32", "i32"], result: "i32" },
+      mallinfo2: { parameters: [], result: { struct: new Array(MALLINFO2_FIELDS).fill("usize") } },
       malloc_trim: { parameters: ["usize"], result: "i32" },
     });
   } catch {
-    return undefined; // musl has neither name.
+    return undefined; // musl has none of these names, glibc before 2.33 not the last.
   }
 }

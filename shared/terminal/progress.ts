@@ -27,7 +27,7 @@ const LINE_MS = 5_000;
 const NEWEST_WEIGHT = 0.3;
 
 /**
- * Draws from its creation until `stop()`. It holds no timer: it draws when told of progress.
+ * Draws from its creation until `stop()`. It holds no timer: it draws when told of progress, or that time has passed.
  *
  * @example
  * ```ts
@@ -70,6 +70,12 @@ export class Progress {
     const interval = this.#options.terminal.isInteractive ? REDRAW_MS : LINE_MS;
     const isLast = done >= this.#options.total && done !== this.#drawnDone;
     if (isLast || nowMs - this.#drawnMs >= interval) this.#draw(nowMs);
+  }
+
+  /** Time has passed, and nothing is finished: a clock goes on, a log has a line where there is something new to say. */
+  tick(label: string): void {
+    const isNews = label !== this.#label;
+    if (isNews || this.#options.terminal.isInteractive) this.update(this.#done, label);
   }
 
   /** Prints a line of its own, above the bar. */

@@ -156,6 +156,7 @@ export function forwardResultToMessage(result: ForwardResult): Message {
     hiddenStates: tensorToMessage(result.hiddenStates),
     computeMs: result.computeMs,
     queueMs: result.queueMs,
+    loadMs: result.loadMs,
   };
 }
 
@@ -165,6 +166,7 @@ export function forwardResultFromMessage(message: unknown): ForwardResult {
     hiddenStates: tensorField(fields, "hiddenStates", "float32"),
     computeMs: fields.number("computeMs"),
     queueMs: fields.number("queueMs"),
+    loadMs: fields.number("loadMs"),
   };
 }
 

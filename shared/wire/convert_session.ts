@@ -244,6 +244,7 @@ export type SessionEvent =
     readonly output: Carried;
     readonly computeMs: number;
     readonly queueMs: number;
+    readonly loadMs: number;
   }
   | {
     readonly kind: "gradients";
@@ -275,9 +276,9 @@ export function planeInUseToMessage(plane: PlaneKind): Message {
 }
 
 export function resultToMessage(
-  { output, computeMs, queueMs }: Omit<Extract<SessionEvent, { kind: "result" }>, "kind">,
+  { output, ...times }: Omit<Extract<SessionEvent, { kind: "result" }>, "kind">,
 ): Message {
-  return { result: { ...carriedToMessage(output), computeMs, queueMs } };
+  return { result: { ...carriedToMessage(output), ...times } };
 }
 
 export function gradientsToMessage(
@@ -329,6 +330,7 @@ export function eventFromMessage(message: unknown): SessionEvent {
         output: carriedFromFields(result),
         computeMs: result.number("computeMs"),
         queueMs: result.number("queueMs"),
+        loadMs: result.number("loadMs"),
       };
     }
     case "gradients": {

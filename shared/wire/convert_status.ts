@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LoadProgress } from "../engine/block_expert.ts";
 import { type Versions, versionsFromFields, versionsToMessage } from "./convert_description.ts";
 import { optionalPlane, planeToMessage } from "./convert_plane.ts";
 import { Fields, type Message } from "./fields.ts";
@@ -33,6 +34,8 @@ export interface WorkerStatus {
   /** Blocks that sessions have run, and the time in their graphs: rates follow from two readings. */
   readonly blocksRun: number;
   readonly computeSeconds: number;
+  /** While weights are being brought into memory. */
+  readonly loading?: LoadProgress;
 }
 
 export interface SessionSummary {
@@ -113,6 +116,15 @@ export function statusFromMessage(message: unknown): WorkerStatus {
     residentBytes: fields.whole("residentBytes", 0),
     blocksRun: fields.whole("blocksRun", 0),
     computeSeconds: fields.number("computeSeconds"),
+    ...(fields.has("loading") && { loading: loadProgress(fields.message("loading")) }),
+  };
+}
+
+function loadProgress(fields: Fields): LoadProgress {
+  return {
+    blocks: fields.whole("blocks", 0),
+    allBlocks: fields.whole("allBlocks", 0),
+    bytes: fields.whole("bytes", 0),
   };
 }
 

@@ -115,7 +115,10 @@ testTutti("tutti sample obeys its flags", async (home, t) => {
     );
     const lines = stdout.split("\n");
     assert.equal(lines[0], "Means of 2 steps:");
-    assert.match(lines[1]!, /^block +compute ms +queue ms +wire ms +aggregate ms +sent +received$/);
+    assert.match(
+      lines[1]!,
+      /^block +compute ms +queue ms +load ms +wire ms +aggregate ms +sent +received$/,
+    );
     const rows = lines.slice(2, lines.indexOf("")).map((line) => line.split(/ +/)[0]);
     assert.deepEqual([rows.length, rows[0], rows[24], rows[25]], [27, "IN00", "OUT11", "step"]);
     assert.equal(lines[28], "Planes: round shm, square shm, pointed shm");

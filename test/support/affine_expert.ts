@@ -169,7 +169,7 @@ export class AffineExpert implements BlockExpert {
     checkFinite(`Output of ${this.description.name} ${block.id}`, hiddenStates, {
       block: block.id,
     });
-    return { hiddenStates, computeMs: 1.5, queueMs: 0.5 };
+    return { hiddenStates, computeMs: 1.5, queueMs: 0.5, loadMs: 0 };
   }
 
   // Async, so that a refusal is a rejection.

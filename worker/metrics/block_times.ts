@@ -1,5 +1,5 @@
 /**
- * Where the time of one range of blocks went, as observations of one histogram: six phases that follow each other and
+ * Where the time of one range of blocks went, as observations of one histogram: seven phases that follow each other and
  * together make up what the client waited for, its own end of the wire left out.
  *
  * @module
@@ -11,6 +11,7 @@ export const PHASES = [
   "wire_in",
   "codec_in",
   "queue",
+  "load",
   "compute",
   "codec_out",
   "wire_out",
@@ -22,6 +23,7 @@ export interface BlockTimes {
   readonly first: string;
   readonly last: string;
   readonly queueMs: number;
+  readonly loadMs: number;
   readonly computeMs: number;
   /** Undefined for a tensor that came in its message: nobody measured how. */
   readonly arrival: Passage | undefined;
@@ -36,13 +38,14 @@ export interface PhaseTime {
 }
 
 export function* phaseTimes(
-  { queueMs, computeMs, arrival, departure }: BlockTimes,
+  { queueMs, loadMs, computeMs, arrival, departure }: BlockTimes,
 ): Generator<PhaseTime> {
   if (arrival) {
     yield phase("wire_in", arrival.wireMs, arrival);
     yield phase("codec_in", arrival.codecMs, arrival);
   }
   yield phase("queue", queueMs, departure);
+  yield phase("load", loadMs, departure);
   yield phase("compute", computeMs, departure);
   yield phase("codec_out", departure.codecMs, departure);
   yield phase("wire_out", departure.wireMs, departure);

@@ -50,7 +50,8 @@ export class WorkerMetrics {
   );
   readonly #blockSeconds = new Histogram({
     name: "tutti_worker_block_duration_seconds",
-    help: "Time of each phase of a block: wire_in, codec_in, queue, compute, codec_out, wire_out",
+    help:
+      "Time of each phase of a block: wire_in, codec_in, queue, load, compute, codec_out, wire_out",
     labelNames: ["phase", "block", "plane", "dtype"] as const,
     buckets: BLOCK_BUCKETS,
     registers: [this.registry],

@@ -106,19 +106,20 @@ export class PlaneTraffic {
   /** Tells the client that the range is done, and hands it the result. */
   async answer(
     last: string,
-    { hiddenStates, computeMs, queueMs }: ForwardResult,
+    { hiddenStates, computeMs, queueMs, loadMs }: ForwardResult,
   ): Promise<Passage> {
     const began = performance.now();
     const plane = this.#plane;
+    const times = { computeMs, queueMs, loadMs };
     if (!plane) {
-      await this.#stream.send(resultToMessage({ output: { hiddenStates }, computeMs, queueMs }));
+      await this.#stream.send(resultToMessage({ output: { hiddenStates }, ...times }));
       const { byteLength: bytes } = hiddenStates.data;
       const wireMs = performance.now() - began;
       return { plane: "message", wireDtype: "f32", bytes, codecMs: 0, wireMs };
     }
     const wireDtype = plane.kind === "shm" ? "f32" : this.#options.dtypeOf(last);
     const head = this.#head(hiddenStates, wireDtype);
-    await this.#stream.send(resultToMessage({ output: { head }, computeMs, queueMs }));
+    await this.#stream.send(resultToMessage({ output: { head }, ...times }));
     const codecMs = await this.#send(plane, [[hiddenStates, head]]);
     return passageOf(plane.kind, head, performance.now() - began, codecMs);
   }

@@ -273,11 +273,11 @@ class SessionStream {
         ticket,
         () => session.forward({ ...range, hiddenStates }, this.#stream.gone),
       );
-      pastSpans([["queue", result.queueMs], ["compute", result.computeMs]]);
+      const { queueMs, loadMs, computeMs } = result;
+      pastSpans([["queue", queueMs], ["load", loadMs], ["compute", computeMs]]);
       const departure = await traffic.answer(range.last, result);
       const { first, last } = range;
-      const { queueMs, computeMs } = result;
-      const times = { first, last, queueMs, computeMs, arrival: passage, departure };
+      const times = { first, last, queueMs, loadMs, computeMs, arrival: passage, departure };
       const blocks = this.#blockCount(range);
       this.#host.countRange(times, blocks);
       this.#blocksRun += blocks;

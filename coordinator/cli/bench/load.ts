@@ -26,10 +26,11 @@ interface LoadFlags {
 }
 
 /** What `benchLoad()` tells of at most. */
-const PHASES = 5;
+const PHASES = 9;
 
 const NOTES =
-  `Starts a real worker and lets it compute two U-Net calls. Memory is what the process holds for itself: private pages
+  `Starts a real worker and lets it compute two U-Net calls; then another one for a single call. The first calls, which load the
+weights, are held against their parts: reading the U-Net from its file once, converting it to f32 on one core, and a step. Memory is what the process holds for itself: private pages
 and shared memory; pages of mapped files do not count.
 
 ${MODEL_NOTES}

@@ -25,6 +25,7 @@ export function loadFigures(report: LoadReport): BenchFigure[] {
   const { memory, readyMemory, parts, peakBytes } = report;
   const computeBytes = parts.reduce((sum, part) => sum + part.computeBytes, 0);
   const held = heldBytes(memory);
+  const partsMs = report.passes.readMs + report.passes.convertMs + report.nextStepMs;
   const seconds = (name: string, ms: number): BenchFigure => ({
     name,
     value: ms / 1000,
@@ -39,6 +40,15 @@ export function loadFigures(report: LoadReport): BenchFigure[] {
     ...(report.firstTextMs === undefined ? [] : [seconds("first-text", report.firstTextMs)]),
     seconds("first-step", report.firstStepMs),
     seconds("next-step", report.nextStepMs),
+    seconds("second-start-step", report.secondStartStepMs),
+    seconds("read", report.passes.readMs),
+    seconds("convert", report.passes.convertMs),
+    { name: "first-step-to-parts", value: report.firstStepMs / partsMs, unit: "ratio" },
+    {
+      name: "second-start-step-to-parts",
+      value: report.secondStartStepMs / partsMs,
+      unit: "ratio",
+    },
     bytes("memory-when-ready", heldBytes(readyMemory)),
     bytes("memory-private", memory.privateBytes),
     bytes("memory-shared", memory.sharedBytes),

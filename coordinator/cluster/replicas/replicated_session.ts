@@ -30,7 +30,9 @@ import type { JobSession, ReplicaPool } from "./replica_pool.ts";
 import { ReplicaSearch } from "./replica_search.ts";
 import { type Lease, SpareSession } from "./spare_session.ts";
 
-type Answer = Pick<ForwardResult, "computeMs" | "queueMs" | "travel">;
+type Answer =
+  & Pick<ForwardResult, "computeMs" | "queueMs" | "travel">
+  & Partial<Pick<ForwardResult, "loadMs">>;
 
 /** What is to be done with whichever session there is. */
 interface Work<T extends Answer> {
@@ -243,8 +245,8 @@ export class ReplicatedSession implements ExpertSession, JobSession {
   ): Promise<T> {
     const start = performance.now();
     const answer = await work.run(session, signal);
-    const { computeMs, queueMs, travel } = answer;
-    const travelMs = performance.now() - start - computeMs - queueMs;
+    const { computeMs, queueMs, loadMs = 0, travel } = answer;
+    const travelMs = performance.now() - start - computeMs - queueMs - loadMs;
     if (travel) replica.travelTimes.add(travel.sentBytes + travel.receivedBytes, travelMs);
     return answer;
   }

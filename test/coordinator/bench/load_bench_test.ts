@@ -15,17 +15,29 @@ Deno.test({
     });
     assert.deepEqual(phases, [
       "hashing",
+      "reading and converting",
       "starting the worker",
       "encoding text",
       "first step",
       "next step",
+      "starting the worker",
+      "encoding text",
+      "first step of a second start",
     ]);
     assert.deepEqual(report.parts, [
       { part: "U-Net", parameters: 820_564, storedBytes: 3_282_256, computeBytes: 3_282_256 },
       { part: "text encoder", parameters: 22_080, storedBytes: 88_320, computeBytes: 88_320 },
     ]);
     assert.ok(report.fileBytes > 3_282_256 + 88_320 && report.fileBytes < 3_600_000);
-    for (const ms of [report.readyMs, report.firstTextMs!, report.firstStepMs]) {
+    assert.ok(report.passes.readMs > 0 && report.passes.convertMs > 0);
+    for (
+      const ms of [
+        report.readyMs,
+        report.firstTextMs!,
+        report.firstStepMs,
+        report.secondStartStepMs,
+      ]
+    ) {
       assert.ok(ms > 0);
     }
     assert.ok(report.nextStepMs < report.firstStepMs);

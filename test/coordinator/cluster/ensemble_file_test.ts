@@ -387,3 +387,35 @@ Deno.test("loadEnsembleFile() refuses what is no file, too large or no text", ()
     });
     await assert.rejects(load(folder, `x = ${"[".repeat(5000)}`), FormatError);
   }));
+
+Deno.test("loadEnsembleFile() finds models, LoRAs and VAEs by their names, and says how to get those that are missing", () =>
+  withFolder(async (folder) => {
+    const commit = "0123456789abcdef0123456789abcdef01234567";
+    const repository = join(folder, "models--owner--name");
+    const snapshot = join(repository, "snapshots", commit);
+    await mkdir(join(repository, "refs"), { recursive: true });
+    await mkdir(snapshot, { recursive: true });
+    await writeFile(join(repository, "refs", "main"), commit);
+    await writeFile(join(snapshot, "ink.safetensors"), "");
+    const text = GOOD.replace('"vae"', '"hf:owner/name"').replace(
+      'model = "round"',
+      'model = "hf:owner/name/ink.safetensors"\nlora = ["hf:owner/name/ink.safetensors:0.5"]',
+    );
+    const former = Deno.env.get("HF_HUB_CACHE");
+    Deno.env.set("HF_HUB_CACHE", folder);
+    try {
+      const path = join(snapshot, "ink.safetensors");
+      const { vae, experts } = await load(folder, text);
+      assert.equal(vae, path);
+      assert.deepEqual(experts[0], { name: "round", model: path, loras: [{ path, weight: 0.5 }] });
+      await assert.rejects(load(folder, text.replace('"hf:owner/name"', '"hf:owner/else@v1"')), {
+        name: "FormatError",
+        message:
+          `${join(folder, "ensemble.toml")}: "vae": Model "hf:owner/else@v1" is not on this ` +
+          "machine: get it with tutti pull hf:owner/else@v1",
+      });
+    } finally {
+      if (former === undefined) Deno.env.delete("HF_HUB_CACHE");
+      else Deno.env.set("HF_HUB_CACHE", former);
+    }
+  }));

@@ -8,7 +8,14 @@ import { DOCS } from "../../../shared/project_files.ts";
 import { checkMetrics, providePromtool } from "../../support/promtool.ts";
 import { readSamples } from "../../support/read_samples.ts";
 
-const TIMING = { queueMs: 10, computeMs: 100, plane: "tcp", sentBytes: 7, receivedBytes: 9 };
+const TIMING = {
+  queueMs: 10,
+  loadMs: 0,
+  computeMs: 100,
+  plane: "tcp",
+  sentBytes: 7,
+  receivedBytes: 9,
+};
 
 Deno.test("coordinator: metrics tell of jobs, segments and replicas", async (t) => {
   const metrics = new CoordinatorMetrics();

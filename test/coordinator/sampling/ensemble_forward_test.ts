@@ -157,7 +157,7 @@ Deno.test("reports: each segment in order, with bytes and times of every expert"
     first!.experts.map(({ roundTripMs: _, ...rest }) => rest),
     [0, 1].map(() => ({
       ...{ plane: "local", sentBytes: 0, receivedBytes: 0 },
-      ...{ computeMs: 1.5, queueMs: 0.5 },
+      ...{ computeMs: 1.5, queueMs: 0.5, loadMs: 0 },
     })),
   );
   assert.ok(first!.experts.every(({ roundTripMs }) => roundTripMs >= 0) && first!.aggregateMs >= 0);

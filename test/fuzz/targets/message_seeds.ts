@@ -114,8 +114,8 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
         gradientDtype: "bf16",
       }),
     ),
-    event(resultToMessage({ output: { hiddenStates }, computeMs: 1, queueMs: 2 })),
-    event(resultToMessage({ output: { head }, computeMs: 1, queueMs: 2 })),
+    event(resultToMessage({ output: { hiddenStates }, computeMs: 1, queueMs: 2, loadMs: 3 })),
+    event(resultToMessage({ output: { head }, computeMs: 1, queueMs: 2, loadMs: 3 })),
     event({ error: errorToMessage(refusal) }),
     request(
       "EncodeText",
@@ -132,7 +132,7 @@ export async function messageSeeds(): Promise<MessageSeed[]> {
     request("ForwardBlock", forwardBlockToMessage(call, modelHash), forwardBlockFromMessage),
     response(
       "ForwardBlock",
-      forwardResultToMessage({ hiddenStates, computeMs: 1, queueMs: 2 }),
+      forwardResultToMessage({ hiddenStates, computeMs: 1, queueMs: 2, loadMs: 3 }),
       forwardResultFromMessage,
     ),
     request(

@@ -99,6 +99,42 @@ Deno.test("GraphRunner tries again to load a graph whose weights could not be re
   assert.deepEqual([...(outputs.y as F32Tensor).data], [11, 22]);
 });
 
+Deno.test("GraphRunner.loadAhead() loads all graphs on two threads, and runs meanwhile give the bits they give alone", async () => {
+  const names = Array.from({ length: 9 }, (_, i) => `heavy${i}`);
+  const graphs = names.map((name) => ({ ...heavyGraph(2), name }));
+  await using runner = new GraphRunner(graphs, { ...CPU, threads: 2 });
+  const run = (name: string) => runner.run(name, { x: heavyInput() }, HEAVY_OUTPUT);
+  const alone = await run(names[0]!);
+  assert.ok(alone.loadMs > 0, "the run waited for its graph");
+  runner.loadAhead(names);
+  assert.equal(runner.loadingGraphs.size, 2);
+  for (const name of names) {
+    assert.ok(bitEqual((await run(name)).outputs.y!.data, alone.outputs.y!.data), name);
+  }
+  assert.deepEqual(runner.loadedGraphs, new Set(names));
+  assert.equal(runner.loadingGraphs.size, 0);
+  assert.equal((await run(names[4]!)).loadMs, 0);
+  // Each graph is released and loaded again where it was.
+  await runner.releaseGraphs();
+  assert.equal(runner.loadedGraphs.size, 0);
+  assert.ok(bitEqual((await run(names[3]!)).outputs.y!.data, alone.outputs.y!.data));
+});
+
+Deno.test("GraphRunner.loadAhead() leaves a graph that cannot be loaded to its run, and ends with the runner", async () => {
+  const graphs = [addWeight("away", "/nowhere/weights", 0), heavyGraph(1)];
+  const runner = new GraphRunner(graphs, { ...CPU, threads: 2 });
+  runner.loadAhead(["away", "heavy"]);
+  await assert.rejects(
+    runner.run("away", { x: f32([2]) }, OUTPUT),
+    /^TuttiError: Cannot run "away"/,
+  );
+  await runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);
+  await assert.rejects(runner.load("away"), { message: /^Cannot load "away": ONNX Runtime/ });
+  const closed = runner[Symbol.asyncDispose]();
+  runner.loadAhead(["away"]);
+  await closed;
+});
+
 Deno.test("GraphRunner: a closed one refuses, and rejects what is under way", async () => {
   const runner = new GraphRunner([heavyGraph(20)], CPU);
   const call = runner.run("heavy", { x: heavyInput() }, HEAVY_OUTPUT);

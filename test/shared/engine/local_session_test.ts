@@ -9,6 +9,7 @@ import { blockOutputShape } from "../../../shared/models/blocks.ts";
 import { bitEqual, difference } from "../../../shared/tensor/compare.ts";
 import { concatRows, f32, type F32Tensor, i64, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { AffineExpert } from "../../support/affine_expert.ts";
+import { eventually } from "../../support/serve_expert.ts";
 import { latentsFor, sessionConfig } from "../../support/expert_inputs.ts";
 import { openGoldenExpert } from "../../support/golden_expert.ts";
 import { assertClose, assertFar, Golden } from "../../support/goldens.ts";
@@ -54,6 +55,27 @@ async function blockByBlock(
   }
   return hiddenStates!;
 }
+
+Deno.test("LocalSession: the first block that runs brings all others into memory", async () => {
+  await withSession(async ({ expert, session, range }) => {
+    const ids = expert.description.blocks.map(({ id }) => id);
+    await session.forward(range(ids[0]!, ids[0]!));
+    await eventually(() => ids.every((id) => expert.loadedGraphs.has(id)));
+    await eventually(() => expert.loading === undefined);
+    const { loadMs } = await session.forward(range(ids[0]!, ids.at(-1)!));
+    assert.equal(loadMs, 0);
+  });
+});
+
+Deno.test("LocalExpert.loadFirst() loads what the first block needs, and no more", async () => {
+  const expert = await openGoldenExpert("a");
+  try {
+    await expert.loadFirst();
+    assert.deepEqual(expert.loadedGraphs, new Set(["time_embedding", "IN00"]));
+  } finally {
+    await expert.close();
+  }
+});
 
 Deno.test("LocalSession: a whole step agrees with the reference numbers, odd sizes included", async () => {
   for (

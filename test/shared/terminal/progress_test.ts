@@ -74,6 +74,24 @@ Deno.test("Progress draws at most every 50 ms, but the last step always, and a n
   progress.stop();
 });
 
+Deno.test("Progress.tick() lets a terminal's clock go on, and adds to a log only what is new", () => {
+  const { written, clock, progress } = setUp();
+  clock.ms += 1_000;
+  progress.tick("loading photo: block 7 of 25, 1.2 GB");
+  clock.ms += 1_000;
+  progress.tick("Sampling");
+  assert.match(written[1]!, /^\rloading photo: block 7 of 25, 1.2 GB .* 0\/50 +0% +0:01/);
+  assert.equal(written[2], `\rSampling ${BAR(0)}   0/50   0%  0:02\x1b[K`);
+  progress.stop();
+
+  const log = setUp({}, false);
+  log.clock.ms += 6_000;
+  log.progress.tick("Sampling");
+  assert.equal(log.written.length, 1);
+  log.progress.tick("loading photo: block 8 of 25, 1.3 GB");
+  assert.equal(log.written[1], "loading photo: block 8 of 25, 1.3 GB 0/50 0%, 0:06\n");
+});
+
 Deno.test("Progress prints plain lines every five seconds, the first and the last, in a log", () => {
   const { written, clock, progress } = setUp({}, false);
   for (let done = 1; done <= 50; done++) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { findTokenizer } from "../../../shared/tokenizer/find_tokenizer.ts";
-import { snapshotsOf } from "../../../shared/tokenizer/hugging_face_cache.ts";
+import { snapshotsOf } from "../../../shared/hub/hugging_face_cache.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 import { MERGES, VOCAB } from "./tokenizer_folder.ts";
 

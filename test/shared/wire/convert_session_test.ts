@@ -114,7 +114,7 @@ Deno.test("a feature map comes in its message, or is announced", () => {
       range,
       input: carried,
     });
-    const result = { output: carried, computeMs: 1.5, queueMs: 0.25 };
+    const result = { output: carried, computeMs: 1.5, queueMs: 0.25, loadMs: 7.5 };
     assert.deepEqual(event(resultToMessage(result)), { kind: "result", ...result });
   }
 });

@@ -8,6 +8,23 @@
 import { join } from "node:path";
 import { readRegularText } from "../regular_file.ts";
 
+/** Environment variables, by name. */
+export type ReadEnv = (name: string) => string | undefined;
+
+/**
+ * The folder that holds `models--OWNER--NAME`, as huggingface_hub finds it.
+ *
+ * @returns `undefined` where the environment does not even name a home
+ */
+export function hubFolder(env: ReadEnv): string | undefined {
+  const hub = env("HF_HUB_CACHE") || env("HUGGINGFACE_HUB_CACHE");
+  if (hub) return hub;
+  if (env("HF_HOME")) return join(env("HF_HOME")!, "hub");
+  const home = env("HOME") || env("USERPROFILE");
+  const cache = env("XDG_CACHE_HOME") || (home && join(home, ".cache"));
+  return cache ? join(cache, "huggingface", "hub") : undefined;
+}
+
 /**
  * The snapshots of a repository, that of its main branch first. A snapshot may hold any part of the repository.
  *
