@@ -20,6 +20,7 @@ import type { OwnSchedule } from "./own_schedule.ts";
 import type { PredictionType } from "./prediction_type.ts";
 import { openSingleFile } from "./single_file.ts";
 import { weightFileName } from "../weight_file/open_weight_file.ts";
+import type { FileStamps } from "../weight_file/file_stamps.ts";
 
 export interface Part<C> {
   readonly config: C;
@@ -35,6 +36,8 @@ export interface Checkpoint {
   readonly name: string;
   /** Where no file holds the weights: their locations are in the file that the merge would be written to. */
   readonly merged?: KnownMerge;
+  /** Of the merge's input files, since before they were hashed. */
+  readonly mergedStamps?: FileStamps;
   /** Of a merge: hashes of the models that it is made of. */
   readonly mergedFrom?: readonly string[];
   readonly family: Family;

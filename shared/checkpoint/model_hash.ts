@@ -10,6 +10,7 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import type { WeightTable } from "../models/weights.ts";
 import { readRegularText } from "../regular_file.ts";
+import { FileStamps } from "../weight_file/file_stamps.ts";
 
 /** Read size while hashing; larger ones are not faster. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -39,6 +40,7 @@ export async function hashFrom(path: string, start: number): Promise<string> {
  * A hash of files' contents that is computed once, until one of the files changes.
  *
  * @param facts what else it follows from
+ * @throws {TuttiError} FAILED_PRECONDITION if a file changes while it is hashed
  */
 export async function cachedHash(
   paths: readonly string[],
@@ -55,7 +57,9 @@ export async function cachedHash(
   const key = createHash("sha256").update(identity).digest("hex");
   const known = await readCache(key);
   if (known) return known;
+  const stamps = FileStamps.of(paths);
   const digest = await compute();
+  stamps.check();
   await writeCache(key, digest);
   return digest;
 }

@@ -8,9 +8,10 @@
 import { isKnownProviderProblem, providerError } from "../device/provider_error.ts";
 import { TuttiError } from "../errors.ts";
 import { Lane, type OutputTypes, type RunResult } from "../lane/lane.ts";
-import { encodeModel } from "../onnx/encode.ts";
+import { type EncodedModel, encodeModel } from "../onnx/encode.ts";
+import { FileStamps } from "../weight_file/file_stamps.ts";
 import type { KnownMerge } from "../merging/merged_file.ts";
-import type { Graph } from "../onnx/graph.ts";
+import { COMPUTED, type Graph } from "../onnx/graph.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { elementCount, type Tensor } from "../tensor/tensor.ts";
 import { type ComputeOptions, lowerGraph } from "./lower_graph.ts";
@@ -44,18 +45,22 @@ export class GraphRunner implements AsyncDisposable {
   /** Graphs that are computed in f32 on any device. */
   readonly #inFull = new Set<string>();
   readonly #lanes: readonly RunnerLane[];
+  readonly #stamps: FileStamps;
   #merge: KnownMerge | undefined;
 
   constructor(
     graphs: readonly Graph[],
-    { lanes, merge, ...options }: ComputeOptions & {
+    { lanes, merge, stamps, ...options }: ComputeOptions & {
       readonly lanes: number;
+      /** Of the files that the weights are in. @default as they are now */
+      readonly stamps?: FileStamps;
       /** Of whose result the weights are that lie in no file. */
       readonly merge?: KnownMerge;
     },
   ) {
     this.#options = options;
     this.#merge = merge;
+    this.#stamps = stamps ?? FileStamps.of(filesOf(graphs));
     this.#graphs = new Map(graphs.map((graph) => [graph.name, graph]));
     if (this.#graphs.size < graphs.length) {
       const names = graphs.map(({ name }) => name);
@@ -176,7 +181,8 @@ export class GraphRunner implements AsyncDisposable {
   }
 
   #load({ lane, loaded }: RunnerLane, name: string): Loading {
-    const done = lane.loadGraph(name, encodeModel(this.#lowered(name)), this.#merge);
+    const model = encodeModel(this.#lowered(name));
+    const done = this.#loadUnchanged(lane, name, model);
     const loading: Loading = { done, isDone: false };
     loaded.set(name, loading);
     done.then(() => loading.isDone = true, () => {
@@ -184,6 +190,21 @@ export class GraphRunner implements AsyncDisposable {
       if (loaded.get(name) === loading) loaded.delete(name);
     });
     return loading;
+  }
+
+  /** @throws {TuttiError} FAILED_PRECONDITION if a file of weights is not the one that it was */
+  async #loadUnchanged(
+    lane: Lane,
+    name: string,
+    model: EncodedModel,
+  ): Promise<void> {
+    await lane.loadGraph(name, model, this.#merge);
+    try {
+      this.#stamps.check();
+    } catch (error) {
+      await lane.releaseGraph(name);
+      throw error;
+    }
   }
 
   #leastLoaded(): RunnerLane {
@@ -247,4 +268,11 @@ export class GraphRunner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#lanes.map(({ lane }) => lane[Symbol.asyncDispose]()));
   }
+}
+
+/** The files that weights of these graphs are in. */
+function filesOf(graphs: readonly Graph[]): string[] {
+  return graphs.flatMap(({ initializers }) => initializers)
+    .flatMap((initializer) => "external" in initializer ? [initializer.external.path] : [])
+    .filter((path) => path !== COMPUTED);
 }

@@ -54,6 +54,8 @@ import { LocalSession } from "./local_session.ts";
 import { isTextGraph, type TextEncoder, textEncoder } from "./text_encoders.ts";
 import { DEFAULT_TEXT_IDLE_SECONDS, TextResidency } from "./text_residency.ts";
 import { pooledPromptDim, timeEmbeddingInputs } from "./time_inputs.ts";
+import { COMPUTED } from "../onnx/graph.ts";
+import { FileStamps } from "../weight_file/file_stamps.ts";
 
 /** What conditions all blocks is merged as the first one. */
 const FIRST_BLOCK = "IN00";
@@ -124,6 +126,9 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     checkMemory(model, computeBytes(tables), lanes, Deno.systemMemoryInfo().available);
   }
   const graphs = [...unetGraphs, ...encoders.flatMap((encoder) => encoder.graphs)];
+  const paths = [...weightPaths(...tables), ...applied.map(({ file }) => file.path)];
+  const stamps = FileStamps.of(paths.filter((path) => path !== COMPUTED))
+    .and(checkpoint.mergedStamps);
   const baseHash = merged?.hash ?? await modelHash(weightPaths(...tables));
   const baseHashes = [...(loras.length > 0 ? [baseHash] : []), ...(opened.mergedFrom ?? [])];
   const description: ExpertDescription = {
@@ -149,6 +154,7 @@ export async function openLocalExpert(options: LocalExpertOptions): Promise<Loca
     ...backend,
     threads,
     lanes,
+    stamps,
     ...(merged && { merge: merged }),
     ...(profileFolder !== undefined && { profileFolder }),
   });

@@ -5,6 +5,7 @@ import { modelHash } from "../checkpoint/model_hash.ts";
 import { predictionMetadata } from "../checkpoint/prediction_type.ts";
 import { singleFileParts } from "../checkpoint/single_file.ts";
 import { COMPUTED } from "../onnx/graph.ts";
+import { FileStamps } from "../weight_file/file_stamps.ts";
 import { FolderModel } from "./folder_model.ts";
 import { mergeHash } from "./merge_hash.ts";
 import { MergedFile } from "./merged_file.ts";
@@ -26,9 +27,10 @@ export async function openMergedCheckpoint(
     [...inputs.values()].find((input) => input instanceof FolderModel)?.name;
   const { family, predictionType } = model;
   const metadata = predictionMetadata(predictionType);
+  const mergedStamps = FileStamps.of([...inputs.values()].flatMap(({ paths }) => paths));
   const source = { name, path: COMPUTED, entries, metadata, family };
   return {
-    ...{ path: name, name },
+    ...{ path: name, name, mergedStamps },
     ...await singleFileParts(source, folder === undefined ? {} : { configFrom: folder }),
     merged: { ...stored, hash: await mergeHash(file.opened, dtype) },
     mergedFrom: await Promise.all([...inputs.values()].map(({ paths }) => modelHash(paths))),
