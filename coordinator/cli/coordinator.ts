@@ -32,6 +32,7 @@ import { openEnsemble } from "../ensemble/ensemble.ts";
 import { type EnsembleFlags, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { checkOut } from "../jobs/output_paths.ts";
 import { JobLeases } from "../jobs/queue/job_lease.ts";
+import { OutFolder } from "../jobs/queue/out_folder.ts";
 import { DEFAULT_QUEUE_LIMIT, JobQueue } from "../jobs/queue/job_queue.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
 import { NatsCheckpoints } from "../jobs/queue/nats_checkpoint.ts";
@@ -170,7 +171,14 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
   if (server) note(`Health and metrics at ${server.url}`);
   using _ = server && pages && renewPages(flags, pages, server);
   await runCoordinator({
-    ...{ ...stores, ensemble, out: flags.out, coordinator, jobs: flags.jobs, draining: signal },
+    ...{
+      ...stores,
+      ensemble,
+      out: new OutFolder(flags.out),
+      coordinator,
+      jobs: flags.jobs,
+      draining: signal,
+    },
     maxAttempts: flags.maxAttempts,
     patience: (ends) => patienceOf(flags, note, AbortSignal.any([signal, ends])),
     ...(flags.queueLimit !== undefined && { queueLimit: flags.queueLimit }),
@@ -190,9 +198,10 @@ async function runCoordinatorCommand(flags: CoordinatorFlags): Promise<void> {
 function logEvent({ event, ...facts }: CoordinatorEvent, ensemble: string): void {
   const logger = roleLogger("coordinator");
   const job = "job" in facts ? facts.job : undefined;
-  if (event === "ready" || event === "waiting") {
-    logger.info(event === "ready" ? "asking for jobs" : "cannot ask for jobs", { ensemble });
-    return;
+  if (event === "ready") return logger.info("asking for jobs", { ensemble });
+  if (event === "waiting") {
+    const reason = "error" in facts ? facts.error.message : "";
+    return logger.warn("takes no jobs", { ensemble, reason });
   }
   logger.info(`job ${event}`, {
     job,
@@ -240,7 +249,7 @@ function eventText(event: CoordinatorEvent, ensemble: string): string {
     case "ready":
       return `Coordinator ready: drawing jobs of the ensemble ${ensemble}. Ctrl-C gives them back`;
     case "waiting":
-      return `Cannot ask for jobs: ${event.error.message}`;
+      return `Takes no jobs: ${event.error.message}`;
     case "started":
       return event.stepsDone === 0
         ? `${event.job}: started`

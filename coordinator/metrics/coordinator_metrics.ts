@@ -30,6 +30,7 @@ export class CoordinatorMetrics {
   #experts: readonly string[] = [];
   readonly #running = new Set<string>();
   #isReady = false;
+  #whyWaiting = "The coordinator has not asked the queue for jobs yet";
   #backlog: (() => Promise<Backlog>) | undefined;
 
   readonly #jobs = this.#counter(
@@ -111,6 +112,11 @@ export class CoordinatorMetrics {
     return this.#isReady;
   }
 
+  /** Why it asks for none, as a sentence. */
+  get whyWaiting(): string {
+    return this.#whyWaiting;
+  }
+
   /** Ids of jobs that are drawn now. */
   get running(): readonly string[] {
     return [...this.#running];
@@ -121,6 +127,7 @@ export class CoordinatorMetrics {
       case "ready":
       case "waiting":
         this.#isReady = event.event === "ready";
+        if (event.event === "waiting") this.#whyWaiting = event.error.message;
         this.#isAsking.set(this.#isReady ? 1 : 0);
         return;
       case "warning":

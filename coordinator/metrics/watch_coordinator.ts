@@ -21,7 +21,7 @@ export function watchCoordinator(
       return { state: "draining", reason: "The coordinator gives its jobs back after their step" };
     }
     if (metrics.isReady) return undefined;
-    return { state: "waiting", reason: "The coordinator cannot ask the queue for jobs" };
+    return { state: "waiting", reason: `The coordinator takes no jobs: ${metrics.whyWaiting}` };
   };
   return {
     notReady,

@@ -17,10 +17,10 @@ export type CoordinatorEvent =
   | Parameters<ServeOptions["onEvent"]>[0]
   /** It asks for jobs. */
   | { readonly event: "ready" }
-  /** It cannot ask, and tries again. */
+  /** It cannot ask, or could not write what it draws, and tries again. */
   | { readonly event: "waiting"; readonly error: TuttiError };
 
-/** Between two tries while NATS is away, ms. */
+/** Between two tries while NATS is away or nothing can be written, ms. */
 const RETRY_MS = 1_000;
 
 /** Settles when it has drained. */
@@ -61,8 +61,9 @@ class Asker {
   }
 
   async next(): Promise<JsMsg | undefined> {
-    const { onEvent } = this.#options;
+    const { onEvent, out } = this.#options;
     try {
+      await out.check();
       this.#consumer ??= await this.#open();
       if (!this.#isAsking) onEvent({ event: "ready" });
       this.#isAsking = true;

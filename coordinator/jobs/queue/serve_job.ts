@@ -18,14 +18,15 @@ import { isOtherRun, type StepCheckpoint } from "../step_checkpoint.ts";
 import type { HeldJob } from "./held_job.ts";
 import { lostError } from "./job_lease.ts";
 import { readQueuedJob } from "./job_queue.ts";
+import type { OutFolder } from "./out_folder.ts";
 import { jobError, type StoredImage } from "./job_record.ts";
 import { QueuedPictures } from "./queued_pictures.ts";
 import { type JobStores, takeJob } from "./take_job.ts";
 
 export interface ServeOptions extends JobStores {
   readonly ensemble: Ensemble;
-  /** Folder for the images. */
-  readonly out: string;
+  /** Where images go. */
+  readonly out: OutFolder;
   /** Who this is, for people. */
   readonly coordinator: string;
   /** How often in a row a job may be tried without one more finished step. */
@@ -152,12 +153,12 @@ async function store(
   const seeds = drawn.facts.map(({ seed }) => seed);
   // No id has a dot: "castle-1" is another job, and not the first image of "castle".
   const paths = seeds.map((_, i) =>
-    join(out, seeds.length === 1 ? `${job}.png` : `${job}.${i + 1}.png`)
+    join(out.path, seeds.length === 1 ? `${job}.png` : `${job}.${i + 1}.png`)
   );
-  await storeImages(ensemble, drawn, paths);
+  await out.write(() => storeImages(ensemble, drawn, paths));
   const pictures = new QueuedPictures(nats);
   return await Promise.all(paths.map(async (path, i) => {
-    const bytes = await Deno.readFile(path);
+    const bytes = await out.write(() => Deno.readFile(path));
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     // It is drawn: that others cannot fetch it is no reason to draw it again.
     await pictures.put(bytes, { sha256 }).catch((error) =>

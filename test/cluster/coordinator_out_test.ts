@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { rename } from "node:fs/promises";
+import { testQueue } from "../support/job_queue.ts";
+import { eventually } from "../support/serve_expert.ts";
+
+const STEPS = 40;
+
+testQueue(
+  "a coordinator that cannot write gives its job back with all steps, takes none, and goes on when it can",
+  async (queue) => {
+    const coordinator = await queue.coordinator("one", "--http", "127.0.0.1:0");
+    const [, http] = await coordinator.process.says(/"event":"ready","http":"([^"]+)"/);
+    const ready = async () => {
+      const response = await fetch(`http://${http}/ready`);
+      return { status: response.status, ...await response.json() };
+    };
+    const out = queue.home.file("out-one");
+    await queue.submit("picture", 5, STEPS);
+    await queue.until("picture", ({ stepsDone }) => stepsDone >= 3);
+    await rename(out, `${out}-away`);
+    await Deno.writeTextFile(out, "no folder");
+    await coordinator.process.says(
+      /"event":"returned","job":"picture".*Images cannot be written to --out/,
+    );
+    await eventually(async () => (await ready()).status === 503);
+    assert.match((await ready()).reason, /takes no jobs: Cannot write to --out "out-one"/);
+    const waiting = await queue.until("picture", ({ state }) => state === "queued");
+    assert.deepEqual([waiting.attempts, waiting.stepsDone], [0, STEPS]);
+    // Longer than five tries took that failed the job for good.
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    assert.equal((await queue.record("picture")).state, "queued");
+
+    await Deno.remove(out);
+    const done = await queue.done("picture");
+    assert.deepEqual(done.images!.map(({ sha256 }) => sha256), [await queue.undisturbed(5, STEPS)]);
+    assert.equal((await ready()).status, 200);
+    const events = (await coordinator.kill()).map(({ event }) => event);
+    assert.deepEqual(events.filter((event) => event === "failed" || event === "waiting"), [
+      "waiting",
+    ]);
+  },
+);
