@@ -101,13 +101,14 @@ export class JobQueue {
   /**
    * Puts a job into the queue. Repeating it does no harm.
    *
+   * @param options.isAgain also where the stream has had it within the last minutes, and has it no more
    * @throws {TuttiError} RESOURCE_EXHAUSTED with `retry_after_ms` if the queue is full
    */
-  async add({ id, spec }: QueuedJob): Promise<void> {
+  async add({ id, spec }: QueuedJob, { isAgain = false } = {}): Promise<void> {
     const message = JSON.stringify({ id, spec: jobSpecToJson(spec) });
     try {
       await this.#stream.publish(subjectOf(spec.ensemble), message, {
-        msgID: id,
+        ...(!isAgain && { msgID: id }),
         timeout: JETSTREAM_TIMEOUT_MS,
       });
     } catch (error) {

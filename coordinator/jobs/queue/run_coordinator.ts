@@ -3,6 +3,7 @@
 import type { JsMsg } from "nats";
 import { TuttiError } from "../../../shared/errors.ts";
 import { type JobConsumer, JobQueue } from "./job_queue.ts";
+import { requeueLost } from "./requeue_lost.ts";
 import { serveJob, type ServeOptions } from "./serve_job.ts";
 
 export interface CoordinatorOptions extends Omit<ServeOptions, "onEvent"> {
@@ -22,6 +23,9 @@ export type CoordinatorEvent =
 
 /** Between two tries while NATS is away or nothing can be written, ms. */
 const RETRY_MS = 1_000;
+
+/** Between two looks for jobs that the queue has lost, while it gives none, ms. */
+const LOST_LOOK_MS = 30_000;
 
 /** Settles when it has drained. */
 export async function runCoordinator(options: CoordinatorOptions): Promise<void> {
@@ -53,8 +57,11 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<void>
 /** Asks for jobs, and for the queue anew when that fails: a server that came back may have forgotten it. */
 class Asker {
   readonly #options: CoordinatorOptions;
+  #queue: JobQueue | undefined;
   #consumer: JobConsumer | undefined;
   #isAsking = false;
+  /** As `performance.now()`; the first one is at once. */
+  #lastLook = -LOST_LOOK_MS;
 
   constructor(options: CoordinatorOptions) {
     this.#options = options;
@@ -67,11 +74,14 @@ class Asker {
       this.#consumer ??= await this.#open();
       if (!this.#isAsking) onEvent({ event: "ready" });
       this.#isAsking = true;
-      return await this.#consumer.next();
+      const message = await this.#consumer.next();
+      if (message === undefined) await this.#lookForLost();
+      return message;
     } catch (error) {
       if (this.#isAsking) onEvent({ event: "waiting", error: TuttiError.from(error) });
       this.#isAsking = false;
       this.#consumer = undefined;
+      this.#lastLook = -LOST_LOOK_MS;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       return undefined;
     }
@@ -79,6 +89,16 @@ class Asker {
 
   async #open(): Promise<JobConsumer> {
     const { nats, ensemble, queueLimit } = this.#options;
-    return await (await JobQueue.open(nats, queueLimit)).consumer(ensemble.name);
+    this.#queue = await JobQueue.open(nats, queueLimit);
+    return await this.#queue.consumer(ensemble.name);
+  }
+
+  async #lookForLost(): Promise<void> {
+    const { records, ensemble, onEvent } = this.#options;
+    if (performance.now() < this.#lastLook + LOST_LOOK_MS) return;
+    this.#lastLook = performance.now();
+    for (const job of await requeueLost({ queue: this.#queue!, records }, ensemble.name)) {
+      onEvent({ event: "warning", job, text: "the queue had lost it: it is in again" });
+    }
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { JobQueue, readQueuedJob } from "../../../../coordinator/jobs/queue/job_queue.ts";
 import { JobRecords } from "../../../../coordinator/jobs/queue/job_records.ts";
 import { submitJob } from "../../../../coordinator/jobs/queue/submit_job.ts";
+import { requeueLost } from "../../../../coordinator/jobs/queue/requeue_lost.ts";
 import type { JobSpec } from "../../../../coordinator/jobs/job_spec.ts";
 import { connectTo } from "../../../support/job_queue.ts";
 import { NatsServer, testWithNats } from "../../../support/nats_server.ts";
@@ -148,5 +149,28 @@ testWithNats(
     first!.ack();
     for (const message of [await consumer.next(), await consumer.next()]) await message!.ackAck();
     assert.deepEqual(await queue.backlog("shapes"), none);
+  },
+);
+
+testWithNats(
+  "jobs whose stream was purged or deleted are in the queue again, and others stay",
+  async () => {
+    await using server = await NatsServer.start();
+    await using opened = await openQueue(server);
+    const { nats, queue, records, submit } = opened;
+    const manager = await nats.jetStream();
+    await queue.consumer("shapes");
+    await submit("other", { ...JOB, ensemble: "castles" });
+    for (const id of ["a", "b"]) await submit(id);
+    assert.deepEqual(await requeueLost({ queue, records }, "shapes"), [], "nothing is lost");
+    await manager.streams.purge("tutti_jobs");
+    assert.deepEqual(await requeueLost({ queue, records }, "shapes"), ["a", "b"]);
+    assert.deepEqual((await queue.backlog("shapes")).waiting, 2);
+    await manager.streams.delete("tutti_jobs");
+    const anew = await JobQueue.open(nats);
+    const consumer = await anew.consumer("shapes");
+    assert.deepEqual(await requeueLost({ queue: anew, records }, "shapes"), ["a", "b"]);
+    assert.equal(readQueuedJob((await consumer.next())!).id, "a");
+    assert.deepEqual(await requeueLost({ queue: anew, records }, "shapes"), []);
   },
 );
