@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { rename } from "node:fs/promises";
-import { testQueue } from "../support/job_queue.ts";
+import { connectTo, testQueue } from "../support/job_queue.ts";
 import { eventually } from "../support/serve_expert.ts";
 
 const STEPS = 40;
@@ -38,5 +38,14 @@ testQueue(
     assert.deepEqual(events.filter((event) => event === "failed" || event === "waiting"), [
       "waiting",
     ]);
+
+    // The queue forgets a job while nobody is there.
+    await queue.submit("forgotten", 5, 2);
+    await using nats = await connectTo(queue.server);
+    await (await nats.jetStream()).streams.purge("tutti_jobs");
+    const other = await queue.coordinator("other");
+    await queue.done("forgotten");
+    const told = (await other.kill()).filter(({ event }) => event === "warning");
+    assert.deepEqual(told.map(({ job }) => job), ["forgotten"]);
   },
 );
