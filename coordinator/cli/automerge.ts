@@ -34,6 +34,7 @@ import { imageSize, wholeNumber } from "./flags.ts";
 import { seedOption } from "./data_options.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { skippedWarnings } from "./train_report.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 
 interface AutoMergeFlags extends DeviceFlags {
   readonly run: string;
@@ -191,7 +192,7 @@ async function runAutoMerge(a: string, b: string, flags: AutoMergeFlags): Promis
     });
   }
   const path = join(flags.run, "recipe.toml");
-  await Deno.writeTextFile(path, rowRecipe(models, result.row, dtype));
+  await writeWholeFile(path, rowRecipe(models, result.row, dtype));
   if (flags.out !== undefined) {
     await mergeToFile(rowMerge(models, result.row), {
       ...{ out: flags.out, overwrite: flags.overwrite, signal },

@@ -14,6 +14,7 @@ import { pictureKind } from "../image/picture_kind.ts";
 import { checkOut, imageNames, outputPaths } from "../jobs/output_paths.ts";
 import { QueuedPictures } from "../jobs/queue/queued_pictures.ts";
 import { JobRecords } from "../jobs/queue/job_records.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 
 interface JobsFlags extends NatsFlags {
   readonly cancel?: string;
@@ -135,7 +136,7 @@ async function fetchPictures(nats: Nats, job: JobRecord, out: string): Promise<s
   const paths = await outputPaths(out, imageNames(images.map(({ seed }) => BigInt(seed))));
   const pictures = new QueuedPictures(nats);
   for (const [i, image] of images.entries()) {
-    await Deno.writeFile(paths[i]!, await pictures.get(image));
+    await writeWholeFile(paths[i]!, await pictures.get(image));
   }
   return paths;
 }

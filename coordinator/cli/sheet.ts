@@ -52,6 +52,7 @@ import {
 import { drawGrid } from "./sheet_grid.ts";
 import { sheetText } from "./sheet_text.ts";
 import { patienceOf } from "./wait_option.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 
 interface SheetFlags extends DrawingFlags, JobFlags, ColumnFlags {
   readonly out: string;
@@ -256,7 +257,7 @@ async function writeSheet(out: string, svg: string): Promise<void> {
   const isSvg = extname(out).toLowerCase() === ".svg";
   const bytes = isSvg ? new TextEncoder().encode(svg) : await sheetPng(svg);
   try {
-    await Deno.writeFile(out, bytes);
+    await writeWholeFile(out, bytes);
   } catch (cause) {
     throw new TuttiError("UNKNOWN", `Cannot write "${out}": ${(cause as Error).message}`, {
       cause,

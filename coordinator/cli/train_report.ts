@@ -10,6 +10,7 @@ import type { SkippedFile } from "../training/dataset/records.ts";
 import { PASS_PARTS, type PassTimes } from "../training/pass_times.ts";
 import type { PreparedTraining } from "../training/prepare_training.ts";
 import type { TrainingResult, TrainingRun } from "../training/run_training.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 
 /** Names of skipped files that are printed. */
 const MOST_NAMED = 10;
@@ -116,7 +117,7 @@ export async function writeReport(
     readonly skipped: readonly SkippedFile[];
   },
 ): Promise<void> {
-  await Deno.writeTextFile(join(out, "loss.svg"), lossCurve(losses, heldOut));
+  await writeWholeFile(join(out, "loss.svg"), lossCurve(losses, heldOut));
   const path = join(out, "report.json");
   // A run that was over already has measured nothing now.
   const measured = usage.blocks().length > 0
@@ -126,7 +127,7 @@ export async function writeReport(
     ...{ steps, isStoppedEarly, recipe: metadata.recipe, losses, heldOut, comparisons, skipped },
     ...measured,
   };
-  await Deno.writeTextFile(path, `${JSON.stringify(report, null, 1)}\n`);
+  await writeWholeFile(path, `${JSON.stringify(report, null, 1)}\n`);
 }
 
 /** Of an earlier report, if there is one. */

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { encodePhoto } from "./encode_photo.ts";
 import { pictureKind } from "./picture_kind.ts";
 import { encodePng } from "./png.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 
 /** Height and width of an image tensor. */
 function sizeOf({ shape }: F32Tensor): { height: number; width: number } {
@@ -67,13 +68,10 @@ export async function writeImage(
   const png = { ...sizeOf(image), rgb: imageToRgb(image), text };
   const kind = pictureKind(path) ?? "png";
   const bytes = kind === "png" ? encodePng(png) : await encodePhoto(png, kind);
-  const partial = `${path}.${crypto.randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(partial, bytes);
-    await rename(partial, path);
+    await writeWholeFile(path, bytes);
   } catch (cause) {
-    await rm(partial, { force: true }).catch(() => undefined);
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new TuttiError("UNKNOWN", `Cannot write image "${path}": ${reason}`, { cause });
   }

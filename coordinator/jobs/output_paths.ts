@@ -54,6 +54,12 @@ export function imageNames(
  * @throws {FormatError} naming `--out` and the reason
  */
 export async function checkOut(out: string, kind: "folder" | "image or folder"): Promise<void> {
+  if (out.includes("\uFFFD")) {
+    throw new FormatError(
+      `--out must be UTF-8: "${out}" has bytes that are none, and would be written to another place. Rename the folder`,
+      { details: { file: out } },
+    );
+  }
   const picture = kind === "image or folder" ? pictureKind(out) : undefined;
   const isFile = picture !== undefined;
   const folder = isFile ? dirname(out) : out;

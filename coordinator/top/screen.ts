@@ -1,7 +1,7 @@
 /** The whole terminal as a picture that is drawn over, and given back as it was. @module */
 
 import process from "node:process";
-import { printText } from "../../shared/terminal/stdout.ts";
+import { printable, printText } from "../../shared/terminal/stdout.ts";
 
 const SHOW = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
@@ -37,7 +37,7 @@ export class Screen implements Disposable {
 
   draw(lines: readonly string[]): void {
     // Each line clears what is left of the one before it: nothing flickers.
-    printText(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join("\r\n")}\x1b[J`);
+    printText(`\x1b[H${lines.map((line) => `${printable(line)}\x1b[K`).join("\r\n")}\x1b[J`);
   }
 
   [Symbol.dispose](): void {

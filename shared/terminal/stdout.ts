@@ -2,14 +2,26 @@
 
 const encoder = new TextEncoder();
 
+// deno-lint-ignore no-control-regex
+const STYLE_HERE = /\x1b\[[0-9;]*m/y;
+
 export function printText(text: string): void {
   const bytes = encoder.encode(text);
   let offset = 0;
   while (offset < bytes.length) offset += Deno.stdout.writeSync(bytes.subarray(offset));
 }
 
+/** Control characters in it, which may come from a peer's names or a stranger's file, reach no terminal; colours do. */
 export function printLine(text: string): void {
-  printText(`${text}\n`);
+  printText(`${printable(text)}\n`);
+}
+
+/** With what would move the cursor or speak to the terminal replaced by "�". */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (control, at: number) => {
+    STYLE_HERE.lastIndex = at;
+    return control === "\n" || control === "\t" || STYLE_HERE.test(text) ? control : "\uFFFD";
+  });
 }
 
 /** One object a line. Large whole numbers (seeds) that JSON readers would round become strings. */

@@ -93,7 +93,7 @@ const OWN_FILES = [
   "coordinator/jobs/queue/serve_job.ts",
   "shared/device/instruction_sets.ts",
   "shared/regular_file.ts",
-  "worker/rpc/bound_connections.ts",
+  "shared/wire/connection_room.ts",
   "worker/cli.ts",
 ];
 

@@ -7,6 +7,7 @@ import type { Ensemble } from "../../ensemble/ensemble.ts";
 import type { DrawnImages } from "../../jobs/run_job.ts";
 import { storeImages } from "../../jobs/store_images.ts";
 import type { JobOutput } from "./served_job.ts";
+import { readRegularFile } from "../../../shared/regular_file.ts";
 
 /** A job's id, and of several pictures the number. No other name is looked for: none leads out of the folder. */
 const NAME = /^([A-Za-z0-9_-]{1,64})(?:\.[1-9][0-9]{0,3})?\.png$/;
@@ -26,7 +27,7 @@ export class PictureFolder {
     );
     await storeImages(ensemble, drawn, names.map((name) => join(this.path, name)));
     return await Promise.all(names.map(async (name, i): Promise<JobOutput> => {
-      const bytes = await Deno.readFile(join(this.path, name));
+      const bytes = await readRegularFile(join(this.path, name));
       const { seed, width, height } = drawn.facts[i]!;
       const sha256 = createHash("sha256").update(bytes).digest("hex");
       return { name, seed: String(seed), width, height, sizeBytes: bytes.length, sha256 };
@@ -42,7 +43,7 @@ export class PictureFolder {
   async read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (!NAME.test(name)) return undefined;
     try {
-      return await Deno.readFile(join(this.path, name));
+      return await readRegularFile(join(this.path, name));
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;

@@ -55,10 +55,10 @@ Deno.test("EnsembleSide counts where a step went, from the warm-up's end on", as
   // The noise has the latents' shape, so the one that is not sent on makes up for the other.
   assert.equal(sentBytes, total);
   assert.deepEqual(figures.map(({ name, unit }) => `${name} ${unit}`), [
-    ...["x.compute ms", "x.queue ms", "x.wire ms", "x.aggregate ms"],
+    ...["x.compute ms", "x.queue ms", "x.load ms", "x.wire ms", "x.aggregate ms"],
     ...["x.sent bytes", "x.received bytes"],
   ]);
-  assert.equal(figures[4]!.value, sentBytes);
+  assert.equal(figures[5]!.value, sentBytes);
 });
 
 Deno.test("EnsembleSide closes its sessions, and runs only the blocks that are asked for", async () => {
