@@ -10,7 +10,7 @@ const STATUS: WorkerStatus = {
   versions: { tutti: "0.1.0", deno: "2", runtime: "onnx", protocol: { min: 2, max: 2 } },
   ...{ lanes: 4, busyLanes: 3, queueDepth: 2, sessions: 1, maxSessions: 16, waitingSessions: 0 },
   ...{ arenaBytesUsed: 1_500_000, arenaBytesLeft: 4e9, residentBytes: 3e9 },
-  ...{ blocksRun: 7, computeSeconds: 1 },
+  ...{ blocksRun: 7, computeSeconds: 1, device: "cuda:1", precision: "f16" },
 };
 
 function serving(address: string, status: Partial<WorkerStatus> = {}): WatchedWorker {
