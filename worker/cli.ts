@@ -247,6 +247,7 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
       lanes,
       planes: flags.planes,
       planePort: flags.planePort,
+      device,
       configJson: await unetConfigJson(flags.config ?? model),
       limits: {
         maxSessions: flags.maxSessions,
@@ -311,10 +312,11 @@ function unetConfigJson(model: ModelSource): Promise<string> {
 }
 
 function readyLine(
-  { address, httpAddress: http, httpUrl }: RunningWorker,
-  { name, modelHash, loras, fingerprint: { device, precision } }: ExpertDescription,
+  { address, httpAddress: http, httpUrl, status }: RunningWorker,
+  { name, modelHash, loras }: ExpertDescription,
   json: boolean,
 ): string {
+  const { device, precision } = status();
   return json
     ? JSON.stringify({ event: "ready", address, http, modelHash, name, loras, device, precision })
     : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${

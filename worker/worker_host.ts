@@ -6,6 +6,7 @@
 
 import type { BlockExpert } from "../shared/engine/block_expert.ts";
 import { type TuttiError, WorkerError } from "../shared/errors.ts";
+import type { Device } from "../shared/lane/protocol.ts";
 import type { Versions, WorkerDescription } from "../shared/wire/convert_description.ts";
 import type { WorkerState, WorkerStatus } from "../shared/wire/convert_status.ts";
 import type { WorkerLimits } from "../shared/wire/limits.ts";
@@ -24,6 +25,8 @@ export interface WorkerHostOptions {
   readonly limits: WorkerLimits;
   readonly lanes: number;
   readonly configJson: string;
+  /** What the expert computes on. @default what its fingerprint says */
+  readonly device?: Device;
   readonly planes: PlaneHost;
   /** Whether it counts and measures for pages, which costs up to 0.1 ms a block. */
   readonly hasPages: boolean;
@@ -40,6 +43,7 @@ export class WorkerHost {
   /** Undefined where no page shows them. */
   readonly metrics: WorkerMetrics | undefined;
   readonly #configJson: string;
+  readonly #device: Device | undefined;
   readonly #startedAt = performance.now();
   readonly #drain = new AbortController();
   readonly #stop = new AbortController();
@@ -50,13 +54,14 @@ export class WorkerHost {
   /** When draining ends at the latest, ms as of `performance.now()`. */
   #drainEnd = Infinity;
 
-  constructor({ limits, lanes, configJson, planes, hasPages }: WorkerHostOptions) {
+  constructor({ limits, lanes, configJson, device, planes, hasPages }: WorkerHostOptions) {
     this.limits = limits;
     this.planes = planes;
     this.sessions = new SessionRegistry(limits);
     this.admission = new SessionAdmission(this.sessions, limits);
     this.load = new LoadMeter(lanes, limits.maxCalls);
     this.#configJson = configJson;
+    this.#device = device;
     if (hasPages) {
       this.metrics = new WorkerMetrics({
         status: () => this.status(),
@@ -156,6 +161,8 @@ export class WorkerHost {
       name: description?.name ?? "",
       modelHash: description?.modelHash ?? "",
       versions: this.#versions(),
+      device: description ? this.#device ?? description.fingerprint.device : "",
+      precision: description?.fingerprint.precision ?? "",
       uptimeSeconds: (performance.now() - this.#startedAt) / 1000,
       lanes: this.load.lanes,
       busyLanes: this.load.busyLanes,

@@ -7,6 +7,7 @@ import { oneLine } from "../../shared/terminal/display_width.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes, formatDuration } from "../../shared/terminal/units.ts";
+import { deviceText } from "../top/device_text.ts";
 import type { SessionSummary, WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { listWorkerSessions, readWorkerStatus } from "../cluster/worker_status.ts";
 import {
@@ -76,7 +77,18 @@ async function runPs(flags: PsFlags): Promise<void> {
     return;
   }
   printLine(formatTable(
-    ["model", "hash", "address", "state", "sessions", "load", "memory", "arena left", "up"],
+    [
+      "model",
+      "hash",
+      "address",
+      "state",
+      "device",
+      "sessions",
+      "load",
+      "memory",
+      "arena left",
+      "up",
+    ],
     rows.map(statusCells),
   ));
   if (flags.sessions) printSessions(rows);
@@ -118,6 +130,7 @@ function statusCells(row: Row): string[] {
     status.modelHash.slice(0, 10),
     row.address,
     status.state,
+    deviceText(status),
     `${status.sessions}/${status.maxSessions}`,
     `${status.busyLanes}/${status.lanes} lanes, ${status.queueDepth} waiting`,
     formatBytes(status.residentBytes),

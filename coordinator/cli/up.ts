@@ -8,6 +8,8 @@ import {
   deviceOption,
   precisionOption,
 } from "../../shared/device/device_flags.ts";
+import { cudaDevices, spreadDevices } from "../../shared/device/spread_devices.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
 import { addNatsOptions, type NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { type SecurityFlags, securityOptions } from "../../shared/security/security_flags.ts";
@@ -113,6 +115,8 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
     expert,
     listens: listenAddresses(expert, replicas, anyPort),
   }));
+  const own = places.flatMap(({ expert, listens }) => listens.map(() => expert.device));
+  const spread = spreadDevices(own, device, await cudaDevices());
   const count = places.reduce((sum, { listens }) => sum + listens.length, 0);
   const perWorker = threads ??
     Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, count)));
@@ -120,13 +124,14 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
     { name, model, loras }: LocalExpertEntry,
     replica: number,
     listen: string,
+    on: Device,
   ): Promise<WorkerRecord> => {
     if (!json) terminal.write(`Starting a worker for ${name}\n`);
     return await startDetachedWorker({
       ...{
         name: replica === 0 ? name : `${name}-${replica + 1}`,
         model,
-        device,
+        device: on,
         precision,
         threads: perWorker,
         ensemble: ensemble.name,
@@ -147,12 +152,14 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
       flags.listen === undefined || parseAddress(address).host === flags.listen;
     return takePlaces(listens, running.filter(isInPlace));
   }));
+  let worker = 0;
   const starts = places.flatMap(({ expert, listens }, i) =>
     listens.map(async (listen, replica): Promise<UpRecord> => {
+      const on = spread[worker++]!;
       const running = found[i]![replica];
       return running
         ? { ...running, wasRunning: true }
-        : { ...await start(expert, replica, listen), wasRunning: false };
+        : { ...await start(expert, replica, listen, on), wasRunning: false };
     })
   );
   const results = await Promise.allSettled(starts);

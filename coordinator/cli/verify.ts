@@ -1,13 +1,15 @@
 /** `tutti verify`: can the numbers of this machine and build be trusted? @module */
 
 import { Command, Option } from "commander";
-import { openBackend } from "../../shared/device/backend.ts";
+import { openBackend, verifiedDevice } from "../../shared/device/backend.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
 import {
   type DeviceFlags,
   deviceOption,
   precisionOption,
 } from "../../shared/device/device_flags.ts";
+import { reportProvider } from "../../shared/device/provider_report.ts";
+import { forgetVerified, rememberVerified } from "../../shared/device/verified_half.ts";
 import type { Expert } from "../../shared/engine/expert.ts";
 import type { Precision } from "../../shared/engine/lower_graph.ts";
 import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
@@ -103,6 +105,11 @@ async function runVerify(folder: string, flags: VerifyFlags): Promise<void> {
     printLine(
       `${counts.ok} ok, ${counts.failed} failed, ${counts.skipped} skipped (${device}, ${precision}, ${via})`,
     );
+  }
+  if (precision === "f16" && only === undefined && folder === BUNDLED_GOLDENS) {
+    const verified = verifiedDevice(device, await reportProvider(device));
+    if (counts.failed === 0) await rememberVerified(verified);
+    else await forgetVerified(verified);
   }
   if (only !== undefined && counts.ok + counts.failed + counts.skipped === 0) {
     throw new UsageError(`--only must fit the name of a check: current value is "${only}"`);

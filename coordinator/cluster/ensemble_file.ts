@@ -14,6 +14,7 @@
  * name = "round"
  * model = "round"         # weights, for workers started on this machine, and/or
  * lora = ["ink.safetensors:0.8"] # optional: merged into those weights; model, lora and vae may be names for `tutti pull`
+ * device = "cuda:1"       # optional: what its worker computes on, in place of --device
  *
  * [[experts]]
  * name = "mix"
@@ -43,8 +44,10 @@ import { dirname, resolve } from "node:path";
 import { type LoraChoice, parseLoraChoice } from "../../shared/checkpoint/lora/lora_choice.ts";
 import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { FormatError, TuttiError } from "../../shared/errors.ts";
+import { readDevice } from "../../shared/device/device_name.ts";
 import { localPath } from "../../shared/hub/cached_model.ts";
 import { isModelName } from "../../shared/hub/model_name.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
 import { inputPaths } from "../../shared/merging/input_paths.ts";
 import type { Recipe } from "../../shared/merging/recipe_file.ts";
 import { readToml } from "../../shared/toml/read_toml.ts";
@@ -61,6 +64,8 @@ export interface EnsembleExpert {
   readonly model?: ModelSource;
   /** LoRAs to merge into those weights; absolute paths. */
   readonly loras?: readonly LoraChoice[];
+  /** What the worker that is started for it computes on; else what `--device` says. */
+  readonly device?: Device;
   /** Where workers serve it, each a replica of the others; at least one. */
   readonly addresses?: readonly Address[];
   /** Workers that serve this model are found over NATS. */
@@ -96,7 +101,15 @@ const FILE_KEYS = [
   "defaults",
   "security",
 ];
-const EXPERT_KEYS = ["name", "model", "merge", "lora", "address", ...MODEL_CHOICE_KEYS] as const;
+const EXPERT_KEYS = [
+  "name",
+  "model",
+  "merge",
+  "lora",
+  "device",
+  "address",
+  ...MODEL_CHOICE_KEYS,
+] as const;
 /** Names appear in metrics, file names and comma-separated lists. */
 export const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
@@ -178,11 +191,16 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
       { details: { file: fields.file, key: fields.where } },
     );
   }
-  if (fields.has("lora") && !hasWeights) {
+  const forOurs = {
+    lora: 'its LoRAs there, with "tutti worker --lora"',
+    device: 'its device there, with "tutti worker --device"',
+  };
+  for (const [key, how] of Object.entries(forOurs)) {
+    if (!fields.has(key) || hasWeights) continue;
     throw new FormatError(
-      `${fields.file}: ${fields.where} ("${name}") must have "model" or "merge" where it has "lora": a worker ` +
-        'that runs elsewhere gets its LoRAs there, with "tutti worker --lora"',
-      { details: { file: fields.file, key: fields.pathOf("lora") } },
+      `${fields.file}: ${fields.where} ("${name}") must have "model" or "merge" where it has "${key}": a worker ` +
+        `that runs elsewhere gets ${how}`,
+      { details: { file: fields.file, key: fields.pathOf(key) } },
     );
   }
   return {
@@ -192,8 +210,17 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
       ? { model: await existing(fields, "model", "a folder or a file") }
       : {}),
     ...(fields.has("merge") ? { model: await readMerge(fields) } : {}),
+    ...(fields.has("device") ? { device: readDeviceKey(fields) } : {}),
     ...(fields.has("address") ? { addresses: readAddresses(fields) } : {}),
   };
+}
+
+function readDeviceKey(fields: TomlFields): Device {
+  const expected = "cpu, webgpu, cuda or cuda:N";
+  const read = readDevice(fields.string("device", expected));
+  if ("problem" in read) throw fields.error("device", `${expected} (${read.problem})`);
+  if (read.device === "auto") throw fields.error("device", expected);
+  return read.device;
 }
 
 async function readMerge(fields: TomlFields): Promise<Recipe> {

@@ -98,11 +98,12 @@ async function openInProcess(
 }
 
 async function connectOrStart(
-  { name, model, loras, addresses, isSecured }: WantedExpert,
+  { name, model, loras, device: own, addresses, isSecured }: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
-  const { device, precision, signal, onProgress } = options;
+  const { precision, signal, onProgress } = options;
+  const device = own ?? options.device;
   await using resources = new AsyncDisposableStack();
   const findRunning = async () => {
     const wanted = { name, ...(loras && { loras }), ...(isSecured !== undefined && { isSecured }) };

@@ -10,6 +10,7 @@ import { type Column, formatTable } from "../../shared/terminal/table.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { stateWithoutAnswer } from "../discovery/worker_places.ts";
+import { deviceText } from "./device_text.ts";
 import type { WatchedWorker } from "./poll_workers.ts";
 
 export interface TopScreen {
@@ -35,6 +36,7 @@ const FIGURES: readonly TopColumn[] = [
   figure("sessions", ({ sessions, maxSessions }) => `${sessions}/${maxSessions}`),
   figure("blocks/s", (_, { rates }) => rates ? rates.blocksPerSecond.toFixed(1) : "-"),
   figure("busy", (_, { rates }) => rates ? percent(rates.computing) : "-"),
+  figure("device", deviceText),
   figure("memory", ({ residentBytes }) => formatBytes(residentBytes)),
   figure("arena", ({ arenaBytesUsed }) => formatBytes(arenaBytesUsed)),
   figure("arena left", ({ arenaBytesLeft }) => formatBytes(arenaBytesLeft)),

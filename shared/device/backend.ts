@@ -8,7 +8,8 @@ import { TuttiError, UsageError } from "../errors.ts";
 import type { Device } from "../lane/protocol.ts";
 import type { GraphLowering } from "../engine/lower_graph.ts";
 import { providerError } from "./provider_error.ts";
-import { reportProvider } from "./provider_report.ts";
+import { isVerified, type VerifiedDevice } from "./verified_half.ts";
+import { type ProviderReport, reportProvider } from "./provider_report.ts";
 
 export const PRECISION_CHOICES = ["f32", "f16", "auto"] as const;
 
@@ -21,10 +22,18 @@ export interface Backend {
   readonly lowering: GraphLowering;
 }
 
+/** What `isVerified()` is asked with. */
+export function verifiedDevice(
+  device: Device,
+  { runtime = "", adapter }: ProviderReport,
+): VerifiedDevice {
+  return { device, runtime, adapter: adapter?.name ?? "" };
+}
+
 /**
  * Opens a device. Other devices than the processor are tried in a process of their own first, once per process.
  *
- * @param precision `auto` takes f16 where the device computes it right
+ * @param precision `auto` takes f16 where the device has it and `tutti verify --precision f16` has passed on it
  * @throws {TuttiError} FAILED_PRECONDITION with the next step if the device cannot be used
  * @throws {UsageError} if it does not compute in the precision
  */
@@ -41,7 +50,8 @@ export async function openBackend(
     }
     return { device, adapter: "", lowering: { maxFusedHeadDim: Infinity, precision: "f32" } };
   }
-  const { failure, adapter, f32, f16 } = await reportProvider(device);
+  const report = await reportProvider(device);
+  const { failure, adapter, f32, f16 } = report;
   if (failure !== undefined) throw providerError(device, failure);
   if (precision === "f16" && !f16) {
     throw new TuttiError(
@@ -52,7 +62,9 @@ export async function openBackend(
       { details: { device } },
     );
   }
-  const half = precision === "f32" ? undefined : f16;
+  const wantsHalf = precision === "f16" ||
+    precision === "auto" && await isVerified(verifiedDevice(device, report));
+  const half = wantsHalf ? f16 : undefined;
   return {
     device,
     adapter: adapter?.name ?? "",

@@ -1,13 +1,10 @@
 /** Which device `--device auto` means on this machine, and why. @module */
 
 import { UsageError } from "../errors.ts";
-import { type Device, DEVICES } from "../lane/protocol.ts";
+import type { Device } from "../lane/protocol.ts";
+import type { DeviceChoice } from "./device_name.ts";
 import { hasCudaProvider, mayHaveGraphicsAdapter } from "./provider_files.ts";
 import { type ProviderReport, reportProvider } from "./provider_report.ts";
-
-export type DeviceChoice = Device | "auto";
-
-export const DEVICE_CHOICES: readonly DeviceChoice[] = [...DEVICES, "auto"];
 
 export interface ChosenDevice {
   readonly device: Device;

@@ -1,14 +1,15 @@
 /** From what ONNX Runtime says about a device to what a person can do about it. @module */
 
 import { type Code, TuttiError } from "../errors.ts";
-import type { Device } from "../lane/protocol.ts";
+import type { Device, Provider } from "../lane/protocol.ts";
+import { providerOf } from "./device_name.ts";
 
 /** Puts ONNX Runtime's CUDA provider beside its other libraries; Deno does not run npm packages' install scripts. */
 export const CUDA_INSTALL_STEP =
   "ONNXRUNTIME_NODE_INSTALL=cuda12 deno run -A node_modules/onnxruntime-node/script/install.js";
 
 interface Remedy {
-  readonly device: Device;
+  readonly device: Provider;
   /** In the runtime's text. */
   readonly pattern: RegExp;
   readonly code: Code;
@@ -31,6 +32,13 @@ const REMEDIES: readonly Remedy[] = [
     code: "FAILED_PRECONDITION",
     problem: "No NVIDIA GPU with a working driver was found",
     nextStep: "check with `nvidia-smi`, and in a container that the GPU is passed to it",
+  },
+  {
+    device: "cuda",
+    pattern: /invalid device ordinal|CUDA failure 101\b/i,
+    code: "FAILED_PRECONDITION",
+    problem: "There is no GPU of that number",
+    nextStep: "`nvidia-smi -L` lists them, from 0",
   },
   {
     device: "webgpu",
@@ -66,7 +74,8 @@ const MAX_RAW_LENGTH = 300;
  * The error for a device that failed with the runtime's `text`; unknown texts are passed on, with a general next step.
  */
 export function providerError(device: Device, text: string): TuttiError {
-  const remedy = REMEDIES.find((r) => r.device === device && r.pattern.test(text));
+  const provider = providerOf(device);
+  const remedy = REMEDIES.find((r) => r.device === provider && r.pattern.test(text));
   const raw = text.replace(/^ONNX Runtime failed: /, "").replaceAll(/\s+/g, " ").trim().slice(
     0,
     MAX_RAW_LENGTH,
@@ -84,5 +93,7 @@ export function providerError(device: Device, text: string): TuttiError {
 
 /** Whether the text is one that `providerError` knows more about than the runtime. */
 export function isKnownProviderProblem(device: Device, text: string): boolean {
-  return REMEDIES.some((remedy) => remedy.device === device && remedy.pattern.test(text));
+  return REMEDIES.some((remedy) =>
+    remedy.device === providerOf(device) && remedy.pattern.test(text)
+  );
 }

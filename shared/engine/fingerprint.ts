@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import * as ort from "onnxruntime-node";
 import type { Backend } from "../device/backend.ts";
+import { providerOf } from "../device/device_name.ts";
 import { instructionSets } from "../device/instruction_sets.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { printGraph } from "../onnx/print.ts";
@@ -23,7 +24,8 @@ export async function numericsFingerprint(
   for (const graph of graphs) hash.update(printGraph(lowerGraph(graph, options)));
   return {
     runtime: `onnxruntime ${ort.env.versions.node ?? ort.env.versions.common}`,
-    device,
+    // Which of several equal GPUs it is changes nothing.
+    device: providerOf(device),
     precision: lowering?.precision ?? "f32",
     // What the device cannot do the processor does, so both decide.
     isa: [await instructionSets(), adapter].filter((part) => part !== "").join("; "),

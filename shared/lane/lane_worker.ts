@@ -7,6 +7,7 @@
  */
 
 import * as ort from "onnxruntime-node";
+import { deviceIndexOf, providerOf } from "../device/device_name.ts";
 import type { MergedFile } from "../merging/merged_file.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { byteLength, elementCount } from "../tensor/tensor.ts";
@@ -108,18 +109,18 @@ async function handle(request: LaneRequest): Promise<void> {
 }
 
 /** What may compute, the first that can an operation does it. Shapes and the like stay on the processor anyway. */
-const PROVIDERS: Readonly<Record<Device, readonly string[]>> = {
-  cpu: ["cpu"],
-  webgpu: ["webgpu", "cpu"],
-  cuda: ["cuda", "cpu"],
-};
+function providersFor(device: Device): ort.InferenceSession.ExecutionProviderConfig[] {
+  const [name, deviceId] = [providerOf(device), deviceIndexOf(device)];
+  if (name === "cpu") return [name];
+  return [deviceId === undefined ? name : { name, deviceId }, "cpu"];
+}
 
 async function createSession(
   { graph, model, weightsFolder, computed, options }: Extract<LaneRequest, { kind: "load" }>,
 ): Promise<ort.InferenceSession> {
   return await ort.InferenceSession.create(model, {
     ...(computed && { externalData: await computeWeights(computed) }),
-    executionProviders: PROVIDERS[options.device],
+    executionProviders: providersFor(options.device),
     intraOpNumThreads: options.threads,
     // Each block's session would otherwise keep its largest activations for itself.
     enableCpuMemArena: false,

@@ -65,4 +65,7 @@ export interface LaneOptions {
 /** The execution providers of ONNX Runtime that we use. */
 export const DEVICES = ["cpu", "webgpu", "cuda"] as const;
 
-export type Device = typeof DEVICES[number];
+export type Provider = typeof DEVICES[number];
+
+/** A provider, or one of several GPUs behind it. */
+export type Device = Provider | `cuda:${number}`;

@@ -18,6 +18,9 @@ export interface WorkerStatus {
   readonly name: string;
   readonly modelHash: string;
   readonly versions: Versions;
+  /** `cuda:1`, and `f16`; empty while loading, and from workers that do not tell. */
+  readonly device: string;
+  readonly precision: string;
   readonly uptimeSeconds: number;
   readonly lanes: number;
   readonly busyLanes: number;
@@ -104,6 +107,8 @@ export function statusFromMessage(message: unknown): WorkerStatus {
     name: fields.text("name"),
     modelHash: fields.text("modelHash"),
     versions: versionsFromFields(fields.message("versions")),
+    device: fields.text("device"),
+    precision: fields.text("precision"),
     uptimeSeconds: fields.number("uptimeSeconds"),
     lanes: fields.whole("lanes", 0),
     busyLanes: fields.whole("busyLanes", 0),

@@ -138,13 +138,16 @@ export class WorkerMetrics {
     this.#state.reset();
     this.#state.set({ state: status.state }, 1);
     this.#process.update(status.versions);
-    this.#setModel(this.#source.description());
+    this.#setModel(this.#source.description(), status);
     return await this.registry.metrics();
   }
 
-  #setModel(description: ExpertDescription | undefined): void {
+  #setModel(
+    description: ExpertDescription | undefined,
+    { device, precision }: WorkerStatus,
+  ): void {
     if (!description) return;
-    const { name, modelHash, family, fingerprint: { device, precision } } = description;
+    const { name, modelHash, family } = description;
     this.#modelInfo.set({ name, model_hash: modelHash, family, device, precision }, 1);
   }
 

@@ -16,6 +16,7 @@ import {
   startWatchServer,
   type WatchServer,
 } from "../../shared/http/watch_server.ts";
+import type { Device } from "../../shared/lane/protocol.ts";
 import { type Address, formatAddress } from "../../shared/wire/address.ts";
 import type { WorkerStatus } from "../../shared/wire/convert_status.ts";
 import { openFlowWindow } from "../../shared/wire/flow_window.ts";
@@ -72,6 +73,8 @@ export interface WorkerServerOptions {
   readonly lanes?: number;
   /** The U-Net's config.json, for Describe. @default "" */
   readonly configJson?: string;
+  /** What the expert computes on, for status. @default what its fingerprint says */
+  readonly device?: Device;
   /** Planes to offer to sessions besides gRPC. @default all */
   readonly planes?: readonly PlaneKind[];
   /** Port of the tcp plane. @default a free one */
@@ -128,6 +131,7 @@ export async function startWorkerServer(options: WorkerServerOptions): Promise<R
     limits,
     lanes: options.lanes ?? 1,
     configJson: options.configJson ?? "",
+    ...(options.device && { device: options.device }),
     hasPages: httpAddress !== undefined,
     planes: await PlaneHost.open({
       planes: options.planes ?? PLANE_KINDS,

@@ -244,6 +244,20 @@ Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
   assert.equal(scheduler, join(zoo, "scheduler", "scheduler_config.json"));
 });
 
+Deno.test("an expert may say what its worker computes on", async () => {
+  await withFolder(async (folder) => {
+    const loadWith = (line: string) => load(folder, GOOD.replace('model = "round"', `$&\n${line}`));
+    const { experts } = await loadWith('device = "cuda:1"');
+    assert.deepEqual(experts.map(({ device }) => device).slice(0, 2), ["cuda:1", undefined]);
+    for (const wrong of ["webgpu:1", "auto", "gpu", "cuda:x"]) {
+      await assert.rejects(
+        loadWith(`device = "${wrong}"`),
+        /"experts\[0\]\.device" must be cpu, webgpu, cuda or cuda:N/,
+      );
+    }
+  });
+});
+
 Deno.test("loadEnsembleFile() names file, key, value and expectation of what is wrong", () =>
   withFolder(async (folder) => {
     /** What to replace in the good file, by what, and the message after the file's path. */
@@ -264,7 +278,7 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
         'model = "round"',
         'modle = "round"',
         ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
-        "known keys are name, model, merge, lora, address",
+        "known keys are name, model, merge, lora, device, address",
       ],
       ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
       ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],

@@ -10,7 +10,7 @@ const STATUS: WorkerStatus = {
   versions: { tutti: "0.1.0", deno: "2", runtime: "onnx", protocol: { min: 2, max: 2 } },
   ...{ lanes: 4, busyLanes: 3, queueDepth: 2, sessions: 1, maxSessions: 16, waitingSessions: 0 },
   ...{ arenaBytesUsed: 1_500_000, arenaBytesLeft: 4e9, residentBytes: 3e9 },
-  ...{ blocksRun: 7, computeSeconds: 1 },
+  ...{ blocksRun: 7, computeSeconds: 1, device: "cuda:1", precision: "f16" },
 };
 
 function serving(address: string, status: Partial<WorkerStatus> = {}): WatchedWorker {
@@ -31,8 +31,8 @@ Deno.test("topTable() has a row for each worker, and the reason below one that c
   assert.equal(
     topTable(WORKERS),
     `\
-model  address  state        lanes  queue  sessions  blocks/s  busy  memory   arena  arena left
-photo  a:7070   serving        3/4      2      1/16      12.3   76%  3.0 GB  1.5 MB      4.0 GB
+model  address  state        lanes  queue  sessions  blocks/s  busy      device  memory   arena  arena left
+photo  a:7070   serving        3/4      2      1/16      12.3   76%  cuda:1 f16  3.0 GB  1.5 MB      4.0 GB
 anime  b:7070   unreachable
   No worker can be reached at b:7070 (refused)
 -      c:1      asking`,

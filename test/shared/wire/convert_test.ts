@@ -75,6 +75,8 @@ Deno.test("status and sessions come through unchanged", () => {
     residentBytes: 2 ** 33,
     blocksRun: 2 ** 34,
     computeSeconds: 12.5,
+    device: "cuda:1",
+    precision: "f16",
     loading: { blocks: 7, allBlocks: 25, bytes: 1.2e9 },
   };
   const asked = travel("GetStatus", "request", statusRequestToMessage(["s1-a", "s2-b"]));
