@@ -11,7 +11,7 @@ import { isJsonLog, logLine } from "./shared/telemetry/log_line.ts";
 import { oneLine } from "./shared/terminal/display_width.ts";
 import { groupHelp, takeHelpAll } from "./shared/terminal/grouped_help.ts";
 import { styles } from "./shared/terminal/sgr.ts";
-import { printJson, printText } from "./shared/terminal/stdout.ts";
+import { printable, printJson, printText } from "./shared/terminal/stdout.ts";
 import { stderrTerminal } from "./shared/terminal/terminal.ts";
 import project from "./deno.json" with { type: "json" };
 
@@ -144,7 +144,7 @@ function report(error: TuttiError, json: boolean): number {
   terminal.write(
     isJsonLog()
       ? logLine({ level: "error", message, fields: { code: reason } })
-      : `${level}: ${message}\n`,
+      : `${level}: ${printable(message)}\n`,
   );
   if (error.code === "UNKNOWN" && error.cause instanceof Error && Deno.env.has("TUTTI_DEBUG")) {
     terminal.write(`${error.cause.stack}\n`);

@@ -29,6 +29,9 @@ export async function outputPaths(
   return await Promise.all(names.map((name) => freePath(out, name)));
 }
 
+/** Of the file with which a folder is tried: a full disk takes an empty one. */
+const PROBE_BYTES = 65_536;
+
 /** Characters of a prompt that a file's name has. */
 const PROMPT_CHARS = 40;
 
@@ -68,9 +71,10 @@ export async function checkOut(out: string, kind: "folder" | "image or folder"):
     await Deno.mkdir(folder, { recursive: true });
     if (isFile && picture !== "png") await loadSharp();
     if (isFile && await isFolder(out)) throw new Error(`"${out}" is a folder`);
-    await Deno.writeTextFile(probe, "");
+    await Deno.writeFile(probe, new Uint8Array(PROBE_BYTES));
     await Deno.remove(probe);
   } catch (cause) {
+    await Deno.remove(probe).catch(() => {});
     throw new FormatError(
       `Cannot write to --out "${out}": ${(cause as Error).message}. Choose another --out`,
       { cause, details: { file: out } },

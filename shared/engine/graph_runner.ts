@@ -136,6 +136,7 @@ export class GraphRunner implements AsyncDisposable {
     const loaded = loading.isDone ? 0 : loading.done.then(() => performance.now() - start);
     try {
       const [result, loadMs] = await Promise.all([chosen.lane.run(name, inputs, outputs), loaded]);
+      this.#stamps.checkInPlace();
       return { ...result, loadMs, queueMs: Math.max(0, result.queueMs - loadMs) };
     } catch (cause) {
       throw this.#namedError("run", name, cause);

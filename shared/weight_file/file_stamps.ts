@@ -55,6 +55,22 @@ export class FileStamps {
       if (changed.length > 0) throw replaced(path, `another ${changed.join(", ")}`);
     }
   }
+
+  /**
+   * To be called after something was computed with weights that were read before: the runtime maps files into memory, so one
+   * that is written over in place changes under it. One that was replaced by another file does not.
+   *
+   * @throws {TuttiError} FAILED_PRECONDITION naming the file
+   */
+  checkInPlace(): void {
+    for (const [path, then] of this.#stamps) {
+      const now = stampOf(path);
+      if (!now || now.inode !== then.inode) continue;
+      // Not ctime, which a change of rights or another link to the file moves, too.
+      const changed = (["size", "mtime"] as const).filter((key) => then[key] !== now[key]);
+      if (changed.length > 0) throw replaced(path, `another ${changed.join(", ")}`);
+    }
+  }
 }
 
 function stampOf(path: string): Stamp | undefined {

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { rename } from "node:fs/promises";
+import { isOver, newRecord } from "../../coordinator/jobs/queue/job_record.ts";
+import { jobSpecToJson } from "../../coordinator/jobs/job_spec.ts";
+import { JOB } from "../coordinator/jobs/small_job.ts";
 import { connectTo, testQueue } from "../support/job_queue.ts";
 import { eventually } from "../support/serve_expert.ts";
 
@@ -45,6 +48,15 @@ testQueue(
     await (await nats.jetStream()).streams.purge("tutti_jobs");
     const other = await queue.coordinator("other");
     await queue.done("forgotten");
+
+    // Whoever may write to NATS puts another ensemble's job into this one's queue.
+    const forged = { ...JOB, ensemble: "castles" };
+    await queue.records.create(newRecord("forged", forged));
+    const message = JSON.stringify({ id: "forged", spec: jobSpecToJson(forged) });
+    await nats.connection.jetstream().publish("tutti.jobs.shapes", message);
+    const { state, error } = await queue.until("forged", isOver);
+    assert.equal(state, "failed");
+    assert.match(error!.message, /must be for the ensemble shapes, .* its ensemble is "castles"/);
     const told = (await other.kill()).filter(({ event }) => event === "warning");
     assert.deepEqual(told.map(({ job }) => job), ["forgotten"]);
   },

@@ -106,6 +106,11 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
   const { record } = held;
   const { id: job, spec } = record;
   if (record.isCancelWanted) throw new TuttiError("CANCELLED", `Job "${job}" was cancelled`);
+  if (spec.ensemble !== ensemble.name) {
+    throw new FormatError(
+      `Job "${job}" must be for the ensemble ${ensemble.name}, in whose queue it is: its ensemble is "${spec.ensemble}"`,
+    );
+  }
   if (record.attempts >= maxAttempts) throw hopeless(held, maxAttempts);
   await held.write({ state: "running", coordinator, attempts: record.attempts + 1 });
   const warn = (text: string) => onEvent({ event: "warning", job, text });

@@ -79,6 +79,28 @@ Deno.test("weights that were replaced since they were hashed are refused by name
   await session.close();
 });
 
+Deno.test("weights that are written over in place are refused, also where they were read before", async () => {
+  await using own = await OwnExpert.open();
+  const config = await sessionConfig(own.expert);
+  const session = await own.expert.openSession(config);
+  const hiddenStates = latentsFor(own.expert.description, config);
+  const range = { stepIndex: 0, first: "IN00", last: "IN00" } as const;
+  await session.forward({ ...range, hiddenStates });
+  const bytes = await Deno.readFile(own.file("unet"));
+  // A change of rights, or another name for the file, is none of its contents.
+  await Deno.chmod(own.file("unet"), 0o600);
+  await Deno.link(own.file("unet"), join(own.folder, "another"));
+  await session.forward({ ...range, stepIndex: 1, hiddenStates });
+  bytes.fill(0, bytes.length - 64);
+  await Deno.writeFile(own.file("unet"), bytes);
+  const again = session.forward({ ...range, stepIndex: 2, hiddenStates });
+  await assert.rejects(again, {
+    code: "FAILED_PRECONDITION",
+    message: /has changed \(another mtime\)/,
+  });
+  await session.close();
+});
+
 Deno.test("a text encoder that is read again is the one that it was", async () => {
   await using own = await OwnExpert.open(0);
   const ids = makeTensor("int64", [1, 16], new BigInt64Array(16).fill(END));
