@@ -191,7 +191,10 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
       { details: { file: fields.file, key: fields.where } },
     );
   }
-  const forOurs = { lora: 'its LoRAs there, with "tutti worker --lora"', device: 'its device there, with "tutti worker --device"'  };
+  const forOurs = {
+    lora: 'its LoRAs there, with "tutti worker --lora"',
+    device: 'its device there, with "tutti worker --device"',
+  };
   for (const [key, how] of Object.entries(forOurs)) {
     if (!fields.has(key) || hasWeights) continue;
     throw new FormatError(

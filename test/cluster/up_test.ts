@@ -74,13 +74,13 @@ testTutti(
       const [titles, ...rows] = stdout.trim().split("\n");
       assert.match(
         titles!,
-        /^model +hash +address +state +sessions +load +memory +arena left +up$/,
+        /^model +hash +address +state +device +sessions +load +memory +arena left +up$/,
       );
       assert.equal(rows.length, 3);
       const { address } = workers[0]!;
       const row = rows.find((text) => text.startsWith("round"))!;
       const pattern =
-        /^round +[0-9a-f]{10} +(\S+) +serving +0\/16 +0\/1 lanes, 0 waiting +[\d.]+ MB +[\d.]+ GB +[\d.]+/;
+        /^round +[0-9a-f]{10} +(\S+) +serving +cpu f32 +0\/16 +0\/1 lanes, 0 waiting +[\d.]+ MB +[\d.]+ GB +[\d.]+/;
       assert.equal(pattern.exec(row)?.[1], address, row);
       const asked = await home.expect(3, [
         "ps",

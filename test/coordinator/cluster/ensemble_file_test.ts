@@ -264,7 +264,7 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
         'model = "round"',
         'modle = "round"',
         ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
-        "known keys are name, model, merge, lora, address",
+        "known keys are name, model, merge, lora, device, address",
       ],
       ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
       ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],
@@ -418,4 +418,19 @@ Deno.test("loadEnsembleFile() finds models, LoRAs and VAEs by their names, and s
       if (former === undefined) Deno.env.delete("HF_HUB_CACHE");
       else Deno.env.set("HF_HUB_CACHE", former);
     }
+  }));
+
+Deno.test("loadEnsembleFile() reads the device of an expert's worker, and says why one cannot be chosen", () =>
+  withFolder(async (folder) => {
+    const on = (device: string) => GOOD.replace('model = "round"', `model = "round"\n${device}`);
+    const { experts } = await load(folder, on('device = "cuda:1"'));
+    assert.equal(experts[0]!.device, "cuda:1");
+    await assert.rejects(load(folder, on('device = "webgpu:1"')), {
+      name: "FormatError",
+      message: /"experts\[0\]\.device" .*webgpu takes the adapter that the system prefers/,
+    });
+    await assert.rejects(load(folder, on('device = "auto"')), FormatError);
+    await assert.rejects(load(folder, `${GOOD}device = "cuda"\n`), {
+      message: /must have "model" or "merge" where it has "device": .* "tutti worker --device"/,
+    });
   }));
