@@ -36,10 +36,10 @@ const FIGURES: readonly TopColumn[] = [
   figure("sessions", ({ sessions, maxSessions }) => `${sessions}/${maxSessions}`),
   figure("blocks/s", (_, { rates }) => rates ? rates.blocksPerSecond.toFixed(1) : "-"),
   figure("busy", (_, { rates }) => rates ? percent(rates.computing) : "-"),
-  figure("device", deviceText),
   figure("memory", ({ residentBytes }) => formatBytes(residentBytes)),
   figure("arena", ({ arenaBytesUsed }) => formatBytes(arenaBytesUsed)),
   figure("arena left", ({ arenaBytesLeft }) => formatBytes(arenaBytesLeft)),
+  figure("device", deviceText),
 ];
 
 /** The table alone, as wide as it gets: for a log or a pipe. */

@@ -12,7 +12,8 @@ testTutti(
   "a device or precision that there is not is wrong usage, by flag or environment",
   async (home) => {
     const cases: readonly (readonly [readonly string[], RegExp, Record<string, string>?])[] = [
-      [["sample", "x", "--device", "tpu"], /Allowed choices are cpu, webgpu, cuda, auto/],
+      [["sample", "x", "--device", "tpu"], /Allowed are cpu, webgpu, cuda, auto, cuda:N/],
+      [["up", "--device", "webgpu:1"], /webgpu takes the adapter that the system prefers: no way/],
       [["up", "--precision", "f8"], /Allowed choices are f32, f16, auto/],
       [["verify"], /from env 'TUTTI_DEVICE' is invalid/, { TUTTI_DEVICE: "tpu" }],
       [

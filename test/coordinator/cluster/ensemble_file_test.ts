@@ -244,20 +244,6 @@ Deno.test("loadEnsembleFile() reads the bundled ensemble", async () => {
   assert.equal(scheduler, join(zoo, "scheduler", "scheduler_config.json"));
 });
 
-Deno.test("an expert may say what its worker computes on", async () => {
-  await withFolder(async (folder) => {
-    const loadWith = (line: string) => load(folder, GOOD.replace('model = "round"', `$&\n${line}`));
-    const { experts } = await loadWith('device = "cuda:1"');
-    assert.deepEqual(experts.map(({ device }) => device).slice(0, 2), ["cuda:1", undefined]);
-    for (const wrong of ["webgpu:1", "auto", "gpu", "cuda:x"]) {
-      await assert.rejects(
-        loadWith(`device = "${wrong}"`),
-        /"experts\[0\]\.device" must be cpu, webgpu, cuda or cuda:N/,
-      );
-    }
-  });
-});
-
 Deno.test("loadEnsembleFile() names file, key, value and expectation of what is wrong", () =>
   withFolder(async (folder) => {
     /** What to replace in the good file, by what, and the message after the file's path. */
@@ -432,4 +418,19 @@ Deno.test("loadEnsembleFile() finds models, LoRAs and VAEs by their names, and s
       if (former === undefined) Deno.env.delete("HF_HUB_CACHE");
       else Deno.env.set("HF_HUB_CACHE", former);
     }
+  }));
+
+Deno.test("loadEnsembleFile() reads the device of an expert's worker, and says why one cannot be chosen", () =>
+  withFolder(async (folder) => {
+    const on = (device: string) => GOOD.replace('model = "round"', `model = "round"\n${device}`);
+    const { experts } = await load(folder, on('device = "cuda:1"'));
+    assert.equal(experts[0]!.device, "cuda:1");
+    await assert.rejects(load(folder, on('device = "webgpu:1"')), {
+      name: "FormatError",
+      message: /"experts\[0\]\.device" .*webgpu takes the adapter that the system prefers/,
+    });
+    await assert.rejects(load(folder, on('device = "auto"')), FormatError);
+    await assert.rejects(load(folder, `${GOOD}device = "cuda"\n`), {
+      message: /must have "model" or "merge" where it has "device": .* "tutti worker --device"/,
+    });
   }));

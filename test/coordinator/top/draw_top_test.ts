@@ -31,8 +31,8 @@ Deno.test("topTable() has a row for each worker, and the reason below one that c
   assert.equal(
     topTable(WORKERS),
     `\
-model  address  state        lanes  queue  sessions  blocks/s  busy      device  memory   arena  arena left
-photo  a:7070   serving        3/4      2      1/16      12.3   76%  cuda:1 f16  3.0 GB  1.5 MB      4.0 GB
+model  address  state        lanes  queue  sessions  blocks/s  busy  memory   arena  arena left      device
+photo  a:7070   serving        3/4      2      1/16      12.3   76%  3.0 GB  1.5 MB      4.0 GB  cuda:1 f16
 anime  b:7070   unreachable
   No worker can be reached at b:7070 (refused)
 -      c:1      asking`,

@@ -1,64 +1,60 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { deviceIndexOf, providerOf, readDevice } from "../../../shared/device/device_name.ts";
+import { providerError } from "../../../shared/device/provider_error.ts";
 import { cudaDevices, spreadDevices } from "../../../shared/device/spread_devices.ts";
-import {
-  forgetVerified,
-  isVerified,
-  rememberVerified,
-} from "../../../shared/device/verified_half.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
 
-Deno.test("a device is a provider or one of several GPUs; one of several adapters of WebGPU is refused with the reason", () => {
-  assert.deepEqual(readDevice("cuda:02"), { device: "cuda:2" });
-  assert.deepEqual(readDevice("auto"), { device: "auto" });
-  assert.deepEqual([providerOf("cuda:2"), deviceIndexOf("cuda:2")], ["cuda", 2]);
-  assert.deepEqual([providerOf("webgpu"), deviceIndexOf("webgpu")], ["webgpu", undefined]);
-  const problemOf = (text: string) => {
-    const read = readDevice(text);
-    return "problem" in read ? read.problem : undefined;
+Deno.test("readDevice() knows providers and GPUs by number, and says what is wrong with others", () => {
+  for (const device of ["cpu", "webgpu", "cuda", "auto", "cuda:0", "cuda:12"]) {
+    assert.deepEqual(readDevice(device), { device });
+  }
+  const problems = ["cpu:0", "auto:1", "cuda:", "cuda:x", "cuda:-1", "tpu", "webgpu:0"].map(
+    (text) => {
+      const read = readDevice(text);
+      return "problem" in read && read.problem.split(" ")[0];
+    },
+  );
+  assert.deepEqual(problems, [...new Array(6).fill("Allowed"), "webgpu"]);
+  assert.deepEqual([providerOf("cuda:3"), deviceIndexOf("cuda:3")], ["cuda", 3]);
+  assert.deepEqual([providerOf("cpu"), deviceIndexOf("cpu")], ["cpu", undefined]);
+});
+
+Deno.test("providerError() of a GPU by number knows CUDA's problems", () => {
+  const { message } = providerError("cuda:7", "CUDA failure 101: invalid device ordinal ; GPU=7");
+  assert.match(
+    message,
+    /^Device "cuda:7" cannot be used\. There is no GPU of that number: `nvidia-smi -L`/,
+  );
+});
+
+Deno.test("spreadDevices() gives workers GPUs in turns, and leaves those that have one of their own", () => {
+  const wanted = [undefined, "cpu", undefined, "cuda:0", undefined] as const;
+  assert.deepEqual(spreadDevices(wanted, "cuda", 2), [
+    "cuda:0",
+    "cpu",
+    "cuda:1",
+    "cuda:0",
+    "cuda:0",
+  ]);
+  // One GPU, a choice of the user's, or another provider: all get the same.
+  assert.equal(spreadDevices([undefined], "cuda", 1)[0], "cuda");
+  assert.equal(spreadDevices([undefined], "cuda:1", 4)[0], "cuda:1");
+  assert.equal(spreadDevices([undefined], "cpu", 4)[0], "cpu");
+});
+
+Deno.test("cudaDevices() counts what the driver lists, and of that what CUDA_VISIBLE_DEVICES names", async () => {
+  await using folder = await tempFolder();
+  const { path } = folder;
+  const former = Deno.env.get("CUDA_VISIBLE_DEVICES");
+  Deno.env.delete("CUDA_VISIBLE_DEVICES");
+  using _ = {
+    [Symbol.dispose]: () => former !== undefined && Deno.env.set("CUDA_VISIBLE_DEVICES", former),
   };
-  assert.match(problemOf("webgpu:1")!, /takes the adapter that the system prefers/);
-  for (const text of ["cpu:0", "cuda:", "cuda:-1", "cuda:1234", "gpu"]) {
-    assert.match(problemOf(text)!, /^Allowed are cpu, webgpu, cuda, auto, cuda:N$/);
+  assert.equal(await cudaDevices({ folder: folder.join("absent") }), 0);
+  for (const gpu of ["0000:01:00.0", "0000:02:00.0", "0000:03:00.0"]) {
+    await Deno.mkdir(folder.join(gpu));
   }
-});
-
-Deno.test("workers get the GPUs of a machine in turns, and those with a device of their own keep it", () => {
-  const wanted = [undefined, "cpu", undefined, undefined] as const;
-  assert.deepEqual(spreadDevices(wanted, "cuda", 2), ["cuda:0", "cpu", "cuda:1", "cuda:0"]);
-  assert.deepEqual(spreadDevices(wanted, "cuda", 1), ["cuda", "cpu", "cuda", "cuda"]);
-  assert.deepEqual(spreadDevices(wanted, "webgpu", 4), ["webgpu", "cpu", "webgpu", "webgpu"]);
-});
-
-Deno.test("GPUs are counted as CUDA shows them to this process", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    for (const gpu of ["0000:01:00.0", "0000:02:00.0"]) await Deno.mkdir(join(folder, gpu));
-    assert.equal(await cudaDevices({ folder, visible: undefined }), 2);
-    assert.equal(await cudaDevices({ folder, visible: "1" }), 1);
-    assert.equal(await cudaDevices({ folder, visible: "" }), 0);
-    assert.equal(await cudaDevices({ folder: join(folder, "none"), visible: undefined }), 0);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
-
-Deno.test("a pass in f16 holds for its device, adapter and runtime until it fails there", async () => {
-  const home = await Deno.makeTempDir();
-  const before = Deno.env.get("XDG_STATE_HOME");
-  Deno.env.set("XDG_STATE_HOME", home);
-  try {
-    const verified = { device: "webgpu", runtime: "1.30.0", adapter: "Card" } as const;
-    assert.equal(await isVerified(verified), false);
-    await rememberVerified(verified);
-    assert.equal(await isVerified(verified), true);
-    assert.equal(await isVerified({ ...verified, runtime: "1.31.0" }), false);
-    await forgetVerified(verified);
-    await forgetVerified(verified);
-    assert.equal(await isVerified(verified), false);
-  } finally {
-    if (before === undefined) Deno.env.delete("XDG_STATE_HOME");
-    else Deno.env.set("XDG_STATE_HOME", before);
-    await Deno.remove(home, { recursive: true });
-  }
+  assert.equal(await cudaDevices({ folder: path }), 3);
+  assert.equal(await cudaDevices({ folder: path, visible: "0,2" }), 2);
+  assert.equal(await cudaDevices({ folder: path, visible: "" }), 0);
 });
