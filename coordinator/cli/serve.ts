@@ -24,7 +24,7 @@ import {
   type ServedEnsemble,
   ServedEnsembles,
 } from "../http/runtime/served_ensembles.ts";
-import { DEFAULT_LISTEN, parseListenAddress, startHttpServer } from "../http/server/http_server.ts";
+import { DEFAULT_LISTEN, parseListenAddress, startApiServer } from "../http/server/api_server.ts";
 import type { JobStore } from "../http/store/job_store.ts";
 import { PictureFolder } from "../http/store/picture_folder.ts";
 import { SqliteStore } from "../http/store/sqlite_store.ts";
@@ -124,7 +124,7 @@ async function runServe(flags: ServeFlags): Promise<void> {
       patience: (ends) => patienceOf(flags, notes.note, ends),
     }),
   );
-  const server = resources.use(startHttpServer(access.address, runtime, access.protection));
+  const server = resources.use(startApiServer(access.address, runtime, access.protection));
   using _ = watchSecrets(flags, access.tls, {
     renewTls: ({ pair }) => pair && server.renewTls(pair),
     renewTokens: (tokens) => access.protection.guard.renew(tokens),

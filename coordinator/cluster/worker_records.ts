@@ -10,6 +10,7 @@ import type { ModelSource } from "../../shared/checkpoint/checkpoint.ts";
 import { TuttiError } from "../../shared/errors.ts";
 import { stateFolder } from "../../shared/state_folder.ts";
 import { formatAddress } from "../../shared/wire/address.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 import { addOpenWorker } from "./credentials.ts";
 import type { EnsembleExpert } from "./ensemble_file.ts";
 import { otherLoras, recordedLoras } from "./expert_loras.ts";
@@ -45,8 +46,7 @@ const recordFolder = () => join(stateFolder(), "workers");
 export async function writeRecord(record: WorkerRecord): Promise<void> {
   await Deno.mkdir(recordFolder(), { recursive: true });
   const path = join(recordFolder(), `${record.pid}.json`);
-  await Deno.writeTextFile(`${path}.part`, JSON.stringify(record, null, 2) + "\n");
-  await Deno.rename(`${path}.part`, path);
+  await writeWholeFile(path, JSON.stringify(record, null, 2) + "\n");
 }
 
 export async function removeRecord({ pid }: Pick<WorkerRecord, "pid">): Promise<void> {

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { WeightTable } from "../models/weights.ts";
 import { readRegularText } from "../regular_file.ts";
 import { FileStamps } from "../weight_file/file_stamps.ts";
+import { writeWholeFile } from "../whole_file.ts";
 
 /** Read size while hashing; larger ones are not faster. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -47,17 +48,11 @@ export async function cachedHash(
   facts: readonly (string | number)[],
   compute: () => Promise<string>,
 ): Promise<string> {
-  const identities = await Promise.all(paths.map(async (path) => {
-    const realPath = await Deno.realPath(path);
-    const { size, mtime, ctime, ino } = await Deno.stat(realPath);
-    // Tools that copy set mtime back; nothing sets back ctime.
-    return [realPath, size, mtime?.getTime(), ctime?.getTime(), ino];
-  }));
-  const identity = [...identities.flat(), ...facts].join("\0");
+  const stamps = FileStamps.of(await Promise.all(paths.map((path) => Deno.realPath(path))));
+  const identity = [...stamps.identity, ...facts].join("\0");
   const key = createHash("sha256").update(identity).digest("hex");
   const known = await readCache(key);
   if (known) return known;
-  const stamps = FileStamps.of(paths);
   const digest = await compute();
   stamps.check();
   await writeCache(key, digest);
@@ -97,9 +92,7 @@ async function writeCache(key: string, digest: string): Promise<void> {
   if (!folder) return;
   try {
     await Deno.mkdir(folder, { recursive: true });
-    const temporary = join(folder, `${key}.${crypto.randomUUID()}`);
-    await Deno.writeTextFile(temporary, digest);
-    await Deno.rename(temporary, join(folder, key));
+    await writeWholeFile(join(folder, key), digest);
   } catch {
     // A cache that cannot be written costs time on the next start, nothing else.
   }

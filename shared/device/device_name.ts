@@ -12,7 +12,6 @@ export type DeviceChoice = Device | "auto";
 export const DEVICE_CHOICES: readonly DeviceChoice[] = [...DEVICES, "auto"];
 
 /** What messages ask for. */
-export const DEVICE_FORM = "one of cpu, webgpu, cuda, cuda:N, auto";
 
 const INDEXED = /^(\w+):(\d{1,3})$/;
 

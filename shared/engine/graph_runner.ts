@@ -28,6 +28,7 @@ interface RunnerLane {
 
 interface Loading {
   readonly done: Promise<void>;
+  readonly files: readonly string[];
   isDone: boolean;
 }
 
@@ -136,7 +137,7 @@ export class GraphRunner implements AsyncDisposable {
     const loaded = loading.isDone ? 0 : loading.done.then(() => performance.now() - start);
     try {
       const [result, loadMs] = await Promise.all([chosen.lane.run(name, inputs, outputs), loaded]);
-      this.#stamps.checkInPlace();
+      this.#stamps.checkInPlace(loading.files);
       return { ...result, loadMs, queueMs: Math.max(0, result.queueMs - loadMs) };
     } catch (cause) {
       throw this.#namedError("run", name, cause);
@@ -184,7 +185,7 @@ export class GraphRunner implements AsyncDisposable {
   #load({ lane, loaded }: RunnerLane, name: string): Loading {
     const model = encodeModel(this.#lowered(name));
     const done = this.#loadUnchanged(lane, name, model);
-    const loading: Loading = { done, isDone: false };
+    const loading: Loading = { done, files: filesOf([this.#graph(name)]), isDone: false };
     loaded.set(name, loading);
     done.then(() => loading.isDone = true, () => {
       // The next call tries again.
@@ -273,7 +274,8 @@ export class GraphRunner implements AsyncDisposable {
 
 /** The files that weights of these graphs are in. */
 function filesOf(graphs: readonly Graph[]): string[] {
-  return graphs.flatMap(({ initializers }) => initializers)
+  const paths = graphs.flatMap(({ initializers }) => initializers)
     .flatMap((initializer) => "external" in initializer ? [initializer.external.path] : [])
     .filter((path) => path !== COMPUTED);
+  return [...new Set(paths)];
 }

@@ -5,11 +5,12 @@
  * @module
  */
 
-import { TuttiError, UsageError } from "../errors.ts";
+import { TuttiError } from "../errors.ts";
 import type { KeyPair } from "../security/tls_files.ts";
 import type { TokenGuard } from "../security/token_guard.ts";
-import { type Address, formatAddress, isLoopback, parseAddress } from "../wire/address.ts";
+import { type Address, formatAddress } from "../wire/address.ts";
 import { HttpServer } from "./http_server.ts";
+import { type PageProtection, parsePageAddress } from "./page_protection.ts";
 
 export interface Watched {
   /** Whatever new work needs and cannot have, as a sentence; undefined if nothing is amiss. @default nothing ever is */
@@ -20,13 +21,6 @@ export interface Watched {
   status(): unknown;
   /** As Prometheus reads it. */
   metrics(): Promise<string>;
-}
-
-/** What keeps strangers from the figures. */
-export interface PageProtection {
-  /** Makes the pages HTTPS. */
-  readonly tls?: KeyPair;
-  readonly guard: TokenGuard;
 }
 
 export interface NotReady {
@@ -48,27 +42,18 @@ const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 /** What there is, for whoever opens the address without a path. */
 const PATHS = ["/live", "/ready", "/status", "/metrics"];
 
-/**
- * Reads `--http`.
- *
- * @param insecure whether the user accepts that anyone who reaches the port can read the figures
- * @throws {UsageError} if the address is malformed, or not loopback without TLS, tokens and `insecure`
- */
+/** Reads `--http`, as `parsePageAddress()`. */
 export function parseHttpAddress(
   text: string,
   insecure: boolean,
-  { tls, guard }: PageProtection,
+  protection: PageProtection,
 ): Address {
-  const address = parseAddress(text, { anyPort: true });
-  if (insecure || (tls && guard.isOn) || isLoopback(address)) return address;
-  const missing = [
-    ...(tls ? [] : ["--tls-cert and --tls-key"]),
-    ...(guard.isOn ? [] : ["--token-file (with a token of role metrics)"]),
-  ].join(" and ");
-  throw new UsageError(
-    `Showing health and metrics on ${formatAddress(address)} needs ${missing}: ` +
-      "without, anyone on the network can read them. --insecure shows them nevertheless, on a network that you trust",
-  );
+  return parsePageAddress(text, insecure, protection, {
+    doing: "Showing health and metrics on",
+    does: "shows them",
+    role: "metrics",
+    risk: "read them",
+  });
 }
 
 /** @throws {TuttiError} FAILED_PRECONDITION if the address cannot be listened on */

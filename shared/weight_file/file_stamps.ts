@@ -36,6 +36,13 @@ export class FileStamps {
     return new FileStamps(stamps);
   }
 
+  /** What each file is known by, its path included: another state of it has other facts. */
+  get identity(): readonly (string | number | null | undefined)[] {
+    return [...this.#stamps].flatMap((
+      [path, { size, mtime, ctime, inode }],
+    ) => [path, size, mtime, ctime, inode]);
+  }
+
   and(others: FileStamps | undefined): FileStamps {
     return others ? new FileStamps(new Map([...this.#stamps, ...others.#stamps])) : this;
   }
@@ -60,12 +67,13 @@ export class FileStamps {
    * To be called after something was computed with weights that were read before: the runtime maps files into memory, so one
    * that is written over in place changes under it. One that was replaced by another file does not.
    *
+   * @param paths those of the files that were computed with
    * @throws {TuttiError} FAILED_PRECONDITION naming the file
    */
-  checkInPlace(): void {
-    for (const [path, then] of this.#stamps) {
-      const now = stampOf(path);
-      if (!now || now.inode !== then.inode) continue;
+  checkInPlace(paths: readonly string[]): void {
+    for (const path of paths) {
+      const [then, now] = [this.#stamps.get(path), stampOf(path)];
+      if (!then || now?.inode !== then.inode) continue;
       // Not ctime, which a change of rights or another link to the file moves, too.
       const changed = (["size", "mtime"] as const).filter((key) => then[key] !== now[key]);
       if (changed.length > 0) throw replaced(path, `another ${changed.join(", ")}`);

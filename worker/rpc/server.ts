@@ -10,8 +10,8 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { HealthImplementation, type ServingStatus } from "grpc-health-check";
 import type { BlockExpert } from "../../shared/engine/block_expert.ts";
 import { TuttiError } from "../../shared/errors.ts";
+import type { PageProtection } from "../../shared/http/page_protection.ts";
 import {
-  type PageProtection,
   parseHttpAddress,
   startWatchServer,
   type WatchServer,

@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../../shared/errors.ts";
-import type { PageProtection } from "../../shared/http/watch_server.ts";
+import type { PageProtection } from "../../shared/http/page_protection.ts";
 import type { SecurityFlags } from "../../shared/security/security_flags.ts";
 import { type KeyPair, readTlsFiles, type TlsFiles } from "../../shared/security/tls_files.ts";
 import { readTokens } from "../../shared/security/token_file.ts";

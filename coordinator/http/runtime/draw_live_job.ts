@@ -1,11 +1,11 @@
 /** One job of the server, from its newest step to pictures in files: the same code draws it as `tutti sample`. @module */
 
-import { FormatError, TuttiError } from "../../../shared/errors.ts";
+import { TuttiError } from "../../../shared/errors.ts";
 import type { Patience } from "../../cluster/admission_retry.ts";
 import type { CheckpointStore } from "../../jobs/checkpoint_store.ts";
 import { onceEach } from "../../jobs/once_each.ts";
-import { type DrawnImages, type JobRun, runJob } from "../../jobs/run_job.ts";
-import { isOtherRun } from "../../jobs/step_checkpoint.ts";
+import { resumeJob } from "../../jobs/resume_job.ts";
+import type { JobRun } from "../../jobs/run_job.ts";
 import type { JobOutput } from "../store/served_job.ts";
 import type { PictureFolder } from "../store/picture_folder.ts";
 import type { LiveJob } from "./live_job.ts";
@@ -48,20 +48,11 @@ export async function drawLiveJob(live: LiveJob, context: DrawContext): Promise<
       if (isFurther) context.onProgress();
     },
   };
-  const from = await checkpoint.load().catch((error) => {
-    if (!(error instanceof FormatError)) throw error;
-    warn(`job ${id} begins anew: ${error.message}`);
-    return undefined;
-  });
-  let drawn: DrawnImages;
-  try {
-    drawn = await runJob({ ...run, ...(from && { from }) });
-  } catch (error) {
-    if (!(from && isOtherRun(error))) throw error;
-    // Steps of other models are no use here.
-    warn(`job ${id} begins anew: ${(error as Error).message}`);
-    drawn = await runJob(run);
-  }
+  const drawn = await resumeJob(
+    run,
+    checkpoint,
+    (reason) => warn(`job ${id} begins anew: ${reason}`),
+  );
   const outputs = await pictures.store(ensemble, id, drawn);
   if (!signal.aborted) return outputs;
   await pictures.remove(outputs.map(({ name }) => name));

@@ -12,9 +12,10 @@ import { type Code, FormatError, TuttiError } from "../../../shared/errors.ts";
 import type { Patience } from "../../cluster/admission_retry.ts";
 import type { Ensemble } from "../../ensemble/ensemble.ts";
 import type { SegmentReport } from "../../sampling/ensemble_forward.ts";
-import { type DrawnImages, runJob } from "../run_job.ts";
+import { resumeJob } from "../resume_job.ts";
+import type { DrawnImages } from "../run_job.ts";
 import { storeImages } from "../store_images.ts";
-import { isOtherRun, type StepCheckpoint } from "../step_checkpoint.ts";
+import type { StepCheckpoint } from "../step_checkpoint.ts";
 import type { HeldJob } from "./held_job.ts";
 import { lostError } from "./job_lease.ts";
 import { readQueuedJob } from "./job_queue.ts";
@@ -114,32 +115,23 @@ async function attempt(held: HeldJob, options: ServeOptions): Promise<void> {
   if (record.attempts >= maxAttempts) throw hopeless(held, maxAttempts);
   await held.write({ state: "running", coordinator, attempts: record.attempts + 1 });
   const warn = (text: string) => onEvent({ event: "warning", job, text });
+  let before: number | undefined;
   const run = {
     ...{ ensemble, spec, job, fence: held.fence, draining, warn },
     ...{ patience: options.patience(held.ends), signal: held.ends },
     checkpoints: { save: (step: StepCheckpoint) => held.keepStep(step) },
     ...(options.onSegment && { onSegment: options.onSegment }),
+    onStep: async (stepsDone: number) => {
+      if (before === undefined) onEvent({ event: "started", job, stepsDone });
+      before ??= stepsDone;
+      await held.keepRecord({ stepsDone, ...(stepsDone > before && { attempts: 0 }) });
+    },
   };
-  let before: number | undefined;
-  const onStep = async (stepsDone: number) => {
-    if (before === undefined) onEvent({ event: "started", job, stepsDone });
-    before ??= stepsDone;
-    await held.keepRecord({ stepsDone, ...(stepsDone > before && { attempts: 0 }) });
-  };
-  const from = await held.checkpoint.load().catch((error) => {
-    if (!(error instanceof FormatError)) throw error;
-    warn(error.message);
-    return undefined;
-  });
-  let drawn: DrawnImages;
-  try {
-    drawn = await runJob({ ...run, onStep, ...(from && { from }) });
-  } catch (error) {
-    if (!(from && isOtherRun(error))) throw error;
-    // Steps of other models or another machine are no use here: an image of one mould is drawn anew.
-    warn(`its checkpoint is not used: ${(error as Error).message}`);
-    drawn = await runJob({ ...run, onStep });
-  }
+  const drawn = await resumeJob(
+    run,
+    held.checkpoint,
+    (reason) => warn(`its checkpoint is not used: ${reason}`),
+  );
   await held.confirmLastly(draining);
   const images = await store(drawn, job, options, warn);
   const done = { state: "done", images, stepsDone: spec.steps, attempts: 0 } as const;

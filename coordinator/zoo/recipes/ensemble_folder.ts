@@ -1,6 +1,7 @@
 /** What a zoo's folder holds besides trained models, so that `sample --ensemble` takes it. @module */
 
 import { join } from "node:path";
+import { writeWholeFile } from "../../../shared/whole_file.ts";
 import { copyInto } from "./copy_folder.ts";
 import { BUNDLED_ZOO, EXPERT_SHAPES } from "./recipe.ts";
 
@@ -24,8 +25,6 @@ export async function writeEnsembleFile(out: string, sabw: "uniform" | "sabw"): 
     `scheduler = "scheduler/scheduler_config.json"`,
   ];
   const path = join(out, "ensemble.toml");
-  const partial = `${path}.partial`;
-  await Deno.writeTextFile(partial, `${shared.join("\n")}\n\n${experts.join("\n")}`);
-  await Deno.rename(partial, path);
+  await writeWholeFile(path, `${shared.join("\n")}\n\n${experts.join("\n")}`);
   return path;
 }

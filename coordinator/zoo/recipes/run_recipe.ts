@@ -11,6 +11,7 @@
 import { join } from "node:path";
 import { exists } from "../../../shared/checkpoint/exists.ts";
 import { FormatError, UsageError } from "../../../shared/errors.ts";
+import { writeWholeFile } from "../../../shared/whole_file.ts";
 import { holdRun } from "../../training/hold_run.ts";
 import { trainDenoiser } from "./denoiser_stage.ts";
 import { writeEnsembleFile, writeSharedFiles } from "./ensemble_folder.ts";
@@ -108,8 +109,7 @@ async function begin(out: string, { seed, scale }: ZooRecipe): Promise<void> {
   await writeSharedFiles(out);
   await writeEnsembleFile(out, "uniform");
   // Last: what is not written yet would be missing otherwise.
-  await Deno.writeTextFile(`${path}.partial`, `${JSON.stringify(settings, null, 1)}\n`);
-  await Deno.rename(`${path}.partial`, path);
+  await writeWholeFile(path, `${JSON.stringify(settings, null, 1)}\n`);
 }
 
 /** What a process was writing when it was killed (`whole_folder.ts`). */

@@ -1,6 +1,7 @@
 /** What a stage leaves behind besides its model: the loss curve and what the model is worth. @module */
 
 import { join } from "node:path";
+import { writeWholeFile } from "../../../shared/whole_file.ts";
 import { lineChart } from "../../plots/line_chart.ts";
 import type { Stage } from "./recipe.ts";
 import type { StageResult } from "./stage_context.ts";
@@ -32,6 +33,5 @@ export async function writeStageReport(
   await Deno.writeTextFile(join(folder, "loss.svg"), chart);
   const report = { stage, steps: losses.length, quality, losses };
   const path = join(folder, STAGE_REPORT);
-  await Deno.writeTextFile(`${path}.partial`, `${JSON.stringify(report, null, 1)}\n`);
-  await Deno.rename(`${path}.partial`, path);
+  await writeWholeFile(path, `${JSON.stringify(report, null, 1)}\n`);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { startHttpServer } from "../../../coordinator/http/server/http_server.ts";
+import { startApiServer } from "../../../coordinator/http/server/api_server.ts";
 import { decodePng } from "../../../coordinator/image/png.ts";
 import { TokenGuard } from "../../../shared/security/token_guard.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
@@ -39,7 +39,7 @@ zooTests("ComfyUI's API", {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);
     const guard = new TokenGuard([]);
-    await using server = startHttpServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
+    await using server = startApiServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
     const json = async (path: string, body?: unknown) => {
       const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
       return await (await fetch(server.url + path, init)).json();
