@@ -23,7 +23,7 @@ import { type SecurityFlags, securityOptions } from "../shared/security/security
 import { watchSecrets } from "../shared/security/watch_secrets.ts";
 import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
 import { type Notes, startLogging } from "../shared/telemetry/logging.ts";
-import { printLine } from "../shared/terminal/stdout.ts";
+import { jsonLine, printLine } from "../shared/terminal/stdout.ts";
 import { wholeNumber } from "../shared/terminal/whole_number.ts";
 import { MAX_PORT } from "../shared/wire/address.ts";
 import { DEFAULT_LIMITS } from "../shared/wire/limits.ts";
@@ -318,7 +318,7 @@ function readyLine(
 ): string {
   const { device, precision } = status();
   return json
-    ? JSON.stringify({ event: "ready", address, http, modelHash, name, loras, device, precision })
+    ? jsonLine({ event: "ready", address, http, modelHash, name, loras, device, precision })
     : `Worker ready at ${address}: serving "${name}" (${modelHash.slice(0, 10)})${
       loras.map((lora) => ` with LoRA ${lora.name}:${lora.weight}`).join("")
     } on ${device} in ${precision}${

@@ -46,7 +46,16 @@ export function compare(
   if (actual.shape.join() !== expected.shape.join()) {
     return { tensor, relativeL2: Infinity, maxAbs: Infinity };
   }
-  const { relativeL2, maxAbs } = difference(actual.data, expected.data);
+  return compareNumbers(tensor, actual.data, expected.data);
+}
+
+/** Compares numbers that have no shape; another length is an infinite difference. */
+export function compareNumbers(
+  tensor: string,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): Comparison {
+  const { relativeL2, maxAbs } = difference(actual, expected);
   return { tensor, relativeL2, maxAbs };
 }
 

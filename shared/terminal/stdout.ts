@@ -24,11 +24,18 @@ export function printable(text: string): string {
   });
 }
 
-/** One object a line. Large whole numbers (seeds) that JSON readers would round become strings. */
-export function printJson(value: unknown): void {
-  printLine(JSON.stringify(value, (_, v) => typeof v === "bigint" ? jsonInteger(v) : v));
+/**
+ * What a program reads, one object a line. It begins with the version of its form, which `docs/json.md` promises: 1, unless the
+ * object itself has another one. Seeds become strings of digits: as JSON numbers, most readers would round those above 2^53.
+ */
+export function printJson(value: object): void {
+  printLine(jsonLine(value));
 }
 
-function jsonInteger(value: bigint): number | string {
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
+/** The text of `printJson()`. */
+export function jsonLine(value: object): string {
+  return JSON.stringify(
+    { version: 1, ...value },
+    (_, v) => typeof v === "bigint" ? String(v) : v,
+  );
 }

@@ -19,7 +19,7 @@ testQueue(
     assert.ok(taken.fence > before.fence);
     // The heir is in the middle of it.
     zombie.process.kill("SIGCONT");
-    const [line] = await zombie.process.says(/\{"event":"lost".*\}/);
+    const [line] = await zombie.process.says(/\{"version":1,"event":"lost".*\}/);
     const { job, error } = JSON.parse(line) as EventLine;
     assert.deepEqual([job, error!.code, error!.details.field], ["picture", "ABORTED", "fence"]);
 

@@ -101,7 +101,7 @@ testQueue(
 /** What a coordinator said when it went on with the job. */
 async function startedBy(coordinator: Coordinator, id: string): Promise<EventLine> {
   const line = await coordinator.process.says(
-    new RegExp(`\\{"event":"started","job":"${id}".*\\}`),
+    new RegExp(`\\{"version":1,"event":"started","job":"${id}".*\\}`),
   );
   return JSON.parse(line[0]) as EventLine;
 }

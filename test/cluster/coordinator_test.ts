@@ -46,7 +46,7 @@ testQueue(
     assert.ok(waiting.stepsDone >= 3 && waiting.stepsDone < STEPS);
 
     const other = await queue.coordinator("other");
-    const [line] = await other.process.says(/\{"event":"started".*\}/);
+    const [line] = await other.process.says(/\{"version":1,"event":"started".*\}/);
     assert.equal((JSON.parse(line) as EventLine).stepsDone, waiting.stepsDone);
     // Somebody who would take it.
     const idle = await queue.coordinator("idle");
@@ -141,9 +141,11 @@ testQueue(
 
     const prompts = home.file("prompts.txt");
     await Deno.writeTextFile(prompts, `${PROMPT}\n{"prompt": "a red circle", "seed": 9}\n`);
-    const many = ["submit", "--prompts", prompts, "--id", "many", "--steps", "1"];
+    const many = ["submit", "--prompts", prompts, "--id", "many", "--steps", "1", "--seed", "3"];
     const { stdout: ids } = await home.expect(0, many, { env });
     assert.equal(ids, "many-1\nmany-2\n");
+    const [, again] = await home.json(many, { env });
+    assert.deepEqual([again!.id, again!.isRepeated, again!.seeds], ["many-2", true, ["9"]]);
     assert.equal((await queue.done("many-2")).images[0]!.seed, "9");
     await queue.done("many-1");
     const samples = readSamples(await (await fetch(`http://${http}/metrics`)).text());

@@ -7,7 +7,7 @@ import { PROMPT, readPng, ZOO_EXPERTS, zooPath } from "../support/zoo.ts";
 interface SampleJson {
   readonly images: readonly {
     readonly path: string;
-    readonly seed: number;
+    readonly seed: string;
     readonly width: number;
     readonly height: number;
   }[];
@@ -24,7 +24,7 @@ testTutti(
     assert.deepEqual(await home.processes(), []);
     assert.equal(lines.length, 1);
     const { images } = lines[0]!;
-    assert.deepEqual(images, [{ path: "out/tutti-1.png", seed: 1, width: 64, height: 64 }]);
+    assert.deepEqual(images, [{ path: "out/tutti-1.png", seed: "1", width: 64, height: 64 }]);
     const picture = await readPng(home.file(images[0]!.path));
     assert.deepEqual([picture.width, picture.height], [64, 64]);
 

@@ -18,7 +18,7 @@ async function startWorker(home: TuttiHome, ...flags: readonly string[]) {
     ["worker", ...flags, "--listen", "127.0.0.1:0", "--threads", "1", "--json"],
     { timeoutMs: LONG_LIVED_MS },
   );
-  const [line] = await worker.says(/^\{"event":"ready".*\}$/m);
+  const [line] = await worker.says(/^\{"version":1,"event":"ready".*\}$/m);
   const { address, modelHash, name } = JSON.parse(line!) as Record<string, string>;
   return { worker, address: address!, modelHash: modelHash!, name };
 }

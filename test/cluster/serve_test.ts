@@ -10,7 +10,7 @@ interface Ready {
 
 async function serve(home: TuttiHome) {
   const process = home.start(["serve", "--listen", "127.0.0.1:0", "--json"]);
-  const [line] = await process.says(/^\{"event":"ready".*\}$/m);
+  const [line] = await process.says(/^\{"version":1,"event":"ready".*\}$/m);
   return { process, ...JSON.parse(line) as Ready };
 }
 

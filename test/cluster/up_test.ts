@@ -97,7 +97,10 @@ testTutti(
     await t.step("health is 0 for a worker that serves, 3 where none is", async () => {
       const { address } = workers[0]!;
       assert.equal((await home.expect(0, ["health", address])).stdout, `${address} SERVING\n`);
-      assert.deepEqual(await home.json(["health", address]), [{ address, status: "SERVING" }]);
+      assert.deepEqual(
+        await home.json(["health", address]),
+        [{ version: 1, address, status: "SERVING" }],
+      );
       const { stderr } = await home.expect(3, ["health", "127.0.0.1:1"]);
       assert.match(
         stderr,

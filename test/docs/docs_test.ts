@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname, join, normalize } from "node:path";
+import { checkJson, SCHEMA_ENDING, schemaOf, SCHEMAS } from "../support/json_schemas.ts";
 import { commandProblems, helpOf } from "./command_help.ts";
 import {
   anchorOf,
@@ -84,6 +85,33 @@ Deno.test("README.md is short, and has every command and page", async () => {
   assert.deepEqual(listed, [...subcommands].filter((name) => name !== "help").sort());
   const targets = findLinks(text).map(({ target }) => target);
   for (const { path } of pages.slice(1)) assert.ok(targets.includes(path), `no link to ${path}`);
+});
+
+/** Words of every command that has a flag. */
+async function commandsWith(flag: string, words: readonly string[] = []): Promise<string[][]> {
+  const { flags, subcommands } = await helpOf(words);
+  const inner: string[][] = [];
+  for (const name of subcommands) {
+    if (name !== "help") inner.push(...await commandsWith(flag, [...words, name]));
+  }
+  return flags.has(flag) ? [[...words], ...inner] : inner;
+}
+
+Deno.test("docs/json.md has every command with --json, its schema, and examples that fit it", async () => {
+  const { text } = pages.find(({ path }) => path === "docs/json.md")!;
+  const names = new Set((await commandsWith("--json")).map(schemaOf));
+  const link = /\(json\/([\w-]+)\.schema\.json\)[^`]*```jsonl\n([^]*?)```$/gm;
+  const examples = [...text.matchAll(link)];
+  const shown = examples.map(([, name]) => name!).sort();
+  assert.deepEqual(shown, ["error", ...names].sort());
+  const files = (await Array.fromAsync(Deno.readDir(SCHEMAS))).map(({ name }) => name);
+  assert.deepEqual(files.sort(), shown.map((name) => `${name}${SCHEMA_ENDING}`).sort());
+  const headings = findHeadings(text);
+  for (const [, name, lines] of examples) {
+    const heading = `\`tutti ${name!.replace("-", " ")}\``;
+    assert.ok(name === "error" || headings.includes(heading), `${heading} is no heading`);
+    await checkJson(name!, lines!);
+  }
 });
 
 Deno.test("code cites headings of docs/spec.md that are there", async () => {

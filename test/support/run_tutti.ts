@@ -29,6 +29,11 @@ export interface RunOptions {
   readonly detached?: boolean;
 }
 
+interface WatchOptions extends Pick<RunOptions, "signal" | "timeoutMs"> {
+  /** Rejects if what was printed on standard output is wrong. */
+  readonly check?: (printed: string) => Promise<void>;
+}
+
 /** A process found in `/proc`. */
 export interface FoundProcess {
   readonly pid: number;
@@ -124,14 +129,21 @@ export class TuttiHome {
 
   start(args: readonly string[], options: RunOptions = {}): TuttiProcess {
     const { mainProgram = MAIN_PROGRAM } = this.#options;
-    return this.startProgram(Deno.execPath(), ["run", "-q", "-A", mainProgram, ...args], options);
+    // Another tree has its own schemas.
+    const check = args.includes("--json") && mainProgram === MAIN_PROGRAM
+      ? { check: (printed: string) => fitsSchema(args, printed) }
+      : {};
+    return this.startProgram(Deno.execPath(), ["run", "-q", "-A", mainProgram, ...args], {
+      ...options,
+      ...check,
+    });
   }
 
   /** Another program in the same environment. */
   startProgram(
     program: string,
     args: readonly string[],
-    { env = {}, signal, detached = false, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+    { env = {}, detached = false, ...options }: RunOptions & WatchOptions = {},
   ): TuttiProcess {
     const child = new Deno.Command(program, {
       args: [...args],
@@ -142,7 +154,7 @@ export class TuttiHome {
       stderr: "piped",
       detached,
     }).spawn();
-    const process = new TuttiProcess(child, `tutti ${args.join(" ")}`, timeoutMs, signal);
+    const process = new TuttiProcess(child, `tutti ${args.join(" ")}`, options);
     const end = process.result.then(() => {}, () => {}).finally(() => this.#ends.delete(end));
     this.#ends.add(end);
     return process;
@@ -222,10 +234,10 @@ export class TuttiProcess {
   readonly #printed = { stdout: "", stderr: "" };
   readonly #watchers = new Set<() => void>();
 
-  constructor(child: Deno.ChildProcess, name: string, timeoutMs: number, signal?: AbortSignal) {
+  constructor(child: Deno.ChildProcess, name: string, options: WatchOptions) {
     this.#child = child;
     this.pid = child.pid;
-    this.result = this.#wait(name, timeoutMs, signal);
+    this.result = this.#wait(name, options);
   }
 
   kill(signal: Deno.Signal): void {
@@ -261,8 +273,7 @@ export class TuttiProcess {
 
   async #wait(
     name: string,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
+    { timeoutMs = TIMEOUT_MS, signal, check }: WatchOptions,
   ): Promise<TuttiResult> {
     const interrupt = () => this.kill("SIGINT");
     signal?.addEventListener("abort", interrupt);
@@ -280,6 +291,7 @@ export class TuttiProcess {
     signal?.removeEventListener("abort", interrupt);
     const printed = this.#printed;
     assert.ok(!hangs, `${name} hangs:\n${printed.stdout}${printed.stderr}`);
+    await check?.(printed.stdout);
     return { code, ...printed };
   }
 
@@ -289,6 +301,12 @@ export class TuttiProcess {
       this.#wake();
     }
   }
+}
+
+/** Loaded by tests that print JSON alone. */
+async function fitsSchema(args: readonly string[], printed: string): Promise<void> {
+  const { checkJson, schemaOf } = await import("./json_schemas.ts");
+  await checkJson(schemaOf(args), printed);
 }
 
 /** Every line of a command's output as JSON. */

@@ -2,12 +2,11 @@
 
 import { readSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
 import { FormatError } from "../../../shared/errors.ts";
-import { difference } from "../../../shared/tensor/compare.ts";
 import { sliceRows } from "../../../shared/tensor/tensor.ts";
 import { sample } from "../../sampling/sample.ts";
 import { createSampler } from "../../sampling/samplers/samplers.ts";
 import { featureMethod } from "../../sampling/methods/feature_method.ts";
-import { compare, type Comparison } from "../check.ts";
+import { compare, compareNumbers, type Comparison } from "../check.ts";
 import type { FamilyContext } from "../context.ts";
 import type { CheckSpec } from "../manifest.ts";
 import { openSabw } from "./ensemble.ts";
@@ -41,11 +40,12 @@ export async function checkSample(context: FamilyContext, spec: CheckSpec): Prom
     steps,
     config: await readSchedulerConfig(context.path(manifest.scheduler)),
   });
-  const { relativeL2, maxAbs } = difference(
+  const timesteps = compareNumbers(
+    "timesteps",
     sampler.evaluations.map(({ timestep }) => timestep),
     await golden.numbers("timesteps"),
   );
-  const comparisons: Comparison[] = [{ tensor: "timesteps", relativeL2, maxAbs }];
+  const comparisons: Comparison[] = [timesteps];
 
   const aggregator = await openSabw(context);
   try {

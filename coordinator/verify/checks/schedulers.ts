@@ -2,12 +2,11 @@
 
 import { ConfigFields } from "../../../shared/models/config/fields.ts";
 import { lincomb } from "../../../shared/tensor/lincomb.ts";
-import { difference } from "../../../shared/tensor/compare.ts";
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import { initialState, type Sampler } from "../../sampling/samplers/sampler.ts";
 import { createSampler, type SamplerOptions } from "../../sampling/samplers/samplers.ts";
 import { parseSchedulerConfig } from "../../sampling/samplers/scheduler_config.ts";
-import { compare, type Comparison } from "../check.ts";
+import { compare, compareNumbers, type Comparison } from "../check.ts";
 import { type LatentsSpace, scaleTo, sigmaAfter } from "../latents_space.ts";
 
 interface SchedulerRun {
@@ -66,10 +65,11 @@ function compareRun(
   space: LatentsSpace = "VE",
 ): Comparison[] {
   const shape = [run.noise.length];
-  const timesteps = {
-    tensor: `${run.steps} steps, timesteps`,
-    ...difference(sampler.evaluations.map(({ timestep }) => timestep), run.timesteps),
-  };
+  const timesteps = compareNumbers(
+    `${run.steps} steps, timesteps`,
+    sampler.evaluations.map(({ timestep }) => timestep),
+    run.timesteps,
+  );
   let state = initialState(sampler, f32(shape, run.noise));
   const steps = sampler.evaluations.map(({ timestep }, index) => {
     const noise = syntheticNoise(sampler.scaleModelInput(state.latents, index, []), timestep);

@@ -1,10 +1,9 @@
 /** The CLIP tokenizer: ids of each prompt, bare and padded, must be equal. Tensors are the prompts. @module */
 
 import { join } from "node:path";
-import { difference } from "../../../shared/tensor/compare.ts";
 import { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
-import type { Comparison } from "../check.ts";
+import { compareNumbers, type Comparison } from "../check.ts";
 
 interface ExpectedIds {
   readonly max_length: number;
@@ -23,8 +22,8 @@ export async function checkTokenizer(folder: string): Promise<Comparison[]> {
   return expected.cases.flatMap(({ text, ids, padded }) => {
     const { inputIds } = encodePrompt(tokenizer, text, expected.max_length);
     return [
-      { tensor: JSON.stringify(text), ...difference(tokenizer.encode(text), ids) },
-      { tensor: `${JSON.stringify(text)}, padded`, ...difference(inputIds, padded) },
+      compareNumbers(JSON.stringify(text), tokenizer.encode(text), ids),
+      compareNumbers(`${JSON.stringify(text)}, padded`, inputIds, padded),
     ];
   });
 }

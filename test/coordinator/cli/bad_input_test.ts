@@ -180,7 +180,7 @@ testTutti(
       for (const command of [["ps"], ["top", "--once", "--interval", "0.1"]]) {
         const args = [...command, "--workers", address];
         const [row, error] = await home.json(args, { code: 3 });
-        assert.deepEqual(Object.keys(row!), ["address", "error", "code"]);
+        assert.deepEqual(Object.keys(row!), ["version", "address", "error", "code"]);
         assert.equal(error!.message, `1 of 1 workers cannot be reached: ${address}`);
       }
     });

@@ -54,7 +54,7 @@ async function startWorker(home: TuttiHome, expert: string): Promise<RunningWork
   // Two workers of one expert give the same bits if they have as many threads.
   const args = ["worker", "--model", zooPath(expert), ...places, "--threads", "1", "--json"];
   const process = home.start(args, { timeoutMs: LONG_LIVED_MS });
-  const [line] = await process.says(/^\{"event":"ready".*\}$/m);
+  const [line] = await process.says(/^\{.*"event":"ready".*\}$/m);
   const { address, http } = JSON.parse(line) as { address: string; http: string };
   return { process, address, http };
 }
