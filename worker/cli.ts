@@ -19,6 +19,7 @@ import { DEFAULT_TEXT_IDLE_SECONDS } from "../shared/engine/text_residency.ts";
 import { UsageError } from "../shared/errors.ts";
 import { localPath } from "../shared/hub/cached_model.ts";
 import { parseHttpAddress } from "../shared/http/watch_server.ts";
+import { noteWorker } from "../shared/running_workers.ts";
 import { type SecurityFlags, securityOptions } from "../shared/security/security_flags.ts";
 import { watchSecrets } from "../shared/security/watch_secrets.ts";
 import { type LogFlags, logOptions } from "../shared/telemetry/log_flags.ts";
@@ -263,6 +264,8 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     if (await Promise.race([worker.ready.then(() => true), asked.then(() => false)])) {
       const { description } = await opening;
       await registration?.start(worker, description);
+      // One that serves the command that started it is nobody else's.
+      await using _noted = flags.stopWithStdin ? undefined : await note(worker, flags, security);
       printLine(readyLine(worker, description, flags.json));
       await asked;
       // Whoever started this process may go while it drains.
@@ -273,6 +276,16 @@ async function runWorker(flags: WorkerFlags): Promise<void> {
     const expert = await opening.catch(() => undefined);
     await expert?.close();
   }
+}
+
+/** For `tutti ps`. A worker without a home serves all the same. */
+function note(
+  worker: RunningWorker,
+  { advertise: address = worker.address }: WorkerFlags,
+  { tls, guard }: WorkerSecurity,
+): Promise<AsyncDisposable | undefined> {
+  const isSecured = tls !== undefined || guard.isOn;
+  return noteWorker({ address, isSecured }).catch(() => undefined);
 }
 
 /** Certificates and tokens are renewed more often than some workers are restarted. */

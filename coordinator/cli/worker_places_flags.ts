@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { addNatsOptions } from "../../shared/nats/nats_flags.ts";
 
 export const PLACES_HELP =
-  "Without flags: the workers that `tutti up` started on this machine; with --nats, those that announce themselves there, too.";
+  "Without flags: the workers that this user started on this machine; with --nats, those that announce themselves there, too.";
 
 export const NO_WORKERS =
   "No workers are running. Start some with `tutti up ENSEMBLE` or `tutti worker --model PATH`";

@@ -1,5 +1,5 @@
 /**
- * Which workers a command asks about: those that it names, those that `tutti up` started here, those of an ensemble
+ * Which workers a command asks about: those that it names, those that run on this machine, those of an ensemble
  * file, those that announce themselves over NATS.
  *
  * @module
@@ -10,6 +10,8 @@ import type { NatsFlags } from "../../shared/nats/nats_flags.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import type { WorkerAnnouncement } from "../../shared/nats/worker_announcement.ts";
 import { formatAddress, parseAddress } from "../../shared/wire/address.ts";
+import { notedWorkers } from "../../shared/running_workers.ts";
+import { addOpenWorker } from "../cluster/credentials.ts";
 import { loadEnsembleFile } from "../cluster/ensemble_file.ts";
 import { listRecords } from "../cluster/worker_records.ts";
 import type { Discovery } from "./discovery.ts";
@@ -69,11 +71,11 @@ export class WorkerPlaces implements AsyncDisposable {
 
   /** As things are now. */
   async list(): Promise<WorkerPlace[]> {
-    const records = this.#hasRecords ? await listRecords() : [];
+    const local = this.#hasRecords ? await localWorkers() : [];
     const announced = new Map(
       this.#discovery?.view.workers().map((worker) => [worker.address, worker]),
     );
-    const addresses = [...records.map(({ address }) => address), ...this.#named];
+    const addresses = [...local, ...this.#named];
     return [...new Set([...addresses, ...announced.keys()])].map((address) => {
       const worker = announced.get(address);
       return { address, ...(worker && { announced: worker }) };
@@ -83,6 +85,14 @@ export class WorkerPlaces implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#discovery?.[Symbol.asyncDispose]();
   }
+}
+
+/** Addresses of those that `tutti up` left running and of those that were started by hand. */
+async function localWorkers(): Promise<string[]> {
+  const [records, noted] = await Promise.all([listRecords(), notedWorkers()]);
+  // A port that is open to everybody is called without credentials.
+  noted.filter(({ isSecured }) => !isSecured).forEach(({ address }) => addOpenWorker(address));
+  return [...records, ...noted].map(({ address }) => address);
 }
 
 /** Never rejects. */

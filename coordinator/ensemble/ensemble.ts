@@ -23,7 +23,7 @@ import type { NatsOptions } from "../../shared/nats/nats_options.ts";
 import { checkCompatible } from "../cluster/handshake.ts";
 import type { ReplicaPoolOptions } from "../cluster/replicas/replica_pool.ts";
 import { checkWireBlocks, type TransportOptions } from "../cluster/tensor_transport.ts";
-import type { Discovery } from "../discovery/discovery.ts";
+import { LateDiscovery } from "../discovery/late_discovery.ts";
 import type { TrainedSabw } from "../sampling/methods/definition.ts";
 import { SabwAggregator } from "../sampling/methods/sabw/sabw_aggregator.ts";
 import { sabwHash } from "../sampling/methods/sabw/sabw_folder.ts";
@@ -72,7 +72,7 @@ export interface OpenEnsembleOptions {
   readonly takesAnySabw?: boolean;
   /** How feature maps travel to workers. */
   readonly transport?: TransportOptions;
-  /** Where the workers of experts that are named by their model are found. */
+  /** Where workers announce themselves: those of experts that are named by their model, and of others while a run waits. */
   readonly nats?: NatsOptions;
   /** What happens when a worker is lost. */
   readonly replicas?: Pick<ReplicaPoolOptions, "parkMs" | "hedge" | "onEvent">;
@@ -109,8 +109,12 @@ export async function openEnsemble(
     : await readSchedulerConfig(plan.scheduler);
   const trained = plan.sabw.kind === "trained" ? await readSabwMetadata(plan.sabw.path) : undefined;
   const backend = await openBackend(options.device ?? "cpu");
-  const discovery = await openDiscovery(plan, options);
-  if (discovery) resources.use(discovery);
+  const { nats, signal, onProgress } = options;
+  const discovery = nats && resources.use(
+    new LateDiscovery({ ...nats, ...(signal && { signal }) }, {
+      ...(onProgress && { onNotice: onProgress }),
+    }),
+  );
   const opened = await openExperts(plan, options, discovery);
   for (const member of opened) resources.use(member);
   const { members, sabwWarnings } = await inOrderOfTraining(plan, trained, opened, options);
@@ -175,19 +179,6 @@ async function openSabw(
   const aggregator = await SabwAggregator.open(sabw.path, experts, options);
   const hash = await sabwHash(sabw.path, description.blocks);
   return { aggregator, hash, aggregatedBlocks: trained?.aggregatedBlocks ?? "all" };
-}
-
-/** Only for experts that are found over NATS. */
-async function openDiscovery(
-  { experts }: EnsemblePlan,
-  { nats, signal, onProgress }: OpenEnsembleOptions,
-): Promise<Discovery | undefined> {
-  if (nats === undefined || experts.every(({ choice }) => choice === undefined)) return undefined;
-  // Few runs need it, and it loads a client.
-  const { Discovery } = await import("../discovery/discovery.ts");
-  return await Discovery.open({ ...nats, ...(signal && { signal }) }, {
-    ...(onProgress && { onNotice: onProgress }),
-  });
 }
 
 /** SABW's inputs have the order of its training. */

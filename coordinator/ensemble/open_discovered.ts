@@ -4,7 +4,7 @@ import { UsageError, WorkerError } from "../../shared/errors.ts";
 import type { EnsembleExpert } from "../cluster/ensemble_file.ts";
 import type { ModelChoice } from "../cluster/model_choice.ts";
 import { formatChoice } from "../discovery/choose_model.ts";
-import type { Discovery } from "../discovery/discovery.ts";
+import type { LateDiscovery } from "../discovery/late_discovery.ts";
 import { connectReplicas } from "./connect_replicas.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
 import type { ConnectedExpert } from "./open_experts.ts";
@@ -13,7 +13,7 @@ import type { ConnectedExpert } from "./open_experts.ts";
 export async function openDiscovered(
   { name, loras }: EnsembleExpert,
   choice: ModelChoice,
-  discovery: Discovery | undefined,
+  discovery: LateDiscovery | undefined,
   options: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
   const { signal, onProgress } = options;
@@ -22,7 +22,7 @@ export async function openDiscovered(
       `Expert "${name}" is named by its model: --nats must say where its workers are found`,
     );
   }
-  const directory = await discovery.find(choice, {
+  const directory = await (await discovery.open()).find(choice, {
     ...(signal && { signal }),
     ...(onProgress && { onWait: onProgress }),
   });

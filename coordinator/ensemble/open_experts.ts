@@ -15,7 +15,7 @@ import { StaticReplicas } from "../cluster/replicas/replica_directory.ts";
 import { RunningReplicas } from "../cluster/replicas/running_replicas.ts";
 import { spawnWorker } from "../cluster/spawn_worker.ts";
 import { findRunningWorkers } from "../cluster/worker_records.ts";
-import type { Discovery } from "../discovery/discovery.ts";
+import type { LateDiscovery } from "../discovery/late_discovery.ts";
 import type { OpenEnsembleOptions } from "./ensemble.ts";
 import { connectReplicas } from "./connect_replicas.ts";
 import type { EnsemblePlan } from "./ensemble_plan.ts";
@@ -40,7 +40,7 @@ export interface ConnectedExpert extends AsyncDisposable {
 export async function openExperts(
   { experts, security }: Pick<EnsemblePlan, "experts" | "security">,
   options: OpenEnsembleOptions,
-  discovery?: Discovery,
+  discovery?: LateDiscovery,
 ): Promise<ConnectedExpert[]> {
   const threads = Math.max(1, Math.floor(navigator.hardwareConcurrency / experts.length));
   // What the file asks of workers here; else those with credentials are called by whoever has some.
@@ -66,14 +66,14 @@ async function openExpert(
   entry: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
-  discovery: Discovery | undefined,
+  discovery: LateDiscovery | undefined,
 ): Promise<ConnectedExpert> {
   if (entry.choice && !options.isLocal) {
     return await openDiscovered(entry, entry.choice, discovery, options);
   }
   return options.isLocal
     ? await openInProcess(entry, threads, options)
-    : await connectOrStart(entry, threads, options);
+    : await connectOrStart(entry, threads, options, discovery);
 }
 
 async function openInProcess(
@@ -101,6 +101,7 @@ async function connectOrStart(
   { name, model, loras, device: own, addresses, isSecured }: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
+  discovery: LateDiscovery | undefined,
 ): Promise<ConnectedExpert> {
   const { precision, signal, onProgress } = options;
   const device = own ?? options.device;
@@ -125,13 +126,21 @@ async function connectOrStart(
     resources.use(worker);
     at = [worker.address];
   }
+  let modelHash: string | undefined;
+  const isHere = addresses ? [() => Promise.resolve(at)] : [findRunning];
+  const isAnnounced = discovery
+    ? [async () => modelHash === undefined ? [] : await discovery.addressesOf(modelHash)]
+    : [];
   const connected = await connectReplicas({
     name,
-    directory: addresses || isOurs ? new StaticReplicas(at) : new RunningReplicas(at, findRunning),
+    directory: isOurs
+      ? new StaticReplicas(at)
+      : new RunningReplicas(at, [...isHere, ...isAnnounced]),
     ...(loras && { loras }),
     // Nobody starts a worker again that this command started.
     ...(isOurs && { parkMs: 0 }),
   }, options);
+  ({ modelHash } = connected.expert.description);
   const owned = resources.move();
   return {
     ...connected,

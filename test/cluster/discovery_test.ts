@@ -13,7 +13,7 @@ import { NatsServer, testWithNats } from "../support/nats_server.ts";
 import { natsAt } from "../support/registered_worker.ts";
 import { TuttiHome } from "../support/run_tutti.ts";
 import { eventually } from "../support/serve_expert.ts";
-import { PROMPT } from "../support/zoo.ts";
+import { PROMPT, zooPath } from "../support/zoo.ts";
 import { LEASE_MS, REFRESH_MS } from "../../shared/nats/worker_announcement.ts";
 
 const EXPERTS = ["round", "square"];
@@ -50,6 +50,35 @@ testWithAnnounced("workers are listed, found by name or hash, and gone", EXPERTS
         await draw("named", "--ensemble", ensemble),
         await draw("given", "--workers", addresses, ...SHARED_PARTS),
       );
+    },
+  );
+
+  await t.step("ps lists what was started by hand without NATS, too", async () => {
+    const local = await home.json<{ address: string }>(["ps"]);
+    assert.deepEqual(
+      local.map(({ address }) => address).sort(),
+      listed.map(({ address }) => address).sort(),
+    );
+    assert.equal((await home.expect(0, ["down"])).stdout, "No workers were running\n");
+  });
+
+  await t.step(
+    "a run of workers at addresses goes on with one that is announced later",
+    async () => {
+      const round = home.start(["worker", "--model", zooPath("round"), "--listen", "127.0.0.1:0"]);
+      await round.says(/Worker ready at/);
+      const here = await home.json<{ address: string; name: string }>(["ps"]);
+      const announced = find("round").address;
+      const { address } = here.find((one) => one.name === "round" && one.address !== announced)!;
+      const places = ["--workers", `${address},${find("square").address}`, ...SHARED_PARTS];
+      const run = home.start(["sample", PROMPT, "--steps", "100", ...places], { env });
+      await run.says(/Sampling .*\b[1-9]\d*\/100/);
+      round.kill("SIGKILL");
+      await run.says(/waits up to/);
+      await run.says(new RegExp(`goes on at ${announced}`));
+      assert.equal((await run.result).code, 0);
+      await round.result;
+      assert.equal((await home.json(["ps"])).length, 2);
     },
   );
 

@@ -1,6 +1,6 @@
 /**
- * The workers of one expert that run on this machine, as a directory that goes with the times: while a run waits for a
- * worker, those that were started since are found, too.
+ * The workers of one expert as a directory that goes with the times: while a run waits for a worker, those that were started
+ * since, on this machine or announced over NATS, are found, too.
  *
  * @module
  */
@@ -11,20 +11,28 @@ import { type ReplicaDirectory, type ReplicaRecord, StaticReplicas } from "./rep
 /** Between two looks while somebody waits, ms. */
 const LOOK_MS = 500;
 
+type Find = () => Promise<readonly string[]>;
+
+interface Source {
+  readonly find: Find;
+  /** What it found last. */
+  found: readonly string[];
+}
+
 export class RunningReplicas implements ReplicaDirectory {
-  readonly #find: () => Promise<readonly string[]>;
+  readonly #sources: readonly Source[];
   readonly #listeners = new Set<() => void>();
   #known: ReplicaDirectory;
   /** While somebody waits. */
   #looking: AbortController | undefined;
 
   /**
-   * @param addresses HOST:PORT of those that run now
-   * @param find the same at a later time; none, or an error, leaves what was known
+   * @param addresses HOST:PORT of those that are known now; they stay known until a source finds others
+   * @param finds what each source knows at a later time; none, or an error, changes nothing
    */
-  constructor(addresses: readonly string[], find: () => Promise<readonly string[]>) {
+  constructor(addresses: readonly string[], finds: readonly Find[]) {
     this.#known = new StaticReplicas(addresses);
-    this.#find = find;
+    this.#sources = finds.map((find) => ({ find, found: [] }));
   }
 
   replicas(): readonly ReplicaRecord[] {
@@ -34,8 +42,9 @@ export class RunningReplicas implements ReplicaDirectory {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     if (!this.#looking) {
-      this.#looking = new AbortController();
-      this.#look(this.#looking.signal).catch(() => {});
+      const { signal } = this.#looking = new AbortController();
+      // One that answers slowly, as NATS when it is away, holds up no other.
+      for (const source of this.#sources) this.#look(source, signal).catch(() => {});
     }
     return () => {
       this.#listeners.delete(listener);
@@ -45,13 +54,15 @@ export class RunningReplicas implements ReplicaDirectory {
     };
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  async #look(source: Source, signal: AbortSignal): Promise<void> {
     for (;;) {
       await delay(LOOK_MS, signal);
-      const found = await this.#find().catch(() => []);
+      const found = await source.find().catch(() => []);
+      if (found.length > 0) source.found = found;
+      const all = [...new Set(this.#sources.flatMap((each) => each.found))];
       const known = this.replicas().map(({ address }) => address);
-      if (found.length === 0 || found.join() === known.join()) continue;
-      this.#known = new StaticReplicas(found);
+      if (all.length === 0 || all.join() === known.join()) continue;
+      this.#known = new StaticReplicas(all);
       for (const listener of this.#listeners) listener();
     }
   }
