@@ -94,10 +94,11 @@ class Asker {
   }
 
   async #lookForLost(): Promise<void> {
-    const { records, ensemble, onEvent } = this.#options;
+    const { records, leases, ensemble, onEvent } = this.#options;
     if (performance.now() < this.#lastLook + LOST_LOOK_MS) return;
     this.#lastLook = performance.now();
-    for (const job of await requeueLost({ queue: this.#queue!, records }, ensemble.name)) {
+    const stores = { queue: this.#queue!, records, leases };
+    for (const job of await requeueLost(stores, ensemble.name)) {
       onEvent({ event: "warning", job, text: "the queue had lost it: it is in again" });
     }
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { JobLeases } from "../../../../coordinator/jobs/queue/job_lease.ts";
 import { JobQueue, readQueuedJob } from "../../../../coordinator/jobs/queue/job_queue.ts";
 import { JobRecords } from "../../../../coordinator/jobs/queue/job_records.ts";
 import { submitJob } from "../../../../coordinator/jobs/queue/submit_job.ts";
@@ -158,19 +159,34 @@ testWithNats(
     await using server = await NatsServer.start();
     await using opened = await openQueue(server);
     const { nats, queue, records, submit } = opened;
+    const leases = await JobLeases.open(nats);
+    const lost = (of = queue) => requeueLost({ queue: of, records, leases }, "shapes");
     const manager = await nats.jetStream();
     await queue.consumer("shapes");
     await submit("other", { ...JOB, ensemble: "castles" });
     for (const id of ["a", "b"]) await submit(id);
-    assert.deepEqual(await requeueLost({ queue, records }, "shapes"), [], "nothing is lost");
+    assert.deepEqual(await lost(), [], "nothing is lost");
     await manager.streams.purge("tutti_jobs");
-    assert.deepEqual(await requeueLost({ queue, records }, "shapes"), ["a", "b"]);
+    assert.deepEqual(await lost(), ["a", "b"]);
     assert.deepEqual((await queue.backlog("shapes")).waiting, 2);
+
+    // Two that are drawn when it happens; then one of the coordinators dies.
+    for (const id of ["a", "b"]) {
+      const { record, revision } = (await records.get(id))!;
+      await records.update({ ...record, state: "running" }, revision);
+    }
+    const [ofA, ofB] = [(await leases.take("a", "first"))!, (await leases.take("b", "second"))!];
+    await manager.streams.purge("tutti_jobs");
+    assert.deepEqual(await lost(), [], "both go on without a message");
+    await ofB.release();
+    assert.deepEqual(await lost(), ["b"]);
+    await manager.streams.purge("tutti_jobs");
+    await ofA.release();
     await manager.streams.delete("tutti_jobs");
     const anew = await JobQueue.open(nats);
     const consumer = await anew.consumer("shapes");
-    assert.deepEqual(await requeueLost({ queue: anew, records }, "shapes"), ["a", "b"]);
+    assert.deepEqual(await lost(anew), ["a", "b"]);
     assert.equal(readQueuedJob((await consumer.next())!).id, "a");
-    assert.deepEqual(await requeueLost({ queue: anew, records }, "shapes"), []);
+    assert.deepEqual(await lost(anew), []);
   },
 );
