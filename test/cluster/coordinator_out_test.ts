@@ -36,6 +36,7 @@ testQueue(
     await Deno.remove(out);
     const done = await queue.done("picture");
     assert.deepEqual(done.images!.map(({ sha256 }) => sha256), [await queue.undisturbed(5, STEPS)]);
+    assert.equal(done.error, undefined);
     assert.equal((await ready()).status, 200);
     const events = (await coordinator.kill()).map(({ event }) => event);
     assert.deepEqual(events.filter((event) => event === "failed" || event === "waiting"), [

@@ -103,7 +103,10 @@ export class HeldJob implements AsyncDisposable {
     for (;;) {
       lease.lost.throwIfAborted();
       const { record: before, revision: seen } = this.#stored;
-      const record = { ...before, ...change, fence: this.fence };
+      const { error: _, ...withoutError } = before;
+      // What an earlier try failed with is no news of a job that is done.
+      const kept = change.state === "done" ? withoutError : before;
+      const record = { ...kept, ...change, fence: this.fence };
       const revision = seen === undefined
         ? await records.create(record)
         : await records.update(record, seen);
