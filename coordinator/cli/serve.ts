@@ -124,7 +124,7 @@ async function runServe(flags: ServeFlags): Promise<void> {
       patience: (ends) => patienceOf(flags, notes.note, ends),
     }),
   );
-  const server = resources.use(startApiServer(access.address, runtime, access.protection));
+  const server = resources.use(await startApiServer(access.address, runtime, access.protection));
   using _ = watchSecrets(flags, access.tls, {
     renewTls: ({ pair }) => pair && server.renewTls(pair),
     renewTokens: (tokens) => access.protection.guard.renew(tokens),

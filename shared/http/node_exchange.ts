@@ -1,7 +1,7 @@
 /** A request of node's servers as the web's Request, and a Response as node's answer. @module */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable } from "node:stream";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { type Duplex, Readable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 
@@ -38,4 +38,21 @@ export async function sendResponse(response: Response, outgoing: ServerResponse)
   } catch {
     // There is nobody left to tell.
   }
+}
+
+/** On a connection that has left HTTP: a short answer, and its end. Never rejects. */
+export async function sendLastResponse(response: Response, socket: Duplex): Promise<void> {
+  const { status, headers } = response;
+  const body = new Uint8Array(await response.arrayBuffer());
+  const all = {
+    ...Object.fromEntries(headers),
+    "content-length": body.length,
+    connection: "close",
+  };
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+    ...Object.entries(all).map(([name, value]) => `${name}: ${value}`),
+  ];
+  socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+  socket.end(body);
 }

@@ -39,6 +39,9 @@ export interface WatchServer extends AsyncDisposable {
 
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 
+/** Of the files that the process may open: the most of them are for calls and models. */
+const SHARE = 1 / 8;
+
 /** What there is, for whoever opens the address without a path. */
 const PATHS = ["/live", "/ready", "/status", "/metrics"];
 
@@ -63,7 +66,7 @@ export async function startWatchServer(
   { tls, guard }: PageProtection,
 ): Promise<WatchServer> {
   const handler = (request: Request) => answer(watched, guard, request).catch(failed);
-  const server = await HttpServer.open(address, handler, tls);
+  const server = await HttpServer.open({ address, handler, tls, share: SHARE, flag: "--http" });
   const shown = formatAddress(server.address);
   return {
     address: shown,

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Crowd } from "../support/crowd.ts";
 import { testTutti, type TuttiHome } from "../support/run_tutti.ts";
+import { eventually } from "../support/serve_expert.ts";
 import { PROMPT } from "../support/zoo.ts";
 
 /** What it prints when it is ready. */
@@ -63,3 +65,18 @@ testTutti(
     await home.expect(0, ["down"]);
   },
 );
+
+testTutti("a server in a crowd of silent connections answers, and ends them", async (home) => {
+  const { process, url } = await serve(home);
+  const { host } = new URL(url);
+  const files = () => [...Deno.readDirSync(`/proc/${process.pid}/fd`)].length;
+  const before = files();
+  await using crowd = await Crowd.of(1500, host);
+  // One address gets half of the places, and there are 1,000 at most.
+  await eventually(() => crowd.closed >= 1000);
+  assert.ok((await json(`${url}/api/v1/methods`)).methods.length > 0);
+  await eventually(() => crowd.closed === 1500);
+  assert.ok(files() < before + 50);
+  process.kill("SIGTERM");
+  assert.equal((await process.result).code, 0);
+});

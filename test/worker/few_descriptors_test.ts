@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { fileURLToPath } from "node:url";
 import { checkHealth } from "../../coordinator/cluster/worker_status.ts";
-import { parseAddress } from "../../shared/wire/address.ts";
-import { closeConn } from "../../shared/wire/plane/conn_io.ts";
 import { boundConnections } from "../../worker/rpc/bound_connections.ts";
+import { Crowd } from "../support/crowd.ts";
 import { eventually } from "../support/serve_expert.ts";
 
 const CHILD = fileURLToPath(import.meta.resolve("./few_descriptors_child.ts"));
@@ -12,37 +11,6 @@ const CHILD = fileURLToPath(import.meta.resolve("./few_descriptors_child.ts"));
 const DESCRIPTORS = 900;
 /** More than there are. */
 const MANY = 1000;
-
-/** Connections of somebody who says nothing. */
-class Crowd implements AsyncDisposable {
-  readonly #conns: Deno.Conn[] = [];
-  readonly #reads: Promise<unknown>[] = [];
-  #closed = 0;
-
-  /** How many of them the other end closed. */
-  get closed(): number {
-    return this.#closed;
-  }
-
-  /** At most so many: a port may be lost to them. */
-  static async of(count: number, address: string): Promise<Crowd> {
-    const crowd = new Crowd();
-    const { host: hostname, port } = parseAddress(address);
-    while (crowd.#conns.length < count) {
-      const conn = await Deno.connect({ hostname, port }).catch(() => undefined);
-      if (!conn) break;
-      crowd.#conns.push(conn);
-      const read = conn.read(new Uint8Array(1)).catch(() => {});
-      crowd.#reads.push(read.then(() => crowd.#closed++));
-    }
-    return crowd;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const conn of this.#conns) closeConn(conn);
-    await Promise.all(this.#reads);
-  }
-}
 
 /** A worker whose process may open few files. */
 async function spawnWorker() {

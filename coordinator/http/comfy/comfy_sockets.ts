@@ -1,5 +1,6 @@
 /** `/ws`: what happens to a client's jobs, as ComfyUI's server tells it. A client that connects again hears the rest. @module */
 
+import { acceptWebSocket, type WebSocket } from "../../../shared/http/web_socket.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import type { JobChange, LiveJob } from "../runtime/live_job.ts";
 import type { Call } from "../server/route.ts";
@@ -32,18 +33,15 @@ export class ComfySockets {
 
   /** The answer that makes a connection of a request. */
   connect({ request, url, caller: { owner } }: Call): Response {
-    const { socket, response } = Deno.upgradeWebSocket(request);
     const id = url.searchParams.get("clientId") || crypto.randomUUID();
-    const client: Client = { owner, id, socket };
-    socket.addEventListener("open", () => {
+    return acceptWebSocket(request, (socket) => {
+      const client: Client = { owner, id, socket };
       this.#clients.add(client);
+      // Clients have nothing to say here.
+      socket.once("close", () => this.#clients.delete(client));
       send(client, "status", { status: this.#status(owner), sid: id });
       this.#resume(client);
     });
-    // Clients have nothing to say here.
-    socket.addEventListener("close", () => this.#clients.delete(client));
-    socket.addEventListener("error", () => this.#clients.delete(client));
-    return response;
   }
 
   /** Tells whoever gave a job of it, until it has ended. */
@@ -131,7 +129,7 @@ export class ComfySockets {
 }
 
 function send({ socket }: Client, type: string, data: object): void {
-  if (socket.readyState !== WebSocket.OPEN) return;
+  if (socket.readyState !== socket.OPEN) return;
   if (socket.bufferedAmount > MAX_BUFFERED) return socket.close(1008, "Messages are not read");
   socket.send(JSON.stringify({ type, data }));
 }

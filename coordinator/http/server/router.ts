@@ -1,6 +1,7 @@
 /** From a request to the route that answers it, or to a refusal in the form of its dialect. @module */
 
 import { TuttiError } from "../../../shared/errors.ts";
+import { isWebSocket } from "../../../shared/http/web_socket.ts";
 import type { TokenGuard } from "../../../shared/security/token_guard.ts";
 import { show } from "../../../shared/show.ts";
 import { roleLogger } from "../../../shared/telemetry/logging.ts";
@@ -49,8 +50,7 @@ export class Router {
     } catch (cause) {
       response = this.#refusal(TuttiError.from(cause), url.pathname);
     }
-    // A WebSocket's, which nobody may change.
-    if (response.status === 101) return response;
+    if (isWebSocket(response)) return response;
     for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
     if (request.method !== "HEAD") return response;
     await response.body?.cancel();

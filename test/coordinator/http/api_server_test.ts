@@ -54,7 +54,7 @@ zooTests("a server", {
   "answers over HTTP, and stops drawing when the client who waits goes away": async (zoo) => {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);
-    await using server = startApiServer({ host: "127.0.0.1", port: 0 }, runtime, open);
+    await using server = await startApiServer({ host: "127.0.0.1", port: 0 }, runtime, open);
     const { protocol, port } = new URL(server.url);
     assert.deepEqual([protocol, port], ["http:", String(server.address.port)]);
     const client = new AbortController();
@@ -83,7 +83,7 @@ zooTests("a server", {
   "that stops tells those who wait": async (zoo) => {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);
-    await using server = startApiServer({ host: "127.0.0.1", port: 0 }, runtime, open);
+    await using server = await startApiServer({ host: "127.0.0.1", port: 0 }, runtime, open);
     const post = (path: string) =>
       fetch(server.url + path, { method: "POST", body: '{"prompt": "a castle", "steps": 900}' });
     const { id, urls } = await (await post("/api/v1/jobs")).json();

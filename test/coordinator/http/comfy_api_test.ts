@@ -39,7 +39,7 @@ zooTests("ComfyUI's API", {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);
     const guard = new TokenGuard([]);
-    await using server = startApiServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
+    await using server = await startApiServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
     const json = async (path: string, body?: unknown) => {
       const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
       return await (await fetch(server.url + path, init)).json();
