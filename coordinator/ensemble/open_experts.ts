@@ -126,11 +126,10 @@ async function connectOrStart(
     resources.use(worker);
     at = [worker.address];
   }
-  let modelHash: string | undefined;
+  // Known as soon as one has answered.
+  let modelHash = "";
   const isHere = addresses ? [() => Promise.resolve(at)] : [findRunning];
-  const isAnnounced = discovery
-    ? [async () => modelHash === undefined ? [] : await discovery.addressesOf(modelHash)]
-    : [];
+  const isAnnounced = discovery ? [() => discovery.addressesOf(modelHash)] : [];
   const connected = await connectReplicas({
     name,
     directory: isOurs
@@ -140,7 +139,7 @@ async function connectOrStart(
     // Nobody starts a worker again that this command started.
     ...(isOurs && { parkMs: 0 }),
   }, options);
-  ({ modelHash } = connected.expert.description);
+  modelHash = connected.expert.description.modelHash;
   const owned = resources.move();
   return {
     ...connected,
