@@ -109,7 +109,7 @@ async function runJobs(job: string | undefined, flags: JobsFlags): Promise<void>
       stateText(one),
       one.spec.ensemble,
       String(one.spec.seeds.length),
-      formatDuration(Date.now() - one.submittedAt),
+      between(one.submittedAt, Date.now()),
       duration(one),
       shorten(oneLine(one.spec.prompt)),
       one.images[0] ? oneLine(one.images[0].path) : "-",
@@ -160,7 +160,12 @@ function printJob(job: JobRecord): void {
 
 /** From the time it was submitted to its end. */
 function duration({ submittedAt, endedAt }: JobRecord): string {
-  return endedAt === undefined ? "-" : formatDuration(endedAt - submittedAt);
+  return endedAt === undefined ? "-" : between(submittedAt, endedAt);
+}
+
+/** Times of two machines, whose clocks may differ. */
+function between(start: number, end: number): string {
+  return end < start ? "-" : formatDuration(end - start);
 }
 
 /** Of an id that was drawn by lot as much as tells it from all others; words of people's own are told whole. */

@@ -26,6 +26,7 @@ export const SUBJECTS = {
     "$KV.tutti_leases.>",
     "$KV.tutti_checkpoints.>",
     "$O.tutti_checkpoints.>",
+    "$O.tutti_pictures.>",
     "$JS.ACK.tutti_jobs.>",
   ],
 };

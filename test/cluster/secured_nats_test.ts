@@ -104,6 +104,9 @@ testWithNats(
       const byName = server.urlFor(AMY).replace("127.0.0.1", "localhost");
       const { stdout: jobs } = await run(0, ["jobs"], nats(AMY, { TUTTI_NATS: byName }));
       assert.match(jobs, /done/);
+      const [id] = jobs.split("\n")[1]!.split(" ");
+      await run(0, ["jobs", id!, "--fetch", "fetched.png"]);
+      assert.ok((await readFile(home.file("fetched.png"))).length > 0);
 
       const refused = await Promise.all([
         run(1, ["jobs"], nats(WRONG)),
