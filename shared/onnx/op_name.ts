@@ -8,6 +8,7 @@
 /** Of ONNX's own domain, unless a comment says otherwise. */
 export type OpName =
   | "Add"
+  | "AveragePool"
   | "Cast"
   | "Concat"
   | "ConstantOfShape"
@@ -24,11 +25,13 @@ export type OpName =
   | "InstanceNormalization"
   | "LayerNormalization"
   | "MatMul"
+  | "MaxPool"
   | "Mul"
   | "MultiHeadAttention" // com.microsoft
   | "Pad"
   | "ReduceMean"
   | "ReduceSum"
+  | "Relu"
   | "Reshape"
   | "Resize"
   | "ScatterElements"

@@ -10,6 +10,7 @@ import { FormatError } from "../../../shared/errors.ts";
 import { readRegularText } from "../../../shared/regular_file.ts";
 import { SafetensorsFile } from "../../../shared/safetensors/reader.ts";
 import { f32, type F32Tensor, type Tensor, toFloat32 } from "../../../shared/tensor/tensor.ts";
+import type { Comparison, Skipped } from "../check.ts";
 
 export interface EvalCheck {
   readonly name: string;
@@ -22,6 +23,9 @@ export interface EvalCheck {
   /** Whether what it checks need not exist. */
   readonly optional?: boolean;
 }
+
+/** How a check is run. */
+export type RunCheck = (folder: EvalFolder, check: EvalCheck) => Promise<Comparison[] | Skipped>;
 
 export class EvalFolder {
   readonly path: string;
@@ -69,6 +73,14 @@ export class EvalFolder {
       return await (await SafetensorsFile.open(this.file(file))).read(key);
     }
     return numbersToTensor(await this.value(check, reference));
+  }
+
+  /** The same as numbers in f64, of a list of lists one after another. */
+  async numbers(check: EvalCheck, reference: unknown): Promise<ArrayLike<number>> {
+    if (typeof reference === "string" && /\.safetensors#/.test(reference)) {
+      return (await this.f32(check, reference)).data;
+    }
+    return [await this.value(check, reference)].flat(2).map(Number);
   }
 
   async f32(check: EvalCheck, reference: unknown): Promise<F32Tensor> {

@@ -4,15 +4,13 @@ import { classifierFreeGuidance, rescaleGuidance } from "../../sampling/guidance
 import { epsilonAndDenoised } from "../../sampling/prediction.ts";
 import { alphasCumprod } from "../../sampling/samplers/noise_schedule.ts";
 import { DEFAULT_SCHEDULER_CONFIG } from "../../sampling/samplers/scheduler_config.ts";
-import type { Comparison, Skipped } from "../check.ts";
-import type { EvalCheck, EvalFolder } from "./eval_folder.ts";
+import type { Comparison } from "../check.ts";
+import type { EvalCheck, EvalFolder, RunCheck } from "./eval_folder.ts";
 import { measure } from "./measure.ts";
 import { checkConversion, listCheck } from "./sampler_list_checks.ts";
 import { checkConvergence, checkRun } from "./sampler_run_checks.ts";
 
-type Check = (folder: EvalFolder, check: EvalCheck) => Promise<Comparison[] | Skipped>;
-
-const SINGLE: Readonly<Record<string, Check>> = {
+const SINGLE: Readonly<Record<string, RunCheck>> = {
   "samplers.conversion": checkConversion,
   "samplers.convergence": checkConvergence,
   "samplers.v_prediction": checkVelocity,
@@ -20,7 +18,7 @@ const SINGLE: Readonly<Record<string, Check>> = {
 };
 
 /** @returns `undefined` for a check of what is not built */
-export function samplerCheck(name: string): Check | undefined {
+export function samplerCheck(name: string): RunCheck | undefined {
   const [, kind, rest = ""] = /^samplers\.(table|timesteps|sigmas)\.(.*)$/.exec(name) ?? [];
   return kind === undefined ? SINGLE[name] ?? checkRun : listCheck(kind, rest);
 }

@@ -1,6 +1,7 @@
 /**
- * SDXL's second text encoder in single files (names of OpenCLIP, `docs/spec.md`, "Single files") to transformers keys, and back. Its fused
- * projection of queries, keys and values becomes three tensors over the same bytes.
+ * OpenCLIP's names of a CLIP model (SDXL's second text encoder in single files, `docs/spec.md`, "Single files"; networks that
+ * judge pictures) to transformers keys, and back. The fused projection of queries, keys and values becomes three tensors over
+ * the same bytes.
  *
  * @module
  */
@@ -12,23 +13,43 @@ import { renameFirst, type RenameRule } from "./rename.ts";
 /** Prefix of a single file's second text encoder. */
 export const OPEN_CLIP_PREFIX = "conditioner.embedders.1.model.";
 
-const LAYER = String.raw`^transformer\.resblocks\.(\d+)\.`;
-const RULES: readonly RenameRule[] = [
-  [/^token_embedding\.weight$/, "text_model.embeddings.token_embedding.weight"],
-  [/^positional_embedding$/, "text_model.embeddings.position_embedding.weight"],
-  [/^ln_final\./, "text_model.final_layer_norm."],
-  // OpenCLIP multiplies from the right, transformers' linear layer from the left: another key, not another name.
-  [/^text_projection$/, "text_projection"],
-  [/^logit_scale$/, "logit_scale"],
-  [new RegExp(`${LAYER}ln_([12])\\.`), (i, n) => `text_model.encoder.layers.${i}.layer_norm${n}.`],
-  [new RegExp(`${LAYER}mlp\\.c_fc\\.`), (i) => `text_model.encoder.layers.${i}.mlp.fc1.`],
-  [new RegExp(`${LAYER}mlp\\.c_proj\\.`), (i) => `text_model.encoder.layers.${i}.mlp.fc2.`],
-  [
-    new RegExp(`${LAYER}attn\\.out_proj\\.`),
-    (i) => `text_model.encoder.layers.${i}.self_attn.out_proj.`,
+/** One of an OpenCLIP model's two transformers. */
+interface Tower {
+  /** A layer's keys, as a regular expression with the layer's index. */
+  readonly layer: string;
+  /** Where transformers has the layers. */
+  readonly layers: string;
+  /** Of keys outside the layers. */
+  readonly others: readonly RenameRule[];
+}
+
+const TEXT: Tower = {
+  layer: String.raw`^transformer\.resblocks\.(\d+)\.`,
+  layers: "text_model.encoder.layers",
+  others: [
+    [/^token_embedding\.weight$/, "text_model.embeddings.token_embedding.weight"],
+    [/^positional_embedding$/, "text_model.embeddings.position_embedding.weight"],
+    [/^ln_final\./, "text_model.final_layer_norm."],
+    // OpenCLIP multiplies from the right, transformers' linear layer from the left: another key, not another name.
+    [/^text_projection$/, "text_projection"],
+    [/^logit_scale$/, "logit_scale"],
   ],
-];
-const FUSED = new RegExp(`${LAYER}attn\\.in_proj_(weight|bias)$`);
+};
+
+const VISION: Tower = {
+  layer: String.raw`^visual\.transformer\.resblocks\.(\d+)\.`,
+  layers: "vision_model.encoder.layers",
+  others: [
+    [/^visual\.conv1\.weight$/, "vision_model.embeddings.patch_embedding.weight"],
+    [/^visual\.class_embedding$/, "vision_model.embeddings.class_embedding"],
+    [/^visual\.positional_embedding$/, "vision_model.embeddings.position_embedding.weight"],
+    // transformers' own spelling.
+    [/^visual\.ln_pre\./, "vision_model.pre_layrnorm."],
+    [/^visual\.ln_post\./, "vision_model.post_layernorm."],
+    [/^visual\.proj$/, "visual_projection"],
+  ],
+};
+
 /** Order of the rows in a fused projection. */
 const FUSED_ORDER = ["q_proj", "k_proj", "v_proj"] as const;
 
@@ -37,16 +58,30 @@ const FUSED_ORDER = ["q_proj", "k_proj", "v_proj"] as const;
  *   they are, so they are reported as unused
  */
 export function openClipTable(table: WeightTable): WeightTable {
+  return renameTower(table, TEXT);
+}
+
+/** As `openClipTable()`, for the encoder of images. */
+export function openClipVisionTable(table: WeightTable): WeightTable {
+  return renameTower(table, VISION);
+}
+
+function renameTower(table: WeightTable, { layer, layers, others }: Tower): WeightTable {
+  const rules: readonly RenameRule[] = [
+    ...others,
+    [new RegExp(`${layer}ln_([12])\\.`), (i, n) => `${layers}.${i}.layer_norm${n}.`],
+    [new RegExp(`${layer}mlp\\.c_fc\\.`), (i) => `${layers}.${i}.mlp.fc1.`],
+    [new RegExp(`${layer}mlp\\.c_proj\\.`), (i) => `${layers}.${i}.mlp.fc2.`],
+    [new RegExp(`${layer}attn\\.out_proj\\.`), (i) => `${layers}.${i}.self_attn.out_proj.`],
+  ];
+  const fused = new RegExp(`${layer}attn\\.in_proj_(weight|bias)$`);
   const renamed = new Map<string, WeightLocation>();
   for (const [key, location] of table) {
-    const [, layer, kind] = FUSED.exec(key) ?? [];
-    if (layer === undefined) renamed.set(renameFirst(key, RULES) ?? key, location);
+    const [, index, kind] = fused.exec(key) ?? [];
+    if (index === undefined) renamed.set(renameFirst(key, rules) ?? key, location);
     else {
       FUSED_ORDER.forEach((name, part) =>
-        renamed.set(
-          `text_model.encoder.layers.${layer}.self_attn.${name}.${kind}`,
-          third(location, part),
-        )
+        renamed.set(`${layers}.${index}.self_attn.${name}.${kind}`, third(location, part))
       );
     }
   }

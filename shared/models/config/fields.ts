@@ -56,6 +56,11 @@ export class ConfigFields {
     return this.#json[key] === null;
   }
 
+  /** An object inside this one. */
+  section(key: string): ConfigFields {
+    return new ConfigFields(this.#json[key] ?? null, `${this.#path}" > "${key}`);
+  }
+
   /** A whole number >= 1. Without a default the key must be there. */
   count(key: string, fallback?: number): number {
     return this.#get(key, fallback, "a whole number >= 1", isCount);

@@ -23,6 +23,7 @@ export const Div = (g: GraphBuilder, a: Value, b: Value): Value => binary(g, "Di
 export const Erf = (g: GraphBuilder, x: Value): Value => unary(g, "Erf", x);
 export const Exp = (g: GraphBuilder, x: Value): Value => unary(g, "Exp", x);
 export const Sqrt = (g: GraphBuilder, x: Value): Value => unary(g, "Sqrt", x);
+export const Relu = (g: GraphBuilder, x: Value): Value => unary(g, "Relu", x);
 export const Sigmoid = (g: GraphBuilder, x: Value): Value => unary(g, "Sigmoid", x);
 
 /** Exact (erf) GELU; ONNX's `approximate = "none"`. */

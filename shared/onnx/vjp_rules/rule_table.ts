@@ -12,8 +12,12 @@ import type { VjpEntry } from "./rule.ts";
 /** No model of ours holds it, only the derivative of one. */
 const IN_DERIVATIVES_ONLY = { none: "second derivatives are not built" };
 
+/** Only networks that judge pictures hold it, which are not trained here. */
+const IN_JUDGES_ONLY = { none: "no model that is trained holds it" };
+
 export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
   Add: add,
+  AveragePool: IN_JUDGES_ONLY,
   Cast: cast,
   Concat: concat,
   ConstantOfShape: IN_DERIVATIVES_ONLY,
@@ -30,6 +34,7 @@ export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
   InstanceNormalization: instanceNormalization,
   LayerNormalization: layerNormalization,
   MatMul: matMul,
+  MaxPool: IN_JUDGES_ONLY,
   Mul: mul,
   MultiHeadAttention: {
     none: "fused attention does not say how it computes: build the graph in the primitive lowering",
@@ -37,6 +42,7 @@ export const VJP_RULES: Readonly<Record<OpName, VjpEntry>> = {
   Pad: IN_DERIVATIVES_ONLY,
   ReduceMean: reduceMean,
   ReduceSum: reduceSum,
+  Relu: IN_JUDGES_ONLY,
   Reshape: reshape,
   Resize: resizeNearest,
   ScatterElements: IN_DERIVATIVES_ONLY,
