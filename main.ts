@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "draw prompts by several experts, methods or samplers into one labelled grid",
     callsWorkers: true,
   },
+  eval: {
+    summary: "draw a suite of prompts by several methods and let networks of yours judge them",
+    callsWorkers: true,
+  },
   serve: {
     summary: "serve ensembles over HTTP, to the tools that people have",
     callsWorkers: true,

@@ -10,9 +10,12 @@ import { normalizedRows } from "../metrics/cosine.ts";
 import { linearStack } from "./perceptron.ts";
 
 export class AestheticHead implements AsyncDisposable {
+  /** Of the embeddings that it scores. */
+  readonly width: number;
   readonly #runner: GraphRunner;
 
-  private constructor(runner: GraphRunner) {
+  private constructor(width: number, runner: GraphRunner) {
+    this.width = width;
     this.#runner = runner;
   }
 
@@ -25,7 +28,7 @@ export class AestheticHead implements AsyncDisposable {
     const x = g.input("embeds", "float32", ["B", width]);
     g.output("scores", linearStack(g, weights, x, { table, prefix: "" }));
     weights.check(`Aesthetic predictor of "${path}"`);
-    return new AestheticHead(new GraphRunner([g.build()], { ...options, lanes: 1 }));
+    return new AestheticHead(width, new GraphRunner([g.build()], { ...options, lanes: 1 }));
   }
 
   /**

@@ -55,11 +55,7 @@ export class ClipNetwork implements AsyncDisposable {
     const isOpenClip = file.entries.has("visual.conv1.weight");
     const table = await weightTable(file, (key) => key);
     const weights = Weights.of(isOpenClip ? openClipVisionTable(openClipTable(table)) : table);
-    const graphs = [
-      clipVisionGraph(config, weights),
-      clipTextGraph(config.text, weights),
-      textProjectionGraph(config.text, weights),
-    ];
+    const graphs = clipGraphs(config, weights);
     weights.check(`CLIP of "${path}"`);
     const scale = toFloat32(await file.read("logit_scale")).data[0]!;
     return new ClipNetwork(config, scale, new GraphRunner(graphs, { ...options, lanes: 1 }));
@@ -107,6 +103,15 @@ export class ClipNetwork implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#runner[Symbol.asyncDispose]();
   }
+}
+
+/** All that a CLIP model is made of. */
+export function clipGraphs(config: ClipConfig, weights: Weights): Graph[] {
+  return [
+    clipVisionGraph(config, weights),
+    clipTextGraph(config.text, weights),
+    textProjectionGraph(config.text, weights),
+  ];
 }
 
 /** Input: `pixels` f32 `[B, 3, S, S]`. Output: `image_embeds` f32 `[B, P]`. */

@@ -1,0 +1,307 @@
+/** `tutti eval`: a suite of prompts, seeds and methods, drawn, scored and compared. @module */
+
+import { Command } from "commander";
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { exists } from "../../shared/checkpoint/exists.ts";
+import { chooseDevice } from "../../shared/device/choose_device.ts";
+import { TuttiError, UsageError } from "../../shared/errors.ts";
+import { natsOptions } from "../../shared/nats/nats_options.ts";
+import { readRegularText } from "../../shared/regular_file.ts";
+import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
+import { headingOf } from "../../shared/terminal/help_groups.ts";
+import { Progress } from "../../shared/terminal/progress.ts";
+import { printJson, printLine } from "../../shared/terminal/stdout.ts";
+import { formatTable } from "../../shared/terminal/table.ts";
+import { stderrTerminal } from "../../shared/terminal/terminal.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
+import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
+import type { Ensemble } from "../ensemble/ensemble.ts";
+import type { Judges } from "../evaluation/judges/judge.ts";
+import { openJudges } from "../evaluation/judges/open_judges.ts";
+import { type SuiteReport, suiteReport, type SuiteRow } from "../evaluation/suite/report.ts";
+import {
+  agreementText,
+  reportMarkdown,
+  tableCells,
+  tableTitles,
+} from "../evaluation/suite/report_markdown.ts";
+import { reportPage } from "../evaluation/suite/report_page.ts";
+import { readPicture, runSuite, type SuitePicture } from "../evaluation/suite/run_suite.ts";
+import { ScoreFile } from "../evaluation/suite/score_file.ts";
+import { setDistances } from "../evaluation/suite/set_distances.ts";
+import { readSuite, type Suite } from "../evaluation/suite/suite_file.ts";
+import { jobSpecToJson, newJob } from "../jobs/job_spec.ts";
+import { holdRun } from "../training/hold_run.ts";
+import {
+  addExpertOptions,
+  addReachOptions,
+  type DrawingFlags,
+  openToDraw,
+} from "./drawing_ensemble.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { addJobOptions, commonFlags, givenSettings, type JobFlags } from "./job_options.ts";
+import {
+  checkJobs,
+  masksOf,
+  readWishes,
+  type WantedPicture,
+  wantedPicture,
+} from "./picture_jobs.ts";
+import { patienceOf } from "./wait_option.ts";
+
+interface EvalFlags extends DrawingFlags, JobFlags {
+  readonly suite: string;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+/** Those of the short help, beside settings. */
+const COMMON_FLAGS = ["--suite", "--out", "--ensemble", "--workers", "--sabw", "--device"];
+
+/** Prompts whose pictures the page shows. */
+const SHOWN_PROMPTS = 12;
+
+const EXAMPLES = `
+A suite is a TOML file:
+
+  prompts = "prompts.txt"            # one a line
+  seeds = [1, 2, 3, 4]
+  methods = ["afa", "average", "only:photo"]
+  steps = [20, 50]                   # optional
+  reference = "photos"               # optional: a folder of pictures, for FID, KID, CMMD and others
+
+  [judges]                           # networks of yours, each optional: folders as hubs have them
+  clip = "models/clip-vit-large-patch14"
+  aesthetic = "models/sac+logos+ava1-l14-linearMSE.pth"
+  pickscore = "models/PickScore_v1"
+  hpsv2 = "models/hpsv2"
+  image_reward = "models/ImageReward"
+  inception = "models/pt_inception-2015-12-05.pth"
+  dinov2 = "models/dinov2-large"
+
+The first method is what the others are held against, picture by picture of the same prompt and seed. Begun again with the
+same --out it goes on where it was. The folder gets pictures, scores.jsonl, report.json, report.md and report.html.
+
+Examples:
+  tutti eval --suite suite.toml --ensemble castles.toml
+  tutti eval --suite suite.toml --ensemble castles.toml --out eval-ddim --sampler ddim --guidance 5
+  tutti eval --suite suite.toml --workers gpu-1:7070,gpu-2:7070 --json`;
+
+export function evalCommand(): Command {
+  const command = addExpertOptions(
+    new Command("eval")
+      .summary("draw a suite of prompts by several methods and let networks of yours judge them")
+      .description(
+        "Draws each prompt of a suite with each seed by each method, scores every picture, and compares the methods.",
+      )
+      .requiredOption("--suite <file>", "what is to be drawn in which ways, and who judges it"),
+  );
+  addJobOptions(command)
+    .optionsGroup(headingOf("Basics"))
+    .option("--out <folder>", "where pictures, scores and reports go", "eval");
+  addReachOptions(command)
+    .optionsGroup(headingOf("Reports"))
+    .option("--json", "print the report as one JSON object instead of text", false)
+    .addHelpText("after", EXAMPLES)
+    .action((flags: EvalFlags) => runEval(flags));
+  return shortenHelp(command, [...commonFlags(), ...COMMON_FLAGS]);
+}
+
+async function runEval(flags: EvalFlags): Promise<void> {
+  const terminal = stderrTerminal();
+  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
+  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  using interrupt = onInterrupt();
+  const { signal } = interrupt;
+  refuseContradictions(flags);
+  const suite = await readSuite(flags.suite);
+  const wishes = await readWishes([], suite.prompts);
+  const plan = await ensemblePlan(flags);
+  const wanted = wishes.map((wish) =>
+    wantedPicture(wish, { ...plan, given: givenSettings(flags) })
+  );
+  const nats = await natsOptions(flags, "tutti eval");
+  const out = resolve(flags.out);
+  using _held = await holdRun(out);
+
+  const { device } = await chooseDevice(flags.device);
+  await using judges = await openJudges(suite.judges, {
+    ...{ device, threads: navigator.hardwareConcurrency },
+  });
+  const { chosen } = wanted[0]!;
+  const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
+  await using ensemble = opened.ensemble;
+
+  const rows = rowsOf(suite, chosen.settings.steps);
+  const pictures = picturesOf(suite, rows, wanted, ensemble);
+  const masks = await masksOf(suite.methods);
+  checkJobs(ensemble, pictures.map(({ spec }) => ({ spec, origins: chosen.origins })), masks);
+  await checkSame(out, ensemble, pictures);
+
+  const scores = await ScoreFile.open(join(out, "scores.jsonl"));
+  using progress = new Progress({
+    label: "Drawing",
+    total: pictures.reduce((sum, { spec }) => sum + spec.steps, 0),
+    terminal,
+    now: () => performance.now(),
+    isSilent: flags.json,
+  });
+  let count = 0;
+  await runSuite(pictures, {
+    ...{ folder: out, scores, judges: judges.ofPictures },
+    run: { ensemble, masks, signal, warn, patience: patienceOf(flags, note, signal) },
+    onProgress: (steps, picture) => {
+      count = pictures.indexOf(picture) + 1;
+      progress.update(steps, `Drawing ${count} of ${pictures.length}`);
+    },
+  });
+  progress[Symbol.dispose]();
+  const report = await writeReports(out, {
+    ...{ suite, rows, judges, scores, signal, isSilent: flags.json },
+    ensemble: ensemble.name,
+    prompts: wanted.map(({ prompt }) => prompt),
+  });
+  if (flags.json) return printJson(report);
+  printLine(formatTable(tableTitles(report), tableCells(report)));
+  const agrees = agreementText(report.agreement);
+  if (agrees !== undefined) printLine(agrees);
+  printLine(`Report: ${join(flags.out, "report.html")}`);
+}
+
+/** What the suite says, no flag says. */
+function refuseContradictions({ method, seed, batch }: EvalFlags): void {
+  const given = Object.entries({ method, seed, batch }).find(([, value]) => value !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(
+    `--${given[0]} and --suite contradict each other: methods and seeds stand in the suite`,
+  );
+}
+
+function rowsOf({ methods, steps }: Suite, usualSteps: number): SuiteRow[] {
+  const counts = steps.length > 0 ? steps : [usualSteps];
+  return methods.flatMap((method) =>
+    counts.map((count) => ({
+      title: counts.length > 1 ? `${method}, ${count} steps` : method,
+      method,
+      steps: count,
+    }))
+  );
+}
+
+/** In an order in which what is done half-way compares already. */
+function picturesOf(
+  { seeds }: Suite,
+  rows: readonly SuiteRow[],
+  wanted: readonly WantedPicture[],
+  { name }: Pick<Ensemble, "name">,
+): SuitePicture[] {
+  return wanted.flatMap(({ prompt, chosen: { settings } }, p) =>
+    seeds.flatMap((seed) =>
+      rows.map(({ method, steps }, row) => ({
+        ...{ row, seed, prompt: p },
+        spec: newJob({ prompt, seeds: [seed], ensemble: name }, {
+          ...settings,
+          ...{ method, steps },
+        }),
+        picture: join("pictures", folderName(row, method, steps), `${p + 1}-${seed}.png`),
+      }))
+    )
+  );
+}
+
+function folderName(row: number, method: string, steps: number): string {
+  return `${row + 1}-${method.replaceAll(/[^A-Za-z0-9.=-]+/g, "_").slice(0, 60)}-${steps}`;
+}
+
+/**
+ * Keeps what is drawn, and holds it against what was drawn there before.
+ *
+ * @throws {UsageError} if the folder has pictures of another suite, other settings or other models
+ */
+async function checkSame(
+  out: string,
+  { members, vaeHash, sabw }: Ensemble,
+  pictures: readonly SuitePicture[],
+): Promise<void> {
+  const models = members.map(({ expert }) => expert.description.modelHash);
+  const drawn = { models, vaeHash, sabw: sabw?.hash ?? null };
+  const specs = pictures.map(({ picture, spec }) => [picture, jobSpecToJson(spec)]);
+  const hash = createHash("sha256").update(JSON.stringify([drawn, specs])).digest("hex");
+  const path = join(out, "suite.sha256");
+  if (!await exists(path)) return await writeWholeFile(path, `${hash}\n`);
+  if ((await readRegularText(path)).trim() === hash) return;
+  throw new UsageError(
+    `"${out}" has pictures of another suite, other settings or other models: choose another --out, or remove it`,
+  );
+}
+
+interface ReportContext {
+  readonly suite: Suite;
+  readonly rows: readonly SuiteRow[];
+  readonly judges: Judges;
+  readonly scores: ScoreFile;
+  readonly ensemble: string;
+  readonly prompts: readonly string[];
+  readonly signal: AbortSignal;
+  readonly isSilent: boolean;
+}
+
+async function writeReports(out: string, context: ReportContext): Promise<SuiteReport> {
+  const { suite, rows, judges, scores, ensemble, prompts } = context;
+  const report = suiteReport({
+    ...{ ensemble, prompts, rows },
+    seeds: suite.seeds.map(String),
+    judges: judges.ofPictures.map(({ name }) => name),
+    scores: scores.all,
+    distances: await distancesOf(out, context),
+  });
+  await mkdir(out, { recursive: true });
+  const json = { version: 1, ...report };
+  const shown = prompts.slice(0, SHOWN_PROMPTS).map(async (title, prompt) => ({
+    title,
+    pictures: await Promise.all(rows.map((_, row) => {
+      const seed = report.seeds[0]!;
+      const one = scores.all.find((each) =>
+        each.row === row && each.prompt === prompt && each.seed === seed
+      )!;
+      return readPicture(join(out, one.picture));
+    })),
+  }));
+  await Promise.all([
+    writeWholeFile(join(out, "report.json"), `${JSON.stringify(json, null, 1)}\n`),
+    writeWholeFile(join(out, "report.md"), reportMarkdown(report)),
+    writeWholeFile(join(out, "report.html"), await reportPage(report, await Promise.all(shown))),
+  ]);
+  return report;
+}
+
+async function distancesOf(
+  out: string,
+  { suite: { reference }, rows, judges, scores, signal, isSilent }: ReportContext,
+): Promise<Record<string, number>[]> {
+  if (reference === undefined) return [];
+  if (judges.ofSets.length === 0) {
+    throw new TuttiError(
+      "INVALID_ARGUMENT",
+      '"reference" needs a judge of sets: clip, inception or dinov2 in [judges]',
+    );
+  }
+  let progress: Progress | undefined;
+  const begin = (total: number) =>
+    new Progress({
+      ...{ label: "Looking at pictures", total, isSilent },
+      terminal: stderrTerminal(),
+      now: () => performance.now(),
+    });
+  const distances = await setDistances({
+    ...{ reference, judges: judges.ofSets, signal },
+    rows: rows.map((_, row) =>
+      scores.all.filter((one) => one.row === row).map(({ picture }) => join(out, picture))
+    ),
+    onProgress: (done, total) => (progress ??= begin(total)).update(done),
+  });
+  progress?.[Symbol.dispose]();
+  return distances;
+}

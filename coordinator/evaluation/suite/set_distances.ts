@@ -1,0 +1,77 @@
+/** How far the pictures of each way of drawing are from real ones, as sets. @module */
+
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError, throwIfAborted } from "../../../shared/errors.ts";
+import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import type { SetJudge } from "../judges/judge.ts";
+import { readPicture } from "./run_suite.ts";
+
+const PICTURE = /\.(png|jpe?g|webp)$/i;
+
+export interface SetDistanceOptions {
+  /** Folder of real pictures. */
+  readonly reference: string;
+  /** Paths of the pictures of each way of drawing. */
+  readonly rows: readonly (readonly string[])[];
+  readonly judges: readonly SetJudge[];
+  readonly signal?: AbortSignal;
+  /** Told how many pictures of all have been looked at. */
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/**
+ * @returns by row, by name of the distance
+ * @throws {FormatError} naming a picture that cannot be read, or a folder with fewer than two
+ */
+export async function setDistances(
+  { reference, rows, judges, signal, onProgress }: SetDistanceOptions,
+): Promise<Record<string, number>[]> {
+  const real = (await readdir(reference).catch((cause) => {
+    throw new FormatError(`"reference" must be a folder of pictures: cannot read "${reference}"`, {
+      cause,
+    });
+  })).filter((name) => PICTURE.test(name)).sort().map((name) => join(reference, name));
+  if (real.length < 2) {
+    throw new FormatError(
+      `"reference" must be a folder with two pictures or more: "${reference}" has ${real.length}`,
+    );
+  }
+  const total = real.length + rows.flat().length;
+  let done = 0;
+  const featuresOf = async (paths: readonly string[]) => {
+    const found: F32Tensor[][][] = judges.map(() => []);
+    for (const path of paths) {
+      throwIfAborted(signal);
+      const image = await readPicture(path).catch((cause) => {
+        throw new FormatError(`Picture "${path}" cannot be read: ${(cause as Error).message}`, {
+          cause,
+        });
+      });
+      for (const [i, judge] of judges.entries()) found[i]!.push([...await judge.features(image)]);
+      onProgress(++done, total);
+    }
+    // By judge, then by feature.
+    return found.map((pictures) =>
+      pictures[0]!.map((_, k) => joined(pictures.map((of) => of[k]!)))
+    );
+  };
+  const ofReal = await featuresOf(real);
+  const distances: Record<string, number>[] = [];
+  for (const row of rows) {
+    const ofRow = await featuresOf(row);
+    distances.push(Object.fromEntries(judges.flatMap((judge, i) => {
+      const values = judge.distances(ofReal[i]!, ofRow[i]!);
+      return judge.names.map((name, k) => [name, values[k]!]);
+    })));
+  }
+  return distances;
+}
+
+/** Rows one below the other. */
+function joined(rows: readonly F32Tensor[]): F32Tensor {
+  const d = rows[0]!.shape[1]!;
+  const all = f32([rows.length, d]);
+  rows.forEach(({ data }, i) => all.data.set(data, i * d));
+  return all;
+}
