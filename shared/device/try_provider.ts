@@ -12,7 +12,7 @@ import { encodeModel } from "../onnx/encode.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { difference } from "../tensor/compare.ts";
 import type { F32Tensor } from "../tensor/tensor.ts";
-import { printJson } from "../terminal/stdout.ts";
+import { printLine } from "../terminal/stdout.ts";
 import type { Adapter, ProviderNumerics, ProviderReport } from "./provider_report.ts";
 import { attentionTrial, productTrial, type Trial } from "./trials.ts";
 
@@ -76,4 +76,4 @@ async function findAdapter(): Promise<Adapter | undefined> {
   return { name: description || device || "unnamed adapter", isSoftware: isFallbackAdapter };
 }
 
-printJson(await tryDevice(Deno.args[0] as Device));
+printLine(JSON.stringify(await tryDevice(Deno.args[0] as Device)));
