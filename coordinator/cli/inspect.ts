@@ -1,6 +1,7 @@
 /** `tutti inspect`: what a model file or folder holds. @module */
 
 import { Command } from "commander";
+import { isSaid } from "../../shared/checkpoint/own_schedule.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { FAMILIES } from "../../shared/models/families.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -9,7 +10,7 @@ import { localPath } from "../../shared/hub/cached_model.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
-import { scheduleText } from "../sampling/samplers/schedule_text.ts";
+import { ignoredMark, scheduleText } from "../sampling/samplers/schedule_text.ts";
 
 interface InspectFlags {
   readonly config?: string;
@@ -109,7 +110,8 @@ function facts(inspection: Inspection): string[][] {
     ["family", FAMILIES[family].name],
     ["layout", layout],
     ["prediction", predictionType],
-    ...(ownSchedule
+    ...(ownSchedule?.ignored === undefined ? [] : [["ignored", ignoredMark(ownSchedule.ignored)]]),
+    ...(isSaid(ownSchedule)
       ? [["schedule", `${scheduleText(ownSchedule.config)} (${ownSchedule.source})`]]
       : []),
     ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],

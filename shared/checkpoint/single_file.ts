@@ -20,7 +20,7 @@ import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
 import { openModelFile } from "./model_file.ts";
-import { fileSchedule, folderSchedule } from "./own_schedule.ts";
+import { fileSchedule, folderSchedule, isSaid } from "./own_schedule.ts";
 import type { VaePart } from "./vae_family.ts";
 import { renamedTable, type TensorSource, weightTable } from "./weight_files.ts";
 
@@ -46,8 +46,11 @@ export async function singleFileParts(
   { family, metadata, ...source }: SingleFileSource,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const ownSchedule = fileSchedule({ entries: source.entries, metadata }, source.name) ??
-    (configFrom === undefined ? undefined : await folderSchedule(configFrom));
+  const marked = fileSchedule({ entries: source.entries, metadata }, source.name);
+  const named = configFrom === undefined || isSaid(marked)
+    ? undefined
+    : await folderSchedule(configFrom);
+  const ownSchedule = named ?? marked;
   const { configs: known, textPrefix } = FAMILIES[family];
   const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
   const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);

@@ -48,6 +48,13 @@ Deno.test("a new picture is drawn by the usual preset, and what says how it is d
   const { settings: usual } = PRESETS[USUAL_PRESET];
   const { settings: paper } = PRESETS.paper;
   assert.deepEqual(drawnBy({ given: {} }), usual);
+  const lcm = { sampler: "lcm", steps: 4, guidance: 1 };
+  assert.deepEqual(drawnBy({ given: {}, madeFor: "lcm" }), lcm);
+  assert.deepEqual(drawnBy({ given: { steps: 8 }, madeFor: "lcm" }), { ...lcm, steps: 8 });
+  assert.deepEqual(drawnBy({ given: { sampler: "euler" }, madeFor: "lcm" }), {
+    ...paper,
+    sampler: "euler",
+  });
   assert.deepEqual(drawnBy({ given: { guidance: 3 } }), { ...usual, guidance: 3 });
   // An ensemble file's [defaults], a picture or run of before, a sampler by flag or by line.
   const defaults = { file: "a.toml", values: { steps: 30 } };
