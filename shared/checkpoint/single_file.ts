@@ -6,6 +6,7 @@
  */
 
 import { join } from "node:path";
+import { FormatError } from "../errors.ts";
 import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
@@ -21,6 +22,7 @@ import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
 import { openModelFile } from "./model_file.ts";
 import { fileSchedule, folderSchedule, isSaid } from "./own_schedule.ts";
+import { vaeRelative } from "./vae_relatives.ts";
 import type { VaePart } from "./vae_family.ts";
 import { renamedTable, type TensorSource, weightTable } from "./weight_files.ts";
 
@@ -93,7 +95,7 @@ async function readConfig<C>(
  * The VAE of a single file: a whole checkpoint's, or a file with a VAE alone.
  *
  * @param configFolder folder of a `config.json`, for a VAE of other sizes than SD1.5's
- * @throws {FormatError} if the file is damaged
+ * @throws {FormatError} if the file is damaged, or a VAE alone of another kind
  */
 export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
   const file = await openModelFile(path);
@@ -101,6 +103,12 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
     : undefined;
+  const relative = family === undefined ? vaeRelative(entries) : undefined;
+  if (relative !== undefined) {
+    throw new FormatError(
+      `VAE "${path}" is not supported: this is ${relative}; Tutti takes whole VAEs of SD1.5 and SDXL`,
+    );
+  }
   const config = await readConfig(
     configFolder,
     parseVaeConfig,
