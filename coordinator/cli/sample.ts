@@ -12,6 +12,7 @@ import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
+import { userDefaults } from "../cluster/user_defaults.ts";
 import { distilledFor } from "../ensemble/distilled_for.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
@@ -151,7 +152,10 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const from = await findCheckpoint(flags, checkpoints, note);
   const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
   const isAgain = picture !== undefined || isUnusual(from);
-  const wanted = wishes.map((wish) => wantedPicture(wish, { ...plan, given, isAgain }));
+  // A picture says all of itself.
+  const user = picture ? undefined : await userDefaults();
+  const context = { defaults: plan.defaults, user, given, isAgain };
+  const wanted = wishes.map((wish) => wantedPicture(wish, context));
   const nats = await natsOptions(flags, "tutti sample");
   const methods = wanted.map((each) => methodOf(each, plan));
   const masks = await masksOf(wanted.map(({ chosen: { settings: { method } } }) => method));
@@ -168,7 +172,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const madeFor = distilledFor(ensemble);
   const suited = madeFor === undefined
     ? wanted
-    : wishes.map((wish) => wantedPicture(wish, { ...plan, given, madeFor, isAgain }));
+    : wishes.map((wish) => wantedPicture(wish, { ...context, madeFor }));
   if (!isDeepStrictEqual(suited, wanted)) {
     note(`Drawing with ${distilledFlags(madeFor!)}, which the experts are made for; flags win`);
   }
