@@ -37,7 +37,10 @@ export function inspectCommand(): Command {
       "Tells family, parts, dtypes, hashes and blocks of a model, and what of it is missing or ignored.",
     )
     .argument("<model>", "single file (.safetensors, .ckpt), or diffusers folder")
-    .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes")
+    .option(
+      "--config <folder>",
+      "folder with the config.json's of a single file of unusual sizes, or its U-Net's config.json",
+    )
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)
     .action((model: string, flags: InspectFlags) => runInspect(model, flags));
@@ -60,7 +63,9 @@ async function runInspect(named: string, { config, json }: InspectFlags): Promis
       `Model "${model}" cannot run: its ${
         misfits.map(({ part }) => part).join(", ")
       } must fit the config of ` +
-        `${FAMILIES[inspection.family].name}, or one that --config names`,
+        `${
+          FAMILIES[inspection.family].name
+        }, or one that --config names (in an ensemble file "config", of a VAE "vae_config")`,
     );
   }
 }
