@@ -7,6 +7,7 @@
 
 import { Command, CommanderError } from "commander";
 import { EXIT, exitCode, TuttiError, UsageError } from "./shared/errors.ts";
+import { endWithNpx } from "./shared/npx_watch.ts";
 import { isJsonLog, logLine } from "./shared/telemetry/log_line.ts";
 import { oneLine } from "./shared/terminal/display_width.ts";
 import { groupHelp, takeHelpAll } from "./shared/terminal/grouped_help.ts";
@@ -160,4 +161,12 @@ function printErrorJson({ code, message, details }: TuttiError): void {
   printJson({ event: "error", code, message, details });
 }
 
-Deno.exitCode = await main(Deno.args);
+/** The tasks of deno.json run in the project's folder, and hand on first where the user is. */
+function inUsersFolder([flag, folder, ...args]: readonly string[]): readonly string[] {
+  if (flag !== "--cwd" || folder === undefined) return Deno.args;
+  if (folder !== "") Deno.chdir(folder);
+  return args;
+}
+
+await endWithNpx();
+Deno.exitCode = await main(inUsersFolder(Deno.args));

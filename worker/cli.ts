@@ -161,7 +161,7 @@ export function workerCommand(): Command {
     )
     .option(
       "--config <folder>",
-      "diffusers folder with the config.json's of a single file of unusual sizes",
+      "diffusers folder with the config.json's of a single file of unusual sizes, or its U-Net's config.json",
     )
     .option(
       "--lora <file:weight>",
@@ -318,10 +318,11 @@ async function readModel({ model, merge }: WorkerFlags): Promise<ModelSource> {
   return await readRecipe(merge, "--merge");
 }
 
-/** The config of a diffusers folder; a single file and a merge have none. */
-function unetConfigJson(model: ModelSource): Promise<string> {
-  if (typeof model !== "string") return Promise.resolve("");
-  return Deno.readTextFile(join(model, "unet", "config.json")).catch(() => "");
+/** The config of a diffusers folder, or one that was named; a single file and a merge have none of their own. */
+async function unetConfigJson(model: ModelSource): Promise<string> {
+  if (typeof model !== "string") return "";
+  const path = model.endsWith(".json") ? model : join(model, "unet", "config.json");
+  return await Deno.readTextFile(path).catch(() => "");
 }
 
 function readyLine(

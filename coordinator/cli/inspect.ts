@@ -1,6 +1,7 @@
 /** `tutti inspect`: what a model file or folder holds. @module */
 
 import { Command } from "commander";
+import { isSaid } from "../../shared/checkpoint/own_schedule.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { FAMILIES } from "../../shared/models/families.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
@@ -9,7 +10,7 @@ import { localPath } from "../../shared/hub/cached_model.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
-import { scheduleText } from "../sampling/samplers/schedule_text.ts";
+import { ignoredMark, scheduleText } from "../sampling/samplers/schedule_text.ts";
 
 interface InspectFlags {
   readonly config?: string;
@@ -36,7 +37,10 @@ export function inspectCommand(): Command {
       "Tells family, parts, dtypes, hashes and blocks of a model, and what of it is missing or ignored.",
     )
     .argument("<model>", "single file (.safetensors, .ckpt), or diffusers folder")
-    .option("--config <folder>", "folder with the config.json's of a single file of unusual sizes")
+    .option(
+      "--config <folder>",
+      "folder with the config.json's of a single file of unusual sizes, or its U-Net's config.json",
+    )
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)
     .action((model: string, flags: InspectFlags) => runInspect(model, flags));
@@ -59,7 +63,9 @@ async function runInspect(named: string, { config, json }: InspectFlags): Promis
       `Model "${model}" cannot run: its ${
         misfits.map(({ part }) => part).join(", ")
       } must fit the config of ` +
-        `${FAMILIES[inspection.family].name}, or one that --config names`,
+        `${
+          FAMILIES[inspection.family].name
+        }, or one that --config names (in an ensemble file "config", of a VAE "vae_config")`,
     );
   }
 }
@@ -109,7 +115,8 @@ function facts(inspection: Inspection): string[][] {
     ["family", FAMILIES[family].name],
     ["layout", layout],
     ["prediction", predictionType],
-    ...(ownSchedule
+    ...(ownSchedule?.ignored === undefined ? [] : [["ignored", ignoredMark(ownSchedule.ignored)]]),
+    ...(isSaid(ownSchedule)
       ? [["schedule", `${scheduleText(ownSchedule.config)} (${ownSchedule.source})`]]
       : []),
     ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],

@@ -37,7 +37,7 @@ function presetOption(): Option {
   const presets = PRESET_NAMES.map((name) => `${name} (${PRESETS[name].summary})`).join(", ");
   const text =
     `settings that go together: ${presets}; flags win over them (default: ${USUAL_PRESET}, unless ` +
-    "--sampler, --schedule, --eta or the ensemble file's [defaults] say otherwise)";
+    "--sampler, --schedule, --eta or the ensemble file's [defaults] say otherwise; tutti.toml may, too)";
   return new Option("--preset <name>", text)
     .argParser(oneOf("--preset", PRESET_NAMES))
     .helpGroup(headingOf("Basics"));

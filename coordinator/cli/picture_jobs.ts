@@ -65,9 +65,9 @@ export function wantedPicture(
 
 /** Refuses a method that does not fit, as far as that can be told before experts are open. */
 export function methodOf({ chosen, where }: WantedPicture, plan: EnsemblePlan): MethodDefinition {
-  const { method, guidance, aggregate, sampler, eta } = chosen.settings;
+  const { settings: { method, guidance, aggregate, sampler, eta }, origins } = chosen;
   const hasSabw = plan.sabw.kind === "trained";
-  return inLine(where, () =>
+  return inLine(where, origins, () =>
     fittingMethod(method ?? defaultMethod(hasSabw), {
       hasSabw,
       guidanceScale: guidance,
@@ -89,13 +89,7 @@ export function checkJobs(
   masks: Masks,
 ): void {
   for (const { spec, origins, where } of jobs) {
-    inLine(where, () => {
-      try {
-        prepareJob(ensemble, spec, { masks, warn: () => {} });
-      } catch (error) {
-        throw flagRefusal(error, origins);
-      }
-    });
+    inLine(where, origins, () => prepareJob(ensemble, spec, { masks, warn: () => {} }));
   }
 }
 
@@ -107,10 +101,10 @@ export function refusalIn(where: string | undefined, error: unknown): unknown {
   return new FormatError(`${where}: ${message}`, { cause: error, details });
 }
 
-function inLine<T>(where: string | undefined, check: () => T): T {
+function inLine<T>(where: string | undefined, origins: SettingOrigins, check: () => T): T {
   try {
     return check();
   } catch (error) {
-    throw refusalIn(where, error);
+    throw refusalIn(where, flagRefusal(error, origins));
   }
 }

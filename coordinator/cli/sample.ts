@@ -1,6 +1,7 @@
 /** `tutti sample`: from a prompt to PNG files. @module */
 
 import { Command } from "commander";
+import { isDeepStrictEqual } from "node:util";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
@@ -11,6 +12,8 @@ import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
+import { userDefaults } from "../cluster/user_defaults.ts";
+import { distilledFor } from "../ensemble/distilled_for.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { readPictureRecord } from "../jobs/picture_record.ts";
@@ -18,7 +21,7 @@ import type { DrawnImages } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
-import { firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
+import { distilledFlags, firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
 import {
@@ -149,7 +152,10 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const from = await findCheckpoint(flags, checkpoints, note);
   const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
   const isAgain = picture !== undefined || isUnusual(from);
-  const wanted = wishes.map((wish) => wantedPicture(wish, { ...plan, given, isAgain }));
+  // A picture says all of itself.
+  const user = picture ? undefined : await userDefaults();
+  const context = { defaults: plan.defaults, user, given, isAgain };
+  const wanted = wishes.map((wish) => wantedPicture(wish, context));
   const nats = await natsOptions(flags, "tutti sample");
   const methods = wanted.map((each) => methodOf(each, plan));
   const masks = await masksOf(wanted.map(({ chosen: { settings: { method } } }) => method));
@@ -163,8 +169,15 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
   await using ensemble = opened.ensemble;
 
+  const madeFor = distilledFor(ensemble);
+  const suited = madeFor === undefined
+    ? wanted
+    : wishes.map((wish) => wantedPicture(wish, { ...context, madeFor }));
+  if (!isDeepStrictEqual(suited, wanted)) {
+    note(`Drawing with ${distilledFlags(madeFor!)}, which the experts are made for; flags win`);
+  }
   const noise = await readNoise(ensemble, flags);
-  const jobs = wanted.map(({ prompt, chosen: { settings, origins }, where }): PictureJob => {
+  const jobs = suited.map(({ prompt, chosen: { settings, origins }, where }): PictureJob => {
     const seeds = seedsOf(settings, from, noise);
     const spec = newJob({ prompt, seeds, ensemble: ensemble.name }, settings);
     return { spec, origins, ...(where !== undefined && { where }) };

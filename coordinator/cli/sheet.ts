@@ -10,6 +10,7 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import { median } from "../bench/statistics.ts";
+import { userDefaults } from "../cluster/user_defaults.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { type EnsemblePlan, ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import type { Masks } from "../sampling/methods/regions/mask.ts";
@@ -118,9 +119,9 @@ async function runSheet(prompts: readonly string[], flags: SheetFlags): Promise<
   const wishes = await readWishes(prompts, flags.prompts);
   const plan = await ensemblePlan(flags);
   const [random] = seedsFrom("random", 1);
-  const wanted = wishes.map((wish) =>
-    withSeed(wantedPicture(wish, { ...plan, given: columnSettings(flags) }), random!)
-  );
+  const { defaults } = plan;
+  const context = { defaults, user: await userDefaults(), given: columnSettings(flags) };
+  const wanted = wishes.map((wish) => withSeed(wantedPicture(wish, context), random!));
   refuseUnfitting(flags, wanted, plan);
   const nats = await natsOptions(flags, "tutti sheet");
   await checkOut(flags.out);

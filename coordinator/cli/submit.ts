@@ -9,6 +9,7 @@ import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { type EnsembleFile, loadEnsembleFile, NAME } from "../cluster/ensemble_file.ts";
+import { userDefaults } from "../cluster/user_defaults.ts";
 import { jobSpecFromJson, jobSpecToJson, newJob } from "../jobs/job_spec.ts";
 import { JobQueue, type QueuedJob } from "../jobs/queue/job_queue.ts";
 import { isJobId, JOB_ID_RULE, type JobRecord, recordToJson } from "../jobs/queue/job_record.ts";
@@ -113,10 +114,11 @@ async function jobsOf(
 ): Promise<QueuedJob[]> {
   const { prompts } = flags;
   const wishes = await readWishes(prompt === undefined ? [] : [prompt], prompts);
+  const user = await userDefaults();
   return wishes.map((wish, index) => {
     const { prompt, where, chosen: { settings } } = wantedPicture(wish, {
       given: givenSettings(flags),
-      ...(defaults && { defaults }),
+      ...{ defaults, user },
     });
     const [file] = settings.method === undefined ? [] : methodFiles(settings.method);
     if (file !== undefined) throw refusalIn(where, refuseMaskOfJob(file));

@@ -121,7 +121,7 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
   const perWorker = threads ??
     Math.max(1, Math.floor(navigator.hardwareConcurrency / Math.max(1, count)));
   const start = async (
-    { name, model, loras }: LocalExpertEntry,
+    { name, model, configFrom, loras }: LocalExpertEntry,
     replica: number,
     listen: string,
     on: Device,
@@ -135,6 +135,7 @@ async function runUp(path: string, flags: UpFlags, command: Command): Promise<vo
         precision,
         threads: perWorker,
         ensemble: ensemble.name,
+        ...(configFrom !== undefined && { configFrom }),
         ...(loras && { loras }),
         security,
         signal: interrupt.signal,

@@ -7,6 +7,7 @@
  * name = "shapes"
  * sabw = "uniform"        # plain averaging, or a folder with aggregator_0, aggregator_1, ...
  * vae = "vae"             # folder or single file
+ * vae_config = "vae.json" # optional: the config.json of a single file with a VAE of unusual sizes, or its folder
  * tokenizer = "tokenizer" # optional: folder with vocab.json and merges.txt
  * scheduler = "scheduler/scheduler_config.json" # optional
  *
@@ -14,6 +15,7 @@
  * name = "round"
  * model = "round"         # weights, for workers started on this machine, and/or
  * lora = ["ink.safetensors:0.8"] # optional: merged into those weights; model, lora and vae may be names for `tutti pull`
+ * config = "wide.config"  # optional: a folder with the config.json's of a single file of unusual sizes, or its U-Net's config.json
  * device = "cuda:1"       # optional: what its worker computes on, in place of --device
  *
  * [[experts]]
@@ -62,6 +64,8 @@ export interface EnsembleExpert {
   readonly name: string;
   /** Its weights: the absolute path of a diffusers folder or a single file, or a merge. */
   readonly model?: ModelSource;
+  /** Of a single file of unusual sizes: the absolute path of a folder with configs, or of its U-Net's. */
+  readonly configFrom?: string;
   /** LoRAs to merge into those weights; absolute paths. */
   readonly loras?: readonly LoraChoice[];
   /** What the worker that is started for it computes on; else what `--device` says. */
@@ -83,6 +87,8 @@ export interface EnsembleFile {
   readonly name: string;
   readonly sabw: SabwChoice;
   readonly vae: string;
+  /** Of a single file with a VAE of unusual sizes: its config, or the folder of that. */
+  readonly vaeConfig?: string;
   /** Without it one is looked for (`shared/tokenizer/find_tokenizer.ts`). */
   readonly tokenizer?: string;
   readonly scheduler?: string;
@@ -95,6 +101,7 @@ const FILE_KEYS = [
   "name",
   "sabw",
   "vae",
+  "vae_config",
   "tokenizer",
   "scheduler",
   "experts",
@@ -105,6 +112,7 @@ const EXPERT_KEYS = [
   "name",
   "model",
   "merge",
+  "config",
   "lora",
   "device",
   "address",
@@ -131,6 +139,9 @@ export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
     name: readName(fields),
     sabw: await readSabw(fields),
     vae: await existing(fields, "vae", "a folder or a file"),
+    ...(fields.has("vae_config")
+      ? { vaeConfig: await existing(fields, "vae_config", "a folder or a file") }
+      : {}),
     ...await optional("tokenizer", "a folder"),
     ...scheduler,
     experts: await readExperts(fields),
@@ -192,6 +203,7 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
     );
   }
   const forOurs = {
+    config: 'its config there, with "tutti worker --config"',
     lora: 'its LoRAs there, with "tutti worker --lora"',
     device: 'its device there, with "tutti worker --device"',
   };
@@ -205,6 +217,9 @@ async function readExpert(fields: TomlFields): Promise<EnsembleExpert> {
   }
   return {
     name,
+    ...(fields.has("config")
+      ? { configFrom: await existing(fields, "config", "a folder or a file") }
+      : {}),
     ...(fields.has("lora") ? { loras: await readLoras(fields) } : {}),
     ...(fields.has("model")
       ? { model: await existing(fields, "model", "a folder or a file") }

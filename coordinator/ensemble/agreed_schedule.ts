@@ -6,6 +6,7 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
+import { isSaid } from "../../shared/checkpoint/own_schedule.ts";
 import { type Candidate, requireEqual } from "../cluster/handshake.ts";
 import { betasText } from "../sampling/samplers/schedule_text.ts";
 import {
@@ -40,7 +41,7 @@ export function agreedSchedule(
   if (schedulerConfig) {
     return { config: { ...schedulerConfig, predictionType }, source: "the ensemble's scheduler" };
   }
-  const speaker = asked.find((i) => members[i]!.expert.description.ownSchedule);
+  const speaker = asked.find((i) => isSaid(members[i]!.expert.description.ownSchedule));
   if (speaker === undefined) return { config: { ...DEFAULT_SCHEDULER_CONFIG, predictionType } };
   const { config, source } = members[speaker]!.expert.description.ownSchedule!;
   return {

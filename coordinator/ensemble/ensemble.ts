@@ -103,7 +103,7 @@ export async function openEnsemble(
     );
   }
   const tokenizer = await ClipTokenizer.load(found.path);
-  const vaePart = await openVae(plan.vae);
+  const vaePart = await openVae(plan.vae, plan.vaeConfig);
   const schedulerConfig = plan.scheduler === undefined
     ? undefined
     : await readSchedulerConfig(plan.scheduler);

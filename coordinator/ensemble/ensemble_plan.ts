@@ -46,9 +46,11 @@ export async function ensemblePlan(flags: EnsembleFlags): Promise<EnsemblePlan> 
       `--${given[0]} and --${given[1]} name the experts twice: give one of them`,
     );
   }
-  const plan = await planOfFlags(flags);
+  const { vaeConfig, ...plan } = await planOfFlags(flags);
   return {
     ...plan,
+    // It describes the file's VAE, not the flag's.
+    ...(vaeConfig !== undefined && flags.vae === undefined && { vaeConfig }),
     ...(flags.sabw !== undefined && { sabw: sabwChoice(flags.sabw) }),
     ...(flags.vae !== undefined && { vae: resolve(flags.vae) }),
     ...(flags.tokenizer !== undefined && { tokenizer: resolve(flags.tokenizer) }),

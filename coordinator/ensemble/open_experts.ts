@@ -77,7 +77,7 @@ async function openExpert(
 }
 
 async function openInProcess(
-  { name, model, loras }: EnsembleExpert,
+  { name, model, configFrom, loras }: EnsembleExpert,
   threads: number,
   { device = "cpu", precision }: OpenEnsembleOptions,
 ): Promise<ConnectedExpert> {
@@ -89,6 +89,7 @@ async function openInProcess(
   const expert = await openLocalExpert({
     ...{ model, name, device, threads, lanes: 1 },
     ...(precision && { precision }),
+    ...(configFrom !== undefined && { configFrom }),
     ...(loras && { loras }),
   });
   return {
@@ -98,7 +99,7 @@ async function openInProcess(
 }
 
 async function connectOrStart(
-  { name, model, loras, device: own, addresses, isSecured }: WantedExpert,
+  { name, model, configFrom, loras, device: own, addresses, isSecured }: WantedExpert,
   threads: number,
   options: OpenEnsembleOptions,
   discovery: LateDiscovery | undefined,
@@ -118,6 +119,7 @@ async function connectOrStart(
       model: model!,
       name,
       threads,
+      ...(configFrom !== undefined && { configFrom }),
       ...(loras && { loras }),
       ...(device && { device }),
       ...(precision && { precision }),

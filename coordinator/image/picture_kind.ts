@@ -11,6 +11,16 @@ const KINDS: Readonly<Record<string, PictureKind>> = {
   ".webp": "webp",
 };
 
+/** Ends of pictures' names that are not written. */
+const OTHER_KINDS = /\.(avif|bmp|gif|heic|heif|ico|jp2|jxl|pbm|pdf|pgm|ppm|psd|svg|tga|tiff?)$/i;
+
+/** Whether a name is that of a picture of a kind that is not written. */
+export function isOtherKind(path: string): boolean {
+  return OTHER_KINDS.test(path);
+}
+
+export const WRITTEN_KINDS = Object.keys(KINDS).join(", ");
+
 /** `undefined` for a name that is no picture's. */
 export function pictureKind(path: string): PictureKind | undefined {
   return KINDS[extname(path).toLowerCase()];

@@ -21,9 +21,9 @@ const EMA_PREFIX = "model_ema.";
 /** @param tables of all parts; their tensors, and runs of rows of tensors, begin at offsets of the file */
 export async function leftOver(path: string, tables: readonly WeightTable[]): Promise<LeftOver> {
   const used = new Set(tables.flatMap((table) => [...table.values()].map(({ offset }) => offset)));
-  const { entries } = await openModelFile(path);
+  const { entries, foreign } = await openModelFile(path);
   // A tensor without elements begins where another does, too; nobody misses it.
-  const unused = [...entries.values()].filter(({ begin }) => !used.has(begin));
+  const unused = [...entries.values(), ...foreign.values()].filter(({ begin }) => !used.has(begin));
   const ema = unused.filter(({ name }) => name.startsWith(EMA_PREFIX));
   return {
     emaCopies: ema.length,

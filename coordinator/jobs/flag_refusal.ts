@@ -2,7 +2,7 @@
 
 import { FormatError, TuttiError, UsageError } from "../../shared/errors.ts";
 import type { SettingOrigin, SettingOrigins } from "../settings/choose_settings.ts";
-import { flagOf, type SettingsTable } from "../settings/setting.ts";
+import { fileKeyOf, flagOf, type SettingsTable } from "../settings/setting.ts";
 import { SETTINGS } from "../settings/settings.ts";
 
 const TABLE: SettingsTable = SETTINGS;
@@ -34,11 +34,25 @@ function fileRefusal(error: UsageError, origins: SettingOrigins): TuttiError {
   const blamed = Object.entries(origins).find(([name]) =>
     error.message.startsWith(`${flagOf(name)} `)
   );
-  if (!blamed) return error;
+  if (!blamed) return withOrigins(error, origins);
   const [name, { file, key }]: [string, SettingOrigin] = blamed;
   const problem = error.message.slice(flagOf(name).length);
   return new FormatError(`${file}: "${key}"${problem}`, {
     cause: error,
     details: { ...error.details, file, key },
+  });
+}
+
+/** A contradiction, with the files that said what nobody typed. */
+function withOrigins(error: UsageError, origins: SettingOrigins): UsageError {
+  const words = new Set(error.message.match(/[a-z][a-z_-]*/gi) ?? []);
+  const said = Object.entries(origins).filter(([name]) =>
+    [name, fileKeyOf(name), flagOf(name).slice(2)].some((word) => words.has(word))
+  );
+  if (said.length === 0) return error;
+  const places = said.map(([, { file, key }]) => `"${key}" of ${file}`).join(" and ");
+  return new UsageError(`${error.message} (from ${places})`, {
+    cause: error,
+    details: error.details,
   });
 }

@@ -2,9 +2,9 @@
 
 import { dirname, join, parse } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
-import { FormatError } from "../../shared/errors.ts";
+import { FormatError, UsageError } from "../../shared/errors.ts";
 import { loadSharp } from "../image/load_sharp.ts";
-import { pictureKind } from "../image/picture_kind.ts";
+import { isOtherKind, pictureKind, WRITTEN_KINDS } from "../image/picture_kind.ts";
 
 /** Where among all pictures of a command these stand. */
 export interface Place {
@@ -54,6 +54,7 @@ export function imageNames(
  * Makes the folder of `--out` and tries to write there: what is wrong with it should not be told after all steps.
  *
  * @param kind whether the name may be that of an image
+ * @throws {UsageError} if the name is that of a picture of a kind that is not written
  * @throws {FormatError} naming `--out` and the reason
  */
 export async function checkOut(out: string, kind: "folder" | "image or folder"): Promise<void> {
@@ -64,6 +65,11 @@ export async function checkOut(out: string, kind: "folder" | "image or folder"):
     );
   }
   const picture = kind === "image or folder" ? pictureKind(out) : undefined;
+  if (kind === "image or folder" && isOtherKind(out) && !await isFolder(out)) {
+    throw new UsageError(
+      `--out must be a folder or end in ${WRITTEN_KINDS}: current value is "${out}"`,
+    );
+  }
   const isFile = picture !== undefined;
   const folder = isFile ? dirname(out) : out;
   const probe = join(folder, `.tutti-${crypto.randomUUID()}`);

@@ -13,7 +13,6 @@ import {
   formatWireDtypes,
   parseWireDtypes,
 } from "../cluster/tensor_transport.ts";
-import type { AgreedSchedule } from "../ensemble/agreed_schedule.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
 import { isEverGuided } from "../sampling/guidance.ts";
@@ -24,12 +23,10 @@ import type { Masks } from "../sampling/methods/regions/mask.ts";
 import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
-import { DEFAULT_SAMPLER, findSampler } from "../sampling/samplers/samplers.ts";
-import { scheduleText } from "../sampling/samplers/schedule_text.ts";
-import { DEFAULT_SCHEDULER_CONFIG } from "../sampling/samplers/scheduler_config.ts";
 import { jobSampler } from "./job_sampler.ts";
 import { checkFits, latentShape } from "./job_size.ts";
 import type { JobSpec } from "./job_spec.ts";
+import { noteSchedule, warnOfExperts } from "./schedule_notes.ts";
 
 export interface PreparedJob {
   readonly request: SampleRequest;
@@ -80,8 +77,8 @@ export function prepareJob(
   const picture = { ...size, latentWidth: width, latentHeight: height };
   const method = jobMethod(ensemble, spec, { picture, masks });
   const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
-  noteSchedule(agreed, note);
-  warnOfDistilled(ensemble, method, { sampler: spec.sampler, warn });
+  noteSchedule(agreed, spec, note);
+  warnOfExperts(ensemble, method, { sampler: spec.sampler, warn });
   const rows = promptRows(ensemble, spec.prompt, spec, warn);
   const wireDtypes = parseWireDtypes(spec.wireDtype);
   for (const { description } of experts) checkWireBlocks(wireDtypes, description.blocks);
@@ -116,32 +113,6 @@ export function prepareJob(
       noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
     },
   };
-}
-
-function noteSchedule({ config, source }: AgreedSchedule, note: PrepareOptions["note"]): void {
-  const text = scheduleText(config);
-  if (text === scheduleText(DEFAULT_SCHEDULER_CONFIG)) return;
-  note?.(`Schedule: ${text}${source === undefined ? "" : ` (${source})`}`);
-}
-
-/** Other samplers, many steps and much guidance spoil what a distilled model draws. */
-function warnOfDistilled(
-  { members }: Ensemble,
-  { asked }: EnsemblingMethod,
-  { sampler = DEFAULT_SAMPLER, warn }: Pick<JobSpec, "sampler"> & Pick<PrepareOptions, "warn">,
-): void {
-  const names = expertNames(members);
-  const drawnWith = findSampler(sampler).name;
-  for (const [i, { expert }] of members.entries()) {
-    if (asked && !asked.includes(i)) continue;
-    const { madeFor, source } = expert.description.ownSchedule ?? {};
-    if (madeFor === undefined || madeFor === drawnWith) continue;
-    const name = names[i];
-    warn(
-      `Expert "${name}" is made for --sampler ${madeFor} in few steps with little guidance (its ${source}): ` +
-        `it is drawn with ${drawnWith}`,
-    );
-  }
 }
 
 /** What a method asks of an ensemble. */

@@ -1,8 +1,8 @@
-/** Which value of a setting holds, and where it came from: flag before ensemble file before built-in default. @module */
+/** Which value of a setting holds, and where it came from: flag before ensemble file before the user's file before built-in default. @module */
 
 import { fileKeyOf, type SettingsTable, type SettingValues } from "./setting.ts";
 
-/** The `[defaults]` of an ensemble file. */
+/** The `[defaults]` of an ensemble file, or of the user's own. */
 export interface FileDefaults<Values> {
   /** The file's path. */
   readonly file: string;
@@ -29,24 +29,32 @@ export const DEFAULTS_TABLE = "defaults";
 
 export function chooseSettings<Table extends SettingsTable>(
   table: Table,
-  { given, defaults }: {
+  { given, files = [], usual = {} }: {
     readonly given: Partial<SettingValues<Table>>;
-    readonly defaults?: FileDefaults<SettingValues<Table>> | undefined;
+    /** The first that has a setting says it. */
+    readonly files?: readonly FileDefaults<SettingValues<Table>>[];
+    /** What holds before the table's defaults. */
+    readonly usual?: Partial<SettingValues<Table>>;
   },
 ): ChosenSettings<SettingValues<Table>> {
   const flags: Readonly<Record<string, unknown>> = given;
-  const file: Readonly<Record<string, unknown>> = defaults?.values ?? {};
-  const names = Object.keys(table);
-  const fromFile = names.filter((name) => flags[name] === undefined && file[name] !== undefined);
-  const origins = fromFile.map((name) => [
-    name,
-    { file: defaults!.file, key: `${DEFAULTS_TABLE}.${fileKeyOf(name)}` },
-  ]);
-  const chosen = { ...file, ...definedOf(flags) };
+  const chosen: Record<string, unknown> = { ...usual, ...definedOf(flags) };
+  const origins: Record<string, SettingOrigin> = {};
+  for (const name of Object.keys(table)) {
+    if (flags[name] !== undefined) continue;
+    const said = files.find(({ values }) => valueIn(values, name) !== undefined);
+    if (!said) continue;
+    chosen[name] = valueIn(said.values, name);
+    origins[name] = { file: said.file, key: `${DEFAULTS_TABLE}.${fileKeyOf(name)}` };
+  }
   return {
     settings: withDefaults(table, chosen as Partial<SettingValues<Table>>),
-    origins: Object.fromEntries(origins),
+    origins,
   };
+}
+
+function valueIn(values: Readonly<Record<string, unknown>>, name: string): unknown {
+  return values[name];
 }
 
 /** The values of the table's settings, with its defaults where there is none. */

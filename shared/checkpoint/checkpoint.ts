@@ -52,7 +52,7 @@ export interface Checkpoint {
 }
 
 export interface OpenOptions {
-  /** Diffusers folder whose `config.json`s describe a single file of unusual sizes. */
+  /** Diffusers folder whose `config.json`s describe a single file of unusual sizes, or its U-Net's config alone. */
   readonly configFrom?: string;
 }
 

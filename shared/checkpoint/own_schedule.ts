@@ -31,6 +31,8 @@ export interface OwnSchedule {
   readonly source: string;
   /** The sampler of the few steps that it was distilled for, where its scheduler is that one. */
   readonly madeFor?: DistilledSampler;
+  /** A mark that nothing follows from, as the model does not say what it needs beside. */
+  readonly ignored?: string;
 }
 
 /** diffusers' schedulers that are of use to distilled models alone, by the samplers' names here. */
@@ -90,16 +92,21 @@ export function fileSchedule(
       refuse(`its metadata "${key}" is "${word}", a prediction of the clean latents`);
     }
   }
-  if (filePredictionType(file) === "epsilon") return undefined;
-  const words = [...PREDICTION_KEYS, VELOCITY_FLAG].filter((key) =>
-    file.metadata[key] !== undefined
-  );
-  const first = file.entries.has(VELOCITY_MARK) ? VELOCITY_MARK : words[0]!;
   const zero = file.entries.has(ZERO_SNR_MARK)
     ? ZERO_SNR_MARK
     : file.metadata[ZERO_SNR_FLAG] === "True"
     ? ZERO_SNR_FLAG
     : undefined;
+  if (filePredictionType(file) === "epsilon") {
+    // As in ComfyUI, which looks for it beside v_pred alone.
+    return zero === undefined
+      ? undefined
+      : { config: DEFAULT_SCHEDULER_CONFIG, source: zero, ignored: zero };
+  }
+  const words = [...PREDICTION_KEYS, VELOCITY_FLAG].filter((key) =>
+    file.metadata[key] !== undefined
+  );
+  const first = file.entries.has(VELOCITY_MARK) ? VELOCITY_MARK : words[0]!;
   return {
     config: {
       ...DEFAULT_SCHEDULER_CONFIG,
@@ -108,4 +115,9 @@ export function fileSchedule(
     },
     source: zero === undefined ? first : `${first}, ${zero}`,
   };
+}
+
+/** Whether a model says of its noise what holds: an ignored mark leaves it to others. */
+export function isSaid(schedule: OwnSchedule | undefined): schedule is OwnSchedule {
+  return schedule !== undefined && schedule.ignored === undefined;
 }

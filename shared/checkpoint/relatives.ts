@@ -5,12 +5,14 @@
  * @module
  */
 
+import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/tensor.ts";
 import { OPEN_CLIP_PREFIX } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX } from "./keymaps/unet.ts";
+import { vaeRelative } from "./vae_relatives.ts";
 
-/** Key -> shape of a single file. */
-export type KeyShapes = ReadonlyMap<string, { readonly shape: Shape }>;
+/** Key -> shape of a single file, and the dtype where it is known. */
+export type KeyShapes = ReadonlyMap<string, { readonly shape: Shape; readonly dtype?: DType }>;
 
 const CONV_IN = `${UNET_PREFIX}input_blocks.0.0.weight`;
 const SDXL_LABEL = `${UNET_PREFIX}label_emb.0.0.weight`;
@@ -23,6 +25,8 @@ export const REFINER_NAME = "the SDXL refiner, which finishes pictures of the ba
 export const LCM_NAME =
   "a full latent consistency model (LCM), whose U-Net takes the guidance scale as an input";
 export const CONTROLNET_NAME = "a ControlNet, an addition to a model";
+/** The way out where weights are codes. */
+export const UNQUANTISED = "get it in fp8, f16 or bf16";
 const VAE_NAME = "a VAE alone, which --vae takes";
 
 /** Input channels of U-Nets that take an image, a mask or a depth map beside the latents. */
@@ -41,8 +45,8 @@ export function editingModel(inChannels: number): string | undefined {
 /** A name for what the shapes or keys show; the most telling come first. */
 const KINDS: readonly (readonly [(shapes: KeyShapes) => boolean, string])[] = [
   [
-    (shapes) => someKey(shapes, /\.quant_state\.bitsandbytes__/),
-    "a model whose weights are 4-bit codes (bitsandbytes); get it in fp8, f16 or bf16",
+    (shapes) => someKey(shapes, /\.quant_state\.bitsandbytes__/) || hasCodes(shapes),
+    `a model whose weights are codes of a quantisation (bitsandbytes NF4 and the like); ${UNQUANTISED}`,
   ],
   [(shapes) => someKey(shapes, /\.time_stack\./), "a Stable Video Diffusion model"],
   ...Object.entries(EDITING_CHANNELS).map(([channels, what]) =>
@@ -92,7 +96,16 @@ export function relativeOfKeys(shapes: KeyShapes): string | undefined {
 
 /** What a single file without a U-Net of ours is; `undefined` if nothing tells. */
 export function strangerOfKeys(shapes: KeyShapes): string | undefined {
-  return KEY_KINDS.find(([pattern]) => someKey(shapes, pattern))?.[1];
+  const [, kind] = KEY_KINDS.find(([pattern]) => someKey(shapes, pattern)) ?? [];
+  return kind === undefined || kind === VAE_NAME ? vaeRelative(shapes) ?? kind : kind;
+}
+
+/** Whether a matrix of the U-Net is of bytes, which are values of nothing. */
+function hasCodes(shapes: KeyShapes): boolean {
+  return shapes.entries().some(([key, { dtype }]) =>
+    (dtype === "uint8" || dtype === "int8") && key.startsWith(UNET_PREFIX) &&
+    key.endsWith(".weight")
+  );
 }
 
 /** SDXL has ten transformer blocks in the middle; its distilled relatives have none. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { join } from "node:path";
+import { FormatError } from "../errors.ts";
 import { parseClipTextConfig } from "../models/config/clip_config.ts";
 import { ConfigFields } from "../models/config/fields.ts";
 import { parseUNetConfig } from "../models/config/unet_config.ts";
@@ -14,13 +14,15 @@ import { FAMILIES, type Family } from "../models/families.ts";
 import type { WeightTable } from "../models/weights.ts";
 import type { TensorFile } from "../weight_file/tensor_file.ts";
 import type { Checkpoint, OpenOptions } from "./checkpoint.ts";
+import { configPath } from "./config_path.ts";
 import { detectFamily } from "./family.ts";
 import { modernClipKey } from "./keymaps/clip.ts";
 import { OPEN_CLIP_PREFIX, openClipTable } from "./keymaps/open_clip.ts";
 import { UNET_PREFIX, unetKeyMap } from "./keymaps/unet.ts";
 import { modernVaeKey, VAE_PREFIXES, vaeKeyMap } from "./keymaps/vae.ts";
 import { openModelFile } from "./model_file.ts";
-import { fileSchedule, folderSchedule } from "./own_schedule.ts";
+import { fileSchedule, folderSchedule, isSaid } from "./own_schedule.ts";
+import { vaeRelative } from "./vae_relatives.ts";
 import type { VaePart } from "./vae_family.ts";
 import { renamedTable, type TensorSource, weightTable } from "./weight_files.ts";
 
@@ -46,11 +48,15 @@ export async function singleFileParts(
   { family, metadata, ...source }: SingleFileSource,
   { configFrom }: OpenOptions = {},
 ): Promise<Parts> {
-  const ownSchedule = fileSchedule({ entries: source.entries, metadata }, source.name) ??
-    (configFrom === undefined ? undefined : await folderSchedule(configFrom));
+  const marked = fileSchedule({ entries: source.entries, metadata }, source.name);
+  const named = configFrom === undefined || isSaid(marked)
+    ? undefined
+    : await folderSchedule(configFrom);
+  const ownSchedule = named ?? marked;
   const { configs: known, textPrefix } = FAMILIES[family];
-  const folderOf = (part: string) => configFrom === undefined ? undefined : join(configFrom, part);
-  const unetConfig = await readConfig(folderOf("unet"), parseUNetConfig, known.unet);
+  const pathOf = async (part: string) =>
+    configFrom === undefined ? undefined : await configPath(configFrom, part, "unet");
+  const unetConfig = await readConfig(await pathOf("unet"), parseUNetConfig, known.unet);
   const toDiffusers = unetKeyMap(unetConfig.layersPerBlock);
   const textWeights = renamedTable(source, below(textPrefix, modernClipKey));
   const openClip = renamedTable(source, below(OPEN_CLIP_PREFIX, (key) => key));
@@ -64,42 +70,48 @@ export async function singleFileParts(
     },
     ...(textWeights.size > 0 && {
       text: {
-        config: await readConfig(folderOf("text_encoder"), parseClipTextConfig, known.text),
+        config: await readConfig(await pathOf("text_encoder"), parseClipTextConfig, known.text),
         weights: textWeights,
       },
     }),
     ...(openClip.size > 0 && known.text2 && {
       text2: {
-        config: await readConfig(folderOf("text_encoder_2"), parseClipTextConfig, known.text2),
+        config: await readConfig(await pathOf("text_encoder_2"), parseClipTextConfig, known.text2),
         weights: openClipTable(openClip),
       },
     }),
   };
 }
 
-/** A part's `config.json` in `folder`; without a folder, the family's own. */
+/** A part's config; without one, the family's own. */
 async function readConfig<C>(
-  folder: string | undefined,
+  path: string | undefined,
   parse: (fields: ConfigFields) => C,
   known: C,
 ): Promise<C> {
-  return folder === undefined ? known : parse(await ConfigFields.read(join(folder, "config.json")));
+  return path === undefined ? known : parse(await ConfigFields.read(path));
 }
 
 /**
  * The VAE of a single file: a whole checkpoint's, or a file with a VAE alone.
  *
- * @param configFolder folder of a `config.json`, for a VAE of other sizes than SD1.5's
- * @throws {FormatError} if the file is damaged
+ * @param configFrom a `config.json`, or a folder with one, for a VAE of other sizes than SD1.5's
+ * @throws {FormatError} if the file is damaged, or a VAE alone of another kind
  */
-export async function openVaeFile(path: string, configFolder?: string): Promise<VaePart> {
+export async function openVaeFile(path: string, configFrom?: string): Promise<VaePart> {
   const file = await openModelFile(path);
   const { entries } = file;
   const family = [...entries.keys()].some((key) => key.startsWith(UNET_PREFIX))
     ? detectFamily(entries, path)
     : undefined;
+  const relative = family === undefined ? vaeRelative(entries) : undefined;
+  if (relative !== undefined) {
+    throw new FormatError(
+      `VAE "${path}" is not supported: this is ${relative}; Tutti takes whole VAEs of SD1.5 and SDXL`,
+    );
+  }
   const config = await readConfig(
-    configFolder,
+    configFrom === undefined ? undefined : await configPath(configFrom, "vae", "vae"),
     parseVaeConfig,
     FAMILIES[family ?? "sd15"].configs.vae,
   );
@@ -107,7 +119,7 @@ export async function openVaeFile(path: string, configFolder?: string): Promise<
     config,
     weights: await readVaeWeights(file, config.blockOutChannels.length),
     ...(family && { family }),
-    isConfigAssumed: configFolder === undefined,
+    isConfigAssumed: configFrom === undefined,
   };
 }
 

@@ -10,10 +10,10 @@ import type { VaePart } from "./vae_family.ts";
 
 /**
  * @param path a VAE's folder, a diffusers model that has a `vae/`, or a single file with a VAE in it
- * @param configFolder folder of a `config.json`, for a single file with a VAE of other sizes than SD1.5's
+ * @param configFrom a `config.json`, or a folder with one, for a single file with a VAE of other sizes than SD1.5's
  * @throws {FormatError} if there is no VAE
  */
-export async function openVae(path: string, configFolder?: string): Promise<VaePart> {
+export async function openVae(path: string, configFrom?: string): Promise<VaePart> {
   if (!await exists(path)) {
     throw new FormatError(`Cannot open VAE "${path}": no such file or folder`);
   }
@@ -22,7 +22,7 @@ export async function openVae(path: string, configFolder?: string): Promise<VaeP
     const nested = join(folder, "vae");
     return await openVaeFolder(await exists(nested) ? nested : folder);
   }
-  const part = await openVaeFile(path, configFolder);
+  const part = await openVaeFile(path, configFrom);
   if (part.weights.size === 0) {
     throw new FormatError(
       `File "${path}" must hold a VAE (keys below "first_stage_model."): it has none; name another with --vae`,

@@ -66,6 +66,8 @@ interface Ledger {
   readonly demanded: Map<string, Shape>;
   readonly used: Set<string>;
   readonly misshaped: Set<string>;
+  /** Dtype -> keys of weights that are codes, not values. */
+  readonly coded: Map<string, string[]>;
   /** Whether weights are inputs of the graphs instead of references into files. */
   readonly asInputs: boolean;
 }
@@ -97,6 +99,7 @@ export class Weights {
       demanded: new Map<string, Shape>(),
       used: new Set<string>(),
       misshaped: new Set<string>(),
+      coded: new Map<string, string[]>(),
       asInputs,
     };
     return new Weights(ledger, "");
@@ -154,13 +157,12 @@ export class Weights {
     { dtype, foreignDtype, shape: actual }: WeightLocation,
     shape: Shape,
   ): boolean {
-    const { misshaped } = this.#ledger;
+    const { misshaped, coded } = this.#ledger;
     if (!isSameShape(actual, shape)) {
       misshaped.add(`${name} must be [${shape}]: current shape is [${actual}]`);
     } else if (!FLOATS.includes(dtype)) {
-      misshaped.add(
-        `${name} must be of ${FLOATS.join(", ")}: current type is ${foreignDtype ?? dtype}`,
-      );
+      const type = foreignDtype ?? dtype;
+      coded.set(type, [...coded.get(type) ?? [], name]);
     } else return true;
     return false;
   }
@@ -172,10 +174,14 @@ export class Weights {
    * @throws {FormatError} that lists missing, mis-shaped and unused keys
    */
   check(part: string): void {
-    const { table, demanded, used, misshaped } = this.#ledger;
+    const { table, demanded, used, misshaped, coded } = this.#ledger;
     const missing = [...demanded].filter(([name]) => !table.has(name));
     const unused = [...table.keys()].filter((key) => !used.has(key) && !IGNORED.test(key));
     const problems = [
+      ...coded.entries().map(([type, keys]) =>
+        `${keys.length} of type ${type}, which has to be one of ${FLOATS.join(", ")} ` +
+        `(${keys[0]}${keys.length > 1 ? ", ..." : ""}): get the model in fp8, f16 or bf16`
+      ),
       listKeys("missing", missing.map(([name, shape]) => `${name} [${shape}]`)),
       listKeys("mis-shaped", [...misshaped]),
       listKeys("unused", unused),

@@ -11,18 +11,23 @@ import { FormatError } from "../errors.ts";
 import { dtypeFromSafetensors, DTYPES } from "../tensor/dtype.ts";
 import { formatType } from "../tensor/tensor.ts";
 import type { ForeignEntry, TensorEntry, TensorFileContent } from "../weight_file/tensor_file.ts";
-import { duplicateKey } from "./json_keys.ts";
+import { duplicateKey, valueCount } from "./json_keys.ts";
 import { show } from "../show.ts";
 
 /** Bytes of the length field in front of the header. */
 export const LENGTH_BYTES = 8;
 
+/** The largest header that is read: where the reference implementation stops. */
+export const MAX_HEADER_BYTES = 100_000_000;
+
 /**
- * The largest header that is read. The reference implementation stops at 100 MB, but 100 MB of nested
- * JSON grow to over 2 GB of objects and 20 s of parsing, which a hostile file could use to end the
- * process. 16 MiB holds 100,000 tensors and hurts nobody.
+ * Values that a header may have, counted by the commas and brackets outside its texts. What is large in honest headers is text (what
+ * a LoRA was trained on); 100 MB of brackets would grow to over 2 GB of objects and 20 s of parsing, which a hostile file could use to
+ * end the process. This is enough for 200,000 tensors.
  */
-export const MAX_HEADER_BYTES = 16 * 1024 * 1024;
+const MAX_HEADER_VALUES = 2 ** 21;
+
+const BYTE_ORDER_MARK = "\uFEFF";
 
 /** The key of a header that holds the metadata, so no tensor can have this name. */
 export const METADATA_KEY = "__metadata__";
@@ -128,6 +133,15 @@ function parseJsonObject(bytes: Uint8Array, path: string): Record<string, unknow
   } catch (cause) {
     throw new FormatError(`Header of ${show(path)} must be UTF-8`, { cause });
   }
+  if (text.startsWith(BYTE_ORDER_MARK)) {
+    throw new FormatError(
+      `Header of ${
+        show(path)
+      } must be JSON: it begins with a byte order mark, which a program that edits text has ` +
+        "put there; get the file anew, or write it again with the safetensors library",
+    );
+  }
+  checkValues(text, path);
   let header: unknown;
   try {
     header = JSON.parse(text);
@@ -147,6 +161,17 @@ function parseJsonObject(bytes: Uint8Array, path: string): Record<string, unknow
     throw new FormatError(`Header of ${show(path)} must name ${show(twice)} only once`);
   }
   return header;
+}
+
+/** To be called before the text is parsed. */
+function checkValues(text: string, path: string): void {
+  const count = valueCount(text);
+  if (count <= MAX_HEADER_VALUES) return;
+  throw new FormatError(
+    `Header of ${
+      show(path)
+    } must have at most ${MAX_HEADER_VALUES} values: current count is ${count}`,
+  );
 }
 
 function parseMetadata(value: unknown, path: string): Readonly<Record<string, string>> {

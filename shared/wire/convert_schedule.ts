@@ -12,9 +12,12 @@ import type { Fields, Message } from "./fields.ts";
 /** A source is one line for people. */
 const MAX_SOURCE_CHARS = 200;
 
-export function scheduleToMessage({ config, source, madeFor }: OwnSchedule): Message {
+export function scheduleToMessage(
+  { config, source, madeFor, ignored }: OwnSchedule,
+): Message {
   const { trainedBetas = [], timestepSpacing = "", predictionType: _, ...others } = config;
-  return { ...others, trainedBetas, timestepSpacing, source, madeFor: madeFor ?? "" };
+  const texts = { source, madeFor: madeFor ?? "", ignored: ignored ?? "" };
+  return { ...others, trainedBetas, timestepSpacing, ...texts };
 }
 
 /** @throws {TuttiError} INVALID_ARGUMENT naming the field */
@@ -37,6 +40,7 @@ export function scheduleFromFields(
     ...(fields.text("madeFor") !== "" && {
       madeFor: fields.oneOf("madeFor", DISTILLED_SAMPLERS),
     }),
+    ...(fields.text("ignored") !== "" && { ignored: fields.text("ignored", MAX_SOURCE_CHARS) }),
     // In the order in which a file's is read: conditions of runs are compared as text.
     config: {
       numTrainTimesteps,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { testTutti } from "../support/run_tutti.ts";
 import { PROMPT, readPng, zooPath } from "../support/zoo.ts";
 
@@ -39,6 +40,24 @@ testTutti(
       assert.deepEqual(other.facts, { ...expected, width: 8, guidanceScale: 4 });
       const same = await draw("same.png", "--steps", "2", "--guidance", "3", "--size", "16x8");
       assert.deepEqual(same.rgb, usual.rgb);
+    });
+
+    await t.step("the user's own tutti.toml says what neither does", async () => {
+      const folder = join(home.env.XDG_CONFIG_HOME!, "tutti");
+      const file = join(folder, "tutti.toml");
+      await mkdir(folder, { recursive: true });
+      await writeFile(file, '[defaults]\nsteps = 9\nnegative = "blurry"\n');
+      await draw("user.png", "--guidance", "2");
+      const { tutti } = (await readPng(home.file("user.png"))).text;
+      const { steps, guidanceScale, negativePrompt } = JSON.parse(tutti!);
+      assert.deepEqual([steps, guidanceScale, negativePrompt], [2, 2, "blurry"]);
+      await writeFile(file, "[defaults]\nstep = 9\n");
+      const { stderr } = await home.expect(4, args);
+      assert.match(
+        stderr,
+        /tutti\.toml: "step" is no known key in defaults \(did you mean "steps"\?\)/,
+      );
+      await rm(folder, { recursive: true });
     });
 
     await t.step("--seed -1 is random, whatever the file says", async () => {

@@ -52,7 +52,7 @@ testTutti("models are sampled with the schedule that they ask for", async (home)
   const alone = await home.expect(0, [...mixed, "--method", "only:velocity", "--out", "v.png"]);
   assert.match(
     alone.stderr,
-    /^Schedule: v-prediction, zero terminal SNR, trailing timesteps \(velocity's scheduler_config\.json\)$/m,
+    /^Schedule: v-prediction, zero terminal SNR \(velocity's scheduler_config\.json\); noise levels are placed by karras/m,
   );
   const { conditions } = JSON.parse((await readPng(home.file("v.png"))).text.tutti!);
   assert.match(conditions.scheduler, /"rescaleBetasZeroSnr":true.*"timestepSpacing":"trailing"/);
@@ -63,10 +63,11 @@ testTutti("models are sampled with the schedule that they ask for", async (home)
   const warned = await home.expect(0, [...few, "--sampler", "ddim"]);
   assert.match(
     warned.stderr,
-    /^warning: Expert "few" is made for --sampler lcm in few steps with little guidance \(its scheduler_config\.json\): it is drawn with ddim$/m,
+    /^warning: Expert "few" is made for few steps of lcm .*: it is drawn with ddim; --sampler lcm --steps 4 --guidance 1 suits it$/m,
   );
-  const asMade = await home.expect(0, [...few, "--sampler", "lcm", "--guidance", "1"]);
-  assert.doesNotMatch(asMade.stderr, /made for/);
+  const asMade = await home.expect(0, few);
+  assert.match(asMade.stderr, /^Drawing with --sampler lcm --steps 4 --guidance 1, which/m);
+  assert.doesNotMatch(asMade.stderr, /made for few steps/);
 
   for (const args of [["inspect", "edm"], [...sample, "--ensemble", "edm.toml"]]) {
     const { stderr } = await home.expect(4, args);

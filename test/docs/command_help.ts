@@ -73,7 +73,8 @@ async function taskProblems([name = "", ...args]: readonly string[]): Promise<st
   const tasks: Readonly<Record<string, { readonly command: string }>> = project.tasks;
   const task = tasks[name];
   if (!task) return [`there is no task "${name}"`];
-  const [, program = "", own = ""] = /deno run.* (\S+\.ts) ?(.*)$/.exec(task.command) ?? [];
+  const [, program = "", own = ""] =
+    /deno run.* (\S+\.ts)(?: --cwd \S+)? ?(.*)$/.exec(task.command) ?? [];
   if (program === "main.ts") {
     return await tuttiProblems([...own.split(" ").filter(Boolean), ...args]);
   }

@@ -117,6 +117,7 @@ export class TuttiHome {
     return {
       XDG_STATE_HOME: join(this.path, "state"),
       XDG_CACHE_HOME: join(this.path, "cache"),
+      XDG_CONFIG_HOME: join(this.path, "config"),
       DENO_DIR: this.#denoDir,
       NO_COLOR: "1",
       // `auto` would say on standard error what it chose, and choose otherwise on a machine with a GPU.

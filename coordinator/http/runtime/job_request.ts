@@ -2,6 +2,7 @@
 
 import { TuttiError, UsageError } from "../../../shared/errors.ts";
 import { show } from "../../../shared/show.ts";
+import { distilledFor } from "../../ensemble/distilled_for.ts";
 import { flagRefusal } from "../../jobs/flag_refusal.ts";
 import { seedsFrom } from "../../jobs/job_seeds.ts";
 import { type JobSpec, newJob } from "../../jobs/job_spec.ts";
@@ -58,7 +59,10 @@ export function specOf(
   { prompt, settings }: { readonly prompt: string; readonly settings: GivenSettings },
   fieldOf: FieldOf,
 ): JobSpec {
-  const { settings: chosen, origins } = pictureSettings(settings, { defaults });
+  const { settings: chosen, origins } = pictureSettings(settings, {
+    defaults,
+    madeFor: distilledFor(ensemble),
+  });
   const { seed, batch } = chosen;
   if (batch > MAX_PICTURES) {
     throw wrongField(fieldOf("batch"), `a whole number in 1..${MAX_PICTURES}`, batch);

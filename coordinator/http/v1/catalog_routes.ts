@@ -2,6 +2,8 @@
 
 import { TuttiError } from "../../../shared/errors.ts";
 import { readWorkerStatus } from "../../cluster/worker_status.ts";
+import { distilledFor } from "../../ensemble/distilled_for.ts";
+import type { Ensemble } from "../../ensemble/ensemble.ts";
 import { expertNames } from "../../ensemble/expert_names.ts";
 import { defaultMethod, METHODS } from "../../sampling/methods/methods.ts";
 import { SAMPLERS } from "../../sampling/samplers/samplers.ts";
@@ -74,14 +76,17 @@ function modelJson({ ensemble, defaults }: ServedEnsemble, index: number) {
     sabw_hash: sabw?.hash ?? null,
     method: defaultMethod(sabw !== undefined),
     size: { width: side, height: side },
-    defaults: defaultsJson(defaults),
+    defaults: defaultsJson(ensemble, defaults),
     warnings,
   };
 }
 
 /** What a job is drawn with that says nothing else. */
-function defaultsJson(defaults: ServedEnsemble["defaults"]): Readonly<Record<string, unknown>> {
-  const { settings } = pictureSettings({}, { defaults });
+function defaultsJson(
+  ensemble: Ensemble,
+  defaults: ServedEnsemble["defaults"],
+): Readonly<Record<string, unknown>> {
+  const { settings } = pictureSettings({}, { defaults, madeFor: distilledFor(ensemble) });
   return Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [
       fileKeyOf(name),

@@ -28,3 +28,9 @@ export function betasText(
   const count = numTrainTimesteps === usual ? "" : ` for ${numTrainTimesteps} timesteps`;
   return `${name} betas ${first}..${last}${count}`;
 }
+
+/** What is to be told of a file's mark of zero terminal SNR without one of velocity. */
+export function ignoredMark(mark: string): string {
+  return `${mark} (zero terminal SNR) has no effect, as nothing says that the model predicts velocity (v_pred): if its ` +
+    "pictures are noise, name a folder with its scheduler/scheduler_config.json as --config of its worker";
+}

@@ -258,13 +258,13 @@ Deno.test("loadEnsembleFile() names file, key, value and expectation of what is 
         "sabw =",
         "sawb =",
         ': "sawb" is no known key (did you mean "sabw"?): ' +
-        "known keys are name, sabw, vae, tokenizer, scheduler, experts",
+        "known keys are name, sabw, vae, vae_config, tokenizer, scheduler, experts",
       ],
       [
         'model = "round"',
         'modle = "round"',
         ': "modle" is no known key in experts[0] (did you mean "model"?): ' +
-        "known keys are name, model, merge, lora, device, address",
+        "known keys are name, model, merge, config, lora, device,",
       ],
       ["sabw =", "__proto__ =", ': "__proto__" is no known key: '],
       ['name = "shapes"\n', "", ': "name" is missing: expected a name of up to 64 letters'],

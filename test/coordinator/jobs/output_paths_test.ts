@@ -49,6 +49,15 @@ Deno.test("checkOut() makes the folder, leaves nothing in it, and refuses what c
   assert.deepEqual([await files(folder.join("a", "b")), await files(folder.join("c"))], [[], []]);
 
   await Deno.writeTextFile(folder.join("file"), "");
+  await assert.rejects(checkOut(folder.join("x.gif"), "image or folder"), {
+    name: "UsageError",
+    message:
+      /^--out must be a folder or end in \.png, \.jpg, \.jpeg, \.webp: current value is ".*x\.gif"$/,
+  });
+  assert.ok(!(await files(folder.path)).includes("x.gif"));
+  // A folder that has such a name is one.
+  await Deno.mkdir(folder.join("y.gif"));
+  await checkOut(folder.join("y.gif"), "image or folder");
   const cases = [
     [folder.join("file"), "folder"],
     [folder.join("file", "x.png"), "image or folder"],

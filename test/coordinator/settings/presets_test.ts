@@ -48,11 +48,27 @@ Deno.test("a new picture is drawn by the usual preset, and what says how it is d
   const { settings: usual } = PRESETS[USUAL_PRESET];
   const { settings: paper } = PRESETS.paper;
   assert.deepEqual(drawnBy({ given: {} }), usual);
+  const lcm = { sampler: "lcm", steps: 4, guidance: 1 };
+  assert.deepEqual(drawnBy({ given: {}, madeFor: "lcm" }), lcm);
+  assert.deepEqual(drawnBy({ given: { steps: 8 }, madeFor: "lcm" }), { ...lcm, steps: 8 });
+  assert.deepEqual(drawnBy({ given: { sampler: "euler" }, madeFor: "lcm" }), {
+    ...paper,
+    sampler: "euler",
+  });
   assert.deepEqual(drawnBy({ given: { guidance: 3 } }), { ...usual, guidance: 3 });
   // An ensemble file's [defaults], a picture or run of before, a sampler by flag or by line.
   const defaults = { file: "a.toml", values: { steps: 30 } };
   assert.deepEqual(drawnBy({ given: {}, defaults }), { ...paper, steps: 30 });
   assert.deepEqual(drawnBy({ given: {}, isAgain: true }), paper);
+  // A user's file is below the ensemble's, and above the preset.
+  const user = { file: "tutti.toml", values: { steps: 40, guidance: 2 } };
+  assert.deepEqual(drawnBy({ given: {}, user }), { ...usual, steps: 40, guidance: 2 });
+  assert.deepEqual(drawnBy({ given: { guidance: 3 }, user, defaults }), {
+    ...paper,
+    ...{ steps: 30, guidance: 3 },
+  });
+  const named = { file: "tutti.toml", values: { sampler: "euler" } };
+  assert.deepEqual(drawnBy({ given: {}, user: named }), { ...paper, sampler: "euler" });
   assert.deepEqual(drawnBy({ given: { sampler: "euler" } }), { ...paper, sampler: "euler" });
   assert.deepEqual(drawnBy({ given: {} }, { sampler: "euler" }), { ...paper, sampler: "euler" });
   assert.deepEqual(drawnBy({ given: givenSettings({ preset: "paper" }) }), paper);

@@ -94,13 +94,16 @@ Deno.test("a new row is a key of a file, and a flag wins over it", () => {
 
   const { settings, origins } = chooseSettings(TABLE, {
     given: { tint: "cold:0.2" },
-    defaults: { file: "a.toml", values },
+    files: [{ file: "a.toml", values }, { file: "b.toml", values: { steps: 9, guidance: 2 } }],
+    usual: { guidance: 3, clipSkip: 2 },
   });
-  const { brushKind, tint, steps, guidance } = settings;
-  assert.deepEqual([brushKind, tint, steps, guidance], ["flat", "cold:0.2", 30, 7.5]);
+  const { brushKind, tint, steps, guidance, clipSkip, promptSyntax } = settings;
+  assert.deepEqual([brushKind, tint, steps, guidance], ["flat", "cold:0.2", 30, 2]);
+  assert.deepEqual([clipSkip, promptSyntax], [2, "a1111"]);
   assert.deepEqual(origins, {
     brushKind: { file: "a.toml", key: "defaults.brush_kind" },
     steps: { file: "a.toml", key: "defaults.steps" },
+    guidance: { file: "b.toml", key: "defaults.guidance" },
   });
 });
 

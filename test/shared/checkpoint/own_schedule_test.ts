@@ -26,8 +26,13 @@ Deno.test("fileSchedule() reads the marks v_pred and ztsnr, and words of the met
   const key = "modelspec.prediction_type";
   assert.equal(await ofFile(temp, {}), undefined);
   assert.equal(await ofFile(temp, {}, { [key]: "epsilon" }), undefined);
-  // As in ComfyUI, which looks for it beside v_pred alone.
-  assert.equal(await ofFile(temp, { ztsnr: MARK }), undefined);
+  // As in ComfyUI, which looks for it beside v_pred alone; but it is told.
+  const ignored = (mark: string) => ({
+    config: DEFAULT_SCHEDULER_CONFIG,
+    source: mark,
+    ignored: mark,
+  });
+  assert.deepEqual(await ofFile(temp, { ztsnr: MARK }), ignored("ztsnr"));
   assert.deepEqual(await ofFile(temp, { v_pred: MARK }), { config: velocity, source: "v_pred" });
   assert.deepEqual(await ofFile(temp, { v_pred: MARK, ztsnr: MARK }), {
     config: zero,
@@ -44,7 +49,7 @@ Deno.test("fileSchedule() reads the marks v_pred and ztsnr, and words of the met
     source: "ss_v_parameterization, ss_zero_terminal_snr",
   });
   const noise = { ss_v_parameterization: "False", ss_zero_terminal_snr: "True" };
-  assert.equal(await ofFile(temp, {}, noise), undefined);
+  assert.deepEqual(await ofFile(temp, {}, noise), ignored("ss_zero_terminal_snr"));
 });
 
 Deno.test("fileSchedule() refuses EDM, flow matching and clean latents by name", async () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type Checkpoint, openCheckpoint } from "../../../shared/checkpoint/checkpoint.ts";
+import { openVae } from "../../../shared/checkpoint/vae_checkpoint.ts";
 import { FormatError } from "../../../shared/errors.ts";
 import {
   filteredKeys,
@@ -87,6 +88,58 @@ Deno.test("relatives of SD1.5 and SDXL are named in one line, without lists of k
       return true;
     });
   }
+});
+
+/** Without the prefix, as files of a VAE alone have it. */
+const bareVae = renamedKeys(models.vae, (key) => key.slice("first_stage_model.".length));
+const DECODER_IN = "decoder.conv_in.weight";
+
+const VAES: readonly (readonly [RegExp, KeyedShapes])[] = [
+  [/the decoder of a VAE alone/, filteredKeys(bareVae, (key) => !key.startsWith("encoder."))],
+  [/the encoder of a VAE alone/, filteredKeys(models.vae, (key) => !/\.decoder\./.test(key))],
+  [/a VAE of 16 latent channels, as FLUX/, { ...bareVae, [DECODER_IN]: [512, 16, 3, 3] }],
+  [/a VAE of videos/, { ...bareVae, [DECODER_IN]: [384, 16, 3, 3, 3] }],
+  [/a tiny VAE \(TAESD\)/, {
+    "encoder.0.weight": [64, 3, 3, 3],
+    "decoder.1.weight": [64, 4, 3, 3],
+  }],
+  [/a tiny VAE \(TAESD\)/, {
+    "encoder.layers.0.weight": [64, 3, 3, 3],
+    "decoder.layers.0.weight": [64, 4, 3, 3],
+  }],
+];
+
+Deno.test("VAEs of other kinds are named, given as a VAE or as a model", async () => {
+  await using folder = await tempFolder();
+  for (const [index, [what, shapes]] of VAES.entries()) {
+    const path = folder.join(`${index}.safetensors`);
+    await writeSparse(path, inDtype(shapes));
+    for (const open of [openVae, openCheckpoint]) {
+      await assert.rejects(open(path), ({ name, message }: Error) => {
+        assert.equal(name, "FormatError");
+        assert.match(message, what);
+        assert.match(message, /is not supported: this is .*; Tutti (takes|runs) [^;]*$/);
+        assert.ok(message.length < 250, message);
+        return true;
+      });
+    }
+  }
+});
+
+Deno.test("a model whose weights are codes is named, with or without what bitsandbytes keeps beside", async () => {
+  await using folder = await tempFolder();
+  const path = folder.join("nf4.safetensors");
+  const matrix = (key: string) => models.sd15Unet[key]?.length === 2;
+  const plain = inDtype(models.sd15);
+  const coded = Object.entries(plain).map(([key, [, shape]]) =>
+    matrix(key) ? [key, ["U8", shape]] : [key, plain[key]]
+  );
+  await writeSparse(path, Object.fromEntries(coded));
+  await assert.rejects(openCheckpoint(path), {
+    name: "FormatError",
+    message:
+      /this is a model whose weights are codes .*NF4.*; get it in fp8, f16 or bf16; Tutti runs/,
+  });
 });
 
 Deno.test("a textual inversion in torch's format is named, too", async () => {

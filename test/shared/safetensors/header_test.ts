@@ -51,7 +51,7 @@ for (
       "a length over the limit",
       lengthField(BigInt(MAX_HEADER_BYTES) + 1n),
       1e12,
-      /at most 16777216 bytes: current length is 16777217/,
+      /at most 100000000 bytes: current length is 100000001/,
     ],
   ] as const
 ) {
@@ -227,4 +227,25 @@ Deno.test("parseHeader() keeps errors about long names and values short", () => 
 Deno.test("parseHeader() escapes control characters of names in errors", () => {
   const message = refusal(() => parse('{"\\u001b[2J":1}'));
   assert(message.includes("\\u001b[2J") && !message.includes("\u001b"));
+});
+
+Deno.test("parseHeader() takes 20 MB of text, and refuses as many values before it makes them", () => {
+  const header = (json: string) => new TextEncoder().encode(json);
+  const text = "x".repeat(20_000_000);
+  const large = header(`{"__metadata__":{"tags":"${text}"}}`);
+  const { metadata } = parseHeader(large, 8 + large.length, PATH);
+  assert.equal(metadata.tags, text);
+  const nested = header(`{"__metadata__":${"[".repeat(10_000_000)}`);
+  assert.match(
+    refusal(() => parseHeader(nested, 8 + nested.length, PATH)),
+    /must have at most 2097152 values: current count is 10000001/,
+  );
+});
+
+Deno.test("parseHeader() names a byte order mark", () => {
+  const marked = new TextEncoder().encode("\uFEFF{}");
+  assert.match(
+    refusal(() => parseHeader(marked, 8 + marked.length, PATH)),
+    /must be JSON: it begins with a byte order mark.*get the file anew/,
+  );
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { duplicateKey } from "../../../shared/safetensors/json_keys.ts";
+import { duplicateKey, valueCount } from "../../../shared/safetensors/json_keys.ts";
 
 for (
   const [criterion, json, expected] of [
@@ -28,3 +28,15 @@ for (
 Deno.test("duplicateKey() walks over a string of millions of characters", () => {
   assert.equal(duplicateKey(`{"a":"${"\\\\x".repeat(2_000_000)}","a":1}`), "a");
 });
+
+for (
+  const [json, count] of [
+    ["{}", 1],
+    ['{"a":[1,2],"b":{}}', 5],
+    ['{"a,[{":"\\",[{\\\\"}', 1],
+    ['"never ends, [{', 0],
+  ] as const
+) {
+  Deno.test(`valueCount() of ${json} leaves texts out`, () =>
+    assert.equal(valueCount(json), count));
+}

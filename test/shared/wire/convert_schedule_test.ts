@@ -31,7 +31,8 @@ Deno.test("the noise of training comes through unchanged, and in the order in wh
     { ...DEFAULT_SCHEDULER_CONFIG, numTrainTimesteps: 3, trainedBetas: [0.1, 0.2, 1 / 3] },
   ];
   for (const config of configs) {
-    const worker = describing({ config, source: "scheduler_config.json", madeFor: "lcm" });
+    const said = { source: "scheduler_config.json", madeFor: "lcm", ignored: "ztsnr" } as const;
+    const worker = describing({ config, ...said });
     const message = travel("Describe", "response", descriptionToMessage(worker));
     const read = descriptionFromMessage(message);
     assert.deepEqual(read, worker);
@@ -52,6 +53,7 @@ Deno.test("noise that makes no sense is refused, naming the field", () => {
     [{ numTrainTimesteps: 2, trainedBetas: [0.1, 1] }, /trained_betas must be 2 numbers/],
     [{ timestepSpacing: "karras" }, /timestep_spacing must be one of/],
     [{ madeFor: "ddim" }, /made_for must be one of "lcm", "tcd"/],
+    [{ ignored: "x".repeat(201) }, /ignored must be at most 200 characters/],
     [{ source: "x".repeat(201) }, /source must be at most 200 characters/],
   ];
   for (const [changes, message] of cases) {
