@@ -2,6 +2,7 @@
 
 import { TuttiError } from "../../../shared/errors.ts";
 import { readWorkerStatus } from "../../cluster/worker_status.ts";
+import type { Ensemble } from "../../ensemble/ensemble.ts";
 import { expertNames } from "../../ensemble/expert_names.ts";
 import { defaultMethod, METHODS } from "../../sampling/methods/methods.ts";
 import { SAMPLERS } from "../../sampling/samplers/samplers.ts";
@@ -73,10 +74,20 @@ function modelJson({ ensemble, defaults }: ServedEnsemble, index: number) {
     vae_hash: vaeHash,
     sabw_hash: sabw?.hash ?? null,
     method: defaultMethod(sabw !== undefined),
+    methods: methodsFor(ensemble, names),
     size: { width: side, height: side },
     defaults: defaultsJson(defaults),
     warnings,
   };
+}
+
+/** Those that an ensemble can be drawn with, and options as users write them for those that need some. */
+function methodsFor({ sabw, featuresDiffer }: Ensemble, names: readonly string[]) {
+  const fitting = METHODS.filter(({ usesSabw, takesBlocks }) => {
+    const mixesFeatures = usesSabw || takesBlocks;
+    return (sabw || !usesSabw) && !(featuresDiffer !== undefined && mixesFeatures);
+  });
+  return fitting.map(({ name, example }) => ({ name, example: example?.(names) ?? null }));
 }
 
 /** What a job is drawn with that says nothing else. */
