@@ -11,22 +11,20 @@ export function Header({ isIn, onSignOut }) {
     event.preventDefault();
     document.getElementById("main")?.focus();
   };
+  const links = VIEWS.map(({ name, title }) =>
+    html`
+      <a href=${addressOf(name)} aria-current=${name === current && "page"}>${title}</a>
+    `
+  );
+  const signOut = html`<button class="quiet" onClick=${onSignOut}>Sign out</button>`;
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <header class="top">
       <a class="brand" href=${addressOf(VIEWS[0].name)}>
         <img src="/page/mark.svg" alt="" width="26" height="26" />Tutti
       </a>
-      ${isIn && html`<nav aria-label="Views">
-        ${
-        VIEWS.map(({ name, title }) =>
-          html`<a href=${addressOf(name)} aria-current=${name === current ? "page" : undefined}>
-            ${title}
-          </a>`
-        )
-      }
-      </nav>`}
-      ${onSignOut && html`<button class="quiet" onClick=${onSignOut}>Sign out</button>`}
+      <nav aria-label="Views">${isIn && links}</nav>
+      ${onSignOut && signOut}
     </header>
   `;
 }

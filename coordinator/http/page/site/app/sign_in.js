@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { ask } from "../api/request.js";
+import { Field } from "../parts/field.js";
 import { html } from "../parts/html.js";
 
 export function SignIn({ onDone }) {
@@ -16,21 +17,21 @@ export function SignIn({ onDone }) {
       setError(problem);
     }
   };
+  const control = (tied) =>
+    html`
+      <input ...${tied} type="password" required autocomplete="current-password" spellcheck="false" />
+    `;
   return html`
     <main id="main" class="alone" tabindex="-1">
       <form class="card sign-in" onSubmit=${submit}>
-          <h1>Sign in</h1>
-          <p class="soft">This server asks for a token of its token file. This browser keeps a pass for it, not the token.</p>
-          <label class="field">
-            <span class="label">Token</span>
-            <input name="token" type="password" required autocomplete="current-password" spellcheck="false"
-              aria-invalid=${error ? "true" : undefined} aria-describedby=${error
-                ? "token-error"
-                : undefined} />
-          </label>
-          ${error && html`<p id="token-error" class="error" role="alert">${error.message}</p>`}
-          <button class="primary">Sign in</button>
-        </form>
+        <h1>Sign in</h1>
+        <p class="soft">
+          This server asks for a token of its token file. The browser keeps a pass for it, not the
+          token.
+        </p>
+        <${Field} name="token" label="Token" error=${error?.message} control=${control} />
+        <button class="primary">Sign in</button>
+      </form>
     </main>
   `;
 }

@@ -12,30 +12,23 @@ const WORKERS_MS = 2000, JOBS_MS = 5000;
 
 export function ClusterView({ catalog }) {
   const { value, error } = useAsked("GET /api/v1/workers", WORKERS_MS);
+  const workers = value?.workers ?? [];
   const rates = useRates(value?.workers);
+  const ensembles = catalog.models.map((model) => {
+    const own = workers.filter(({ ensemble }) => ensemble === model.name);
+    return html`<${Ensemble} key=${model.name} ...${{ model, rates }} workers=${own} />`;
+  });
   return html`
     <div class="view-head">
       <h1>Cluster</h1>
     </div>
-    ${error && html`<${Problem} error=${error} />`}
-    ${catalog.models.map((model) =>
-      html`<section key=${model.name} class="ensemble" aria-labelledby=${`ensemble-${model.name}`}>
-      <${EnsembleHead} model=${model} />
-      <ul class="workers">
-        ${
-        (value?.workers ?? []).filter(({ ensemble }) => ensemble === model.name).map((worker) =>
-          html`<${WorkerCard} key=${worker.expert} worker=${worker} rate=${rates.get(worker)} />`
-        )
-      }
-      </ul>
-      ${model.warnings.map((text) => html`<p class="warning">${text}</p>`)}
-    </section>`
-    )}
+    ${error && html`<${Problem} error=${error} />`} ${ensembles}
     <${Faults} />
   `;
 }
 
-function EnsembleHead({ model: { name, family, size, experts, sabw_hash: sabw, vae_hash: vae } }) {
+function Ensemble({ model, workers, rates }) {
+  const { name, family, size, experts, sabw_hash: sabw, vae_hash: vae, warnings } = model;
   const loras = experts.flatMap((expert) => expert.loras.map((lora) => lora.name));
   const facts = [
     family,
@@ -44,34 +37,38 @@ function EnsembleHead({ model: { name, family, size, experts, sabw_hash: sabw, v
     `VAE ${shortHash(vae)}`,
     ...(loras.length > 0 ? [`LoRAs ${loras.join(", ")}`] : []),
   ];
+  const cards = workers.map((worker) =>
+    html`<${WorkerCard} key=${worker.expert} worker=${worker} rate=${rates.get(worker)} />`
+  );
+  const told = warnings.map((text) => html`<p class="warning">${text}</p>`);
   return html`
-    <div class="ensemble-head">
-      <h2 id=${`ensemble-${name}`}>${name}</h2>
-      <p class="soft">${facts.join(" · ")}</p>
-    </div>
+    <section class="ensemble" aria-labelledby=${`ensemble-${name}`}>
+      <div class="ensemble-head">
+        <h2 id=${`ensemble-${name}`}>${name}</h2>
+        <p class="soft">${facts.join(" · ")}</p>
+      </div>
+      <ul class="workers">${cards}</ul>
+      ${told}
+    </section>
   `;
 }
 
 function Faults() {
   const { value } = useAsked("GET /api/v1/jobs?status=failed&limit=10", JOBS_MS);
   if (!value) return null;
-  return html`<section class="faults" aria-labelledby="faults">
-    <h2 id="faults">Jobs that failed</h2>
-    ${
-    value.jobs.length === 0
-      ? html`<p class="soft">None of those that are kept.</p>`
-      : html`<ul class="failures">
-          ${
-        value.jobs.map((job) =>
-          html`
-            <li key=${job.id} class="card">
-              <p class="error">${stateText(job)}</p>
-              <p class="hint">${moment(job.completed_at)} · ${job.error.code} · ${job.ensemble}</p>
-            </li>
-          `
-        )
-      }
-        </ul>`
-  }
-  </section>`;
+  const failures = value.jobs.map((job) =>
+    html`
+      <li key=${job.id} class="card">
+        <p class="error">${stateText(job)}</p>
+        <p class="hint">${moment(job.completed_at)} · ${job.error.code} · ${job.ensemble}</p>
+      </li>
+    `
+  );
+  const none = html`<p class="soft">None of those that are kept.</p>`;
+  return html`
+    <section class="faults" aria-labelledby="faults">
+      <h2 id="faults">Jobs that failed</h2>
+      ${failures.length === 0 ? none : html`<ul class="failures">${failures}</ul>`}
+    </section>
+  `;
 }

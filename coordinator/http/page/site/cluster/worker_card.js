@@ -1,36 +1,28 @@
 /** One expert's worker. @module */
 
 import { bytes, duration, shortHash } from "../parts/format.js";
+import { Facts } from "../parts/facts.js";
 import { html } from "../parts/html.js";
 
 /** @param rate blocks a second; undefined until it is known */
 export function WorkerCard({ worker, rate }) {
-  const { expert, state, address, error } = worker;
-  return html`<li class=${`card worker ${isWell(state) ? "" : "ill"}`}>
-    <div class="worker-head">
-      <h3>${expert}</h3>
-      <span class=${`state ${isWell(state) ? "well" : "ill"}`}>${state}</span>
-    </div>
-    <p class="hint">${address ?? "part of the server"}${
-    worker.device && ` · ${worker.device} ${worker.precision}`
-  }</p>
-    ${error && html`<p class="error">${error}</p>`}
-    ${
-    worker.lanes !== undefined && html`
-      <${Lanes} ...${worker} />
-      <dl class="facts">
-        ${factsOf(worker, rate).map(([name, value]) =>
-          html`
-            <div>
-              <dt>${name}</dt>
-              <dd class="number">${value}</dd>
-            </div>
-          `
-        )}
-      </dl>
-    `
-  }
-  </li>`;
+  const { expert, state, address, error, device, precision, lanes } = worker;
+  const health = isWell(state) ? "well" : "ill";
+  const place = [address ?? "part of the server", device && `${device} ${precision}`];
+  const figures = lanes !== undefined && html`
+    <${Lanes} ...${worker} />
+    <${Facts} facts=${factsOf(worker, rate)} />
+  `;
+  return html`
+    <li class=${`card worker ${health}`}>
+      <div class="worker-head">
+        <h3>${expert}</h3>
+        <span class=${`state ${health}`}>${state}</span>
+      </div>
+      <p class="hint">${place.filter(Boolean).join(" · ")}</p>
+      ${error && html`<p class="error">${error}</p>`} ${figures}
+    </li>
+  `;
 }
 
 function isWell(state) {
@@ -48,7 +40,7 @@ function Lanes({ lanes, busy_lanes: busy, expert }) {
 
 function factsOf(worker, rate) {
   return [
-    ["Blocks", rate === undefined ? "–" : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} / s`],
+    ["Blocks", rate === undefined ? "–" : `${Number(rate.toPrecision(3))} / s`],
     ["Waiting calls", worker.queue_depth],
     ["Sessions", `${worker.sessions} of ${worker.max_sessions}`],
     ["Memory", bytes(worker.resident_bytes)],

@@ -5,7 +5,8 @@ import { Choice, Field, NumberInput } from "../parts/field.js";
 import { count } from "../parts/format.js";
 import { html } from "../parts/html.js";
 import { CompareField } from "./compare_field.js";
-import { jobBodies } from "./form_values.js";
+import { withEnsemble } from "./form_values.js";
+import { jobCount } from "./job_bodies.js";
 import { MethodField } from "./method_field.js";
 import { OtherFields } from "./other_fields.js";
 import { PromptField } from "./prompt_field.js";
@@ -20,7 +21,9 @@ export function DrawForm({ catalog, values, onChange, onDraw, isSending, problem
   const model = catalog.models.find(({ name }) => name === values.ensemble);
   const errors = problem?.field ? { [problem.field]: problem.message } : {};
   useEffect(() => {
-    form.current?.querySelector('[aria-invalid="true"]')?.focus();
+    const wrong = form.current.querySelector('[aria-invalid="true"]');
+    wrong?.closest("details")?.setAttribute("open", "");
+    wrong?.focus();
   }, [problem]);
   const submit = (event) => {
     event.preventDefault();
@@ -29,8 +32,9 @@ export function DrawForm({ catalog, values, onChange, onDraw, isSending, problem
   const submitByKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
   };
-  const jobs = jobBodies(values, catalog).length;
-  const part = { values, catalog, model, onChange };
+  const jobs = jobCount(values, catalog);
+  const part = { values, catalog, model, onChange, errors };
+  const general = html`<p class="error" role="alert">${problem?.message}</p>`;
   return html`
     <form class="draw-form" ref=${form} onSubmit=${submit} onKeyDown=${submitByKey} novalidate
       aria-label="What to draw">
@@ -40,50 +44,52 @@ export function DrawForm({ catalog, values, onChange, onDraw, isSending, problem
           error=${errors.negative} />
         <details class="settings" open=${isWide}>
           <summary>Settings</summary>
-          <div class="fields">
-            <${EnsembleField} ...${part} error=${errors.ensemble} />
-            <${MethodField} ...${part} error=${errors.method} />
-            <${SamplingFields} ...${part} errors=${errors} />
-            <${SizeField} ...${part} error=${errors.size} />
-            <div class="pair">
-              <${SeedField} ...${part} error=${errors.seed} />
-              <${Field} name="batch" label="Pictures" error=${errors.batch}
-                control=${(tied) =>
-                  html`
-                    <${NumberInput} tied=${tied} value=${values.batch} min="1" step="1"
-                      onChange=${(batch) => onChange({ batch })} />
-                  `} />
-            </div>
-            <${CompareField} ...${part} />
-            <${OtherFields} ...${part} errors=${errors} />
-          </div>
+          <${SettingFields} ...${part} />
         </details>
       </div>
       <div class="go">
-          ${problem && !isShown(problem, form) &&
-            html`<p class="error" role="alert">${problem.message}</p>`}
-          <button class="primary" disabled=${isSending} title="Ctrl+Enter">
-            ${jobs > 1 ? `Draw ${count(jobs, "time")}` : "Draw"}
-          </button>
-        </div>
+        ${problem && !problem.field && general}
+        <button class="primary" disabled=${isSending} title="Ctrl+Enter">
+          ${jobs > 1 ? `Draw ${count(jobs, "time")}` : "Draw"}
+        </button>
+      </div>
     </form>
   `;
 }
 
-/** Whether a field has told it. */
-function isShown({ field }, form) {
-  return field !== undefined && form.current?.querySelector(`[name="${CSS.escape(field)}"]`);
+function SettingFields(part) {
+  const { values, onChange, errors } = part;
+  const batch = (tied) =>
+    html`
+      <${NumberInput} tied=${tied} value=${values.batch} min="1" step="1"
+        onChange=${(text) => onChange({ batch: text })} />
+    `;
+  return html`
+    <div class="fields">
+      <${EnsembleField} ...${part} />
+      <${MethodField} ...${part} />
+      <${SamplingFields} ...${part} />
+      <${SizeField} ...${part} />
+      <div class="pair">
+        <${SeedField} ...${part} />
+        <${Field} name="batch" label="Pictures" error=${errors.batch} control=${batch} />
+      </div>
+      <${CompareField} ...${part} />
+      <${OtherFields} ...${part} />
+    </div>
+  `;
 }
 
-function EnsembleField({ values, catalog, model, onChange, error }) {
+function EnsembleField({ values, catalog, model, onChange, errors }) {
   const names = model.experts.map(({ name }) => name).join(", ");
+  const options = catalog.models.map(({ name }) => ({ value: name, label: name }));
+  const choose = (ensemble) => onChange(withEnsemble(values, ensemble, catalog));
+  const control = (tied) =>
+    html`
+      <${Choice} tied=${tied} value=${values.ensemble} onChange=${choose} options=${options} />
+    `;
   return html`
-    <${Field} name="ensemble" label="Ensemble" hint=${`Experts: ${names}`} error=${error}
-      control=${(tied) =>
-        html`
-          <${Choice} tied=${tied} value=${values.ensemble} onChange=${(ensemble) =>
-            onChange({ ensemble })}
-            options=${catalog.models.map(({ name }) => ({ value: name, label: name }))} />
-        `} />
+    <${Field} name="ensemble" label="Ensemble" hint=${`Experts: ${names}`} error=${errors.ensemble}
+      control=${control} />
   `;
 }

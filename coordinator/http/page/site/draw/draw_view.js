@@ -1,11 +1,12 @@
 /** Draw: the form, and what becomes of it. @module */
 
-import { useCallback, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import { ask } from "../api/request.js";
 import { goTo } from "../app/route.js";
 import { html } from "../parts/html.js";
 import { DrawForm } from "./draw_form.js";
-import { defaultsOf, jobBodies, reconciled } from "./form_values.js";
+import { reconciled } from "./form_values.js";
+import { jobBodies } from "./job_bodies.js";
 import { keepValues, keptValues } from "./kept_values.js";
 import { Stage } from "./stage.js";
 
@@ -15,12 +16,8 @@ export function DrawView({ catalog, rest }) {
   const [problem, setProblem] = useState();
   const [isSending, setSending] = useState(false);
   const [given, setGiven] = useState([]);
-  const change = useCallback((changes) =>
-    setValues((before) => {
-      const next = changed(before, changes, catalog);
-      keepValues(next);
-      return next;
-    }), [catalog]);
+  useEffect(() => keepValues(values), [values]);
+  const change = useCallback((changes) => setValues((before) => ({ ...before, ...changes })), []);
   const draw = async () => {
     setProblem(undefined);
     setSending(true);
@@ -37,23 +34,10 @@ export function DrawView({ catalog, rest }) {
     setGiven(jobs);
     goTo("draw", jobs.map(({ id }) => id).join(","));
   };
+  const ids = rest === "" ? [] : rest.split(",");
   return html`
     <h1 class="unseen">Draw</h1>
-    <${DrawForm} catalog=${catalog} values=${values} onChange=${change} onDraw=${draw}
-      isSending=${isSending} problem=${problem} />
-    <${Stage} catalog=${catalog} ids=${rest === ""
-      ? []
-      : rest.split(",")} given=${given} onReuse=${change} />
+    <${DrawForm} ...${{ catalog, values, isSending, problem }} onChange=${change} onDraw=${draw} />
+    <${Stage} ...${{ catalog, ids, given }} onReuse=${change} />
   `;
-}
-
-/** Another ensemble has other sizes and methods; what is to be drawn stays. */
-function changed(before, changes, catalog) {
-  const { ensemble } = changes;
-  if (ensemble === undefined || ensemble === before.ensemble || changes.prompt !== undefined) {
-    return { ...before, ...changes };
-  }
-  const model = catalog.models.find(({ name }) => name === ensemble);
-  const { prompt, negative, seed, batch } = before;
-  return { ...defaultsOf(model, catalog), prompt, negative, seed, batch };
 }

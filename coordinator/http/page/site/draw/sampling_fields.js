@@ -3,44 +3,40 @@
 import { Choice, Field, NumberInput } from "../parts/field.js";
 import { html } from "../parts/html.js";
 
+const OWN_SCHEDULE = { value: "", label: "The sampler's own" };
+
 export function SamplingFields({ values, catalog, onChange, errors }) {
-  const sampler = catalog.samplers.find(({ name }) => name === values.sampler);
-  const schedules = catalog.schedules.filter(({ name }) => sampler?.schedules.includes(name));
-  const own = { value: "", label: "The sampler's own" };
-  const choose = (name) => {
-    const next = catalog.samplers.find((each) => each.name === name);
-    const schedule = next.schedules.includes(values.schedule) ? values.schedule : "";
-    onChange({ sampler: name, schedule });
+  const { samplers, schedules } = catalog;
+  const schedulesOf = (sampler) => samplers.find(({ name }) => name === sampler)?.schedules ?? [];
+  const option = ({ name, label }) => ({ value: name, label });
+  const possible = schedules.filter(({ name }) => schedulesOf(values.sampler).includes(name));
+  const chooseSampler = (sampler) => {
+    const isKept = schedulesOf(sampler).includes(values.schedule);
+    onChange({ sampler, schedule: isKept ? values.schedule : "" });
   };
+  const choice = (name, options, choose) => (tied) =>
+    html`
+      <${Choice} tied=${tied} value=${values[name]} onChange=${choose} options=${options} />
+    `;
+  const number = (name, limits) => (tied) =>
+    html`
+      <${NumberInput} tied=${tied} value=${values[name]} ...${limits}
+        onChange=${(text) => onChange({ [name]: text })} />
+    `;
+  const chooseSchedule = (schedule) => onChange({ schedule });
+  const scheduleOptions = [OWN_SCHEDULE, ...possible.map(option)];
   return html`
     <div class="pair">
       <${Field} name="sampler" label="Sampler" error=${errors.sampler}
-        control=${(tied) =>
-          html`
-            <${Choice} tied=${tied} value=${values.sampler} onChange=${choose}
-              options=${catalog.samplers.map(({ name, label }) => ({ value: name, label }))} />
-          `} />
+        control=${choice("sampler", samplers.map(option), chooseSampler)} />
       <${Field} name="schedule" label="Schedule" error=${errors.schedule}
-        control=${(tied) =>
-          html`
-            <${Choice} tied=${tied} value=${values.schedule}
-              onChange=${(schedule) => onChange({ schedule })}
-              options=${[own, ...schedules.map(({ name, label }) => ({ value: name, label }))]} />
-          `} />
+        control=${choice("schedule", scheduleOptions, chooseSchedule)} />
     </div>
     <div class="pair">
       <${Field} name="steps" label="Steps" error=${errors.steps}
-        control=${(tied) =>
-          html`
-            <${NumberInput} tied=${tied} value=${values.steps} min="1" step="1"
-              onChange=${(steps) => onChange({ steps })} />
-          `} />
+        control=${number("steps", { min: 1, step: 1 })} />
       <${Field} name="guidance" label="Guidance" error=${errors.guidance}
-        control=${(tied) =>
-          html`
-            <${NumberInput} tied=${tied} value=${values.guidance} step="0.5"
-              onChange=${(guidance) => onChange({ guidance })} />
-          `} />
+        control=${number("guidance", { step: 0.5 })} />
     </div>
   `;
 }

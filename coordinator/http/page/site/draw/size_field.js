@@ -2,6 +2,7 @@
 
 import { Field, NumberInput } from "../parts/field.js";
 import { html } from "../parts/html.js";
+import { Segments } from "../parts/segments.js";
 
 /** Sides are multiples of this many pixels. */
 const GRID = 8;
@@ -14,35 +15,29 @@ function shaped({ width, height }, ratio) {
   return { width: side(Math.sqrt(area * ratio)), height: side(Math.sqrt(area / ratio)) };
 }
 
-export function SizeField({ values, model, onChange, error }) {
-  const shapes = SHAPES.map(([name, ratio]) => ({ name, ...shaped(model.size, ratio) }));
-  return html`<fieldset class="group">
-    <legend class="label">Size</legend>
-    <div class="segments">
-      ${
-    shapes.map(({ name, width, height }) =>
+export function SizeField({ values, model, onChange, errors }) {
+  const error = errors.size;
+  const shapes = SHAPES.map(([label, ratio]) => {
+    const size = shaped(model.size, ratio);
+    return { label, size, value: `${size.width}x${size.height}` };
+  });
+  const current = `${values.width}x${values.height}`;
+  const choose = (chosen) => onChange(shapes.find(({ value }) => value === chosen).size);
+  const sides = [["width", "Width"], ["height", "Height"]].map(([side, label]) => {
+    const change = (text) => onChange({ [side]: text });
+    const control = (tied) =>
       html`
-        <button type="button"
-          aria-pressed=${values.width === width && values.height === height ? "true" : "false"}
-          onClick=${() => onChange({ width, height })}>${name}</button>
-      `
-    )
-  }
-    </div>
-    <div class="pair">
-      ${
-    ["width", "height"].map((side) =>
-      html`
-        <${Field} name=${side} label=${side === "width" ? "Width" : "Height"}
-          control=${(tied) =>
-            html`
-              <${NumberInput} tied=${tied} value=${values[side]} min=${GRID} step=${GRID}
-                onChange=${(text) => onChange({ [side]: text })} />
-            `} />
-      `
-    )
-  }
-    </div>
-    ${error && html`<p class="error">${error}</p>`}
-  </fieldset>`;
+        <${NumberInput} tied=${tied} value=${values[side]} min=${GRID} step=${GRID}
+          onChange=${change} />
+      `;
+    return html`<${Field} name=${side} label=${label} control=${control} />`;
+  });
+  return html`
+    <fieldset class="group" aria-invalid=${error && "true"}>
+      <legend class="label">Size</legend>
+      <${Segments} label="Shape" value=${current} options=${shapes} onChange=${choose} />
+      <div class="pair">${sides}</div>
+      ${error && html`<p class="error" role="alert">${error}</p>`}
+    </fieldset>
+  `;
 }

@@ -1,45 +1,43 @@
 /** What is being drawn, and what was drawn last. @module */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ask } from "../api/request.js";
-import { replaceRoute } from "../app/route.js";
+import { addressOf, replaceRoute } from "../app/route.js";
 import { JobCard } from "../job/job_card.js";
-import { isEnded } from "../job/job_events.js";
-import { methodOf } from "../job/job_text.js";
 import { useJobs } from "../job/use_jobs.js";
 import { html } from "../parts/html.js";
 import { valuesOfJob } from "./form_values.js";
+import { StageHead } from "./stage_head.js";
+import { titlesOf } from "./job_titles.js";
 
+/** @param ids of the jobs to show @param given jobs as the server has just taken them */
 export function Stage({ catalog, ids, given, onReuse }) {
   useRunningJobs(ids);
-  const jobs = useJobs(ids, given);
-  const shown = ids.map((id) => jobs.get(id)).filter(Boolean);
-  const isGone = ids.length > 0 && ids.every((id) => jobs.get(id) === null);
-  const titles = useMemo(() => titlesOf(shown, catalog), [shown.map(({ id }) => id).join(",")]);
-  const actions = (job) =>
-    isEnded(job) && html`<div class="actions">
-      <button onClick=${() => onReuse({ seed: job.seeds[0] })}>Keep this seed</button>
-      ${
-      shown.length > 1 &&
-      html`<button onClick=${() => onReuse(valuesOfJob(job, catalog))}>Use these settings</button>`
-    }
-    </div>`;
-  return html`<section class="stage" aria-label="Pictures">
-    ${
-    shown.length === 0
-      ? html`<${Empty} models=${catalog.models} isGone=${isGone} />`
-      : html`<div class=${shown.length > 1 ? "jobs several" : "jobs"}>
-          ${
-        shown.map((job, i) =>
-          html`
-            <${JobCard} key=${job.id} job=${job} title=${titles[i]} models=${catalog.models}
-              actions=${actions} />
-          `
-        )
-      }
-        </div>`
-  }
-  </section>`;
+  const known = useJobs(ids, given);
+  const jobs = ids.map((id) => known.get(id)).filter(Boolean);
+  const isGone = ids.length > 0 && ids.every((id) => known.get(id) === null);
+  const isSeveral = jobs.length > 1;
+  const { models } = catalog;
+  const titles = titlesOf(jobs, catalog);
+  const cards = jobs.map((job, i) => {
+    const actions = html`<${Actions} ...${{ job, catalog, isSeveral, onReuse }} />`;
+    const hasSeeds = job.seeds.length > 1;
+    return html`<${JobCard} key=${job.id} title=${titles[i]} ...${{
+      job,
+      models,
+      hasSeeds,
+      actions,
+    }} />`;
+  });
+  const filled = html`
+    ${isSeveral && html`<${StageHead} jobs=${jobs} onReuse=${onReuse} />`}
+    <div class=${isSeveral ? "jobs several" : "jobs"}>${cards}</div>
+  `;
+  return html`
+    <section class="stage" aria-label="Pictures">
+      ${cards.length > 0 ? filled : html`<${Empty} models=${models} isGone=${isGone} />`}
+    </section>
+  `;
 }
 
 /** Whoever comes back without an address finds what is still being drawn. */
@@ -48,37 +46,32 @@ function useRunningJobs(ids) {
   useEffect(() => {
     if (isAsked || ids.length > 0) return;
     setAsked(true);
-    void ask("GET /api/v1/jobs?limit=12&status=running,queued,canceling").then(({ jobs }) => {
+    ask("GET /api/v1/jobs?limit=12&status=running,queued,canceling").then(({ jobs }) => {
       if (jobs.length > 0) replaceRoute("draw", jobs.map(({ id }) => id).reverse().join(","));
-    }).catch(() => {/* Then the stage is empty. */});
+    }, () => {/* Then the stage is empty. */});
   }, [isAsked, ids]);
 }
 
-/** What tells jobs apart that are side by side; none for one alone. */
-function titlesOf(jobs, { models, samplers }) {
-  if (jobs.length < 2) return [];
-  const labels = [
-    (job) => methodOf(job, models),
-    ({ settings: { sampler, schedule } }) =>
-      [samplers.find(({ name }) => name === sampler)?.label ?? sampler, schedule].filter(Boolean)
-        .join(" · "),
-    ({ prompt }) => prompt,
-    ({ seeds }) => `seed ${seeds[0]}`,
-  ];
-  const differing = labels.filter((label) => new Set(jobs.map(label)).size > 1);
-  const used = differing.length > 0 ? differing.slice(0, 2) : labels.slice(0, 1);
-  return jobs.map((job) => used.map((label) => label(job)).join(" · "));
+function Actions({ job, catalog, isSeveral, onReuse }) {
+  const reuse = () => onReuse(valuesOfJob(job, catalog));
+  const [output] = job.outputs;
+  const [seed] = job.seeds;
+  const own = html`
+    <span class="grow"><span class="soft">seed</span> <span class="number">${seed}</span></span>
+    <button onClick=${() => onReuse({ seed })}>Keep this seed</button>
+  `;
+  const details = html`<a class="button" href=${addressOf("gallery", output?.id)}>Details</a>`;
+  const again = html`<button onClick=${reuse}>Use these settings</button>`;
+  return html`<div class="actions">${isSeveral ? again : own} ${output && details}</div>`;
 }
 
-function Empty({ models, isGone }) {
-  const [{ experts }] = models;
+function Empty({ models: [{ experts }], isGone }) {
+  const names = experts.map(({ name }) => name).join(", ");
   return html`
     <div class="empty">
-      <img src="/page/mark.svg" alt="" width="72" height="72" />
+      <img src="/page/mark.svg" alt="" width="64" height="64" />
       <p>${isGone ? "These pictures are gone." : "What you draw appears here."}</p>
-      <p class="soft">${experts.map(({ name }) => name).join(", ")} ${experts.length === 1
-        ? "is"
-        : "are"} ready.</p>
+      <p class="soft">${names} ${experts.length === 1 ? "is" : "are"} ready.</p>
     </div>
   `;
 }

@@ -1,6 +1,7 @@
 /** How a picture was drawn. @module */
 
 import { methodOf } from "../job/job_text.js";
+import { Facts } from "../parts/facts.js";
 import { bytes, moment } from "../parts/format.js";
 import { html } from "../parts/html.js";
 
@@ -23,23 +24,17 @@ export function FactsPanel({ job, output, catalog }) {
     ["Kept until", moment(job.expires_at)],
     ["File", `${bytes(output.size_bytes)} PNG`],
   ];
-  return html`<section aria-label="How it was drawn">
-    <h2 class="prompt">${prompt || "Without a prompt"}</h2>
-    ${settings.negative && html`<p class="soft negative">Not: ${settings.negative}</p>`}
-    <dl class="facts">
-      ${
-    facts.map(([name, value]) =>
-      html`
-        <div>
-          <dt>${name}</dt>
-          <dd class="number">${value}</dd>
-        </div>
-      `
-    )
-  }
-    </dl>
-    ${job.warnings.map((text) => html`<p class="warning">${text}</p>`)}
-  </section>`;
+  const negative = settings.negative &&
+    html`<p class="soft negative">Not: ${settings.negative}</p>`;
+  const warnings = job.warnings.map((text) => html`<p class="warning">${text}</p>`);
+  return html`
+    <section aria-label="How it was drawn">
+      <h2 class="prompt">${prompt || "Without a prompt"}</h2>
+      ${negative}
+      <${Facts} facts=${facts} />
+      ${warnings}
+    </section>
+  `;
 }
 
 function plain(value) {

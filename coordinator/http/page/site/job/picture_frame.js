@@ -12,14 +12,11 @@ export function PictureFrame({ output, size, preview, alt, children }) {
   const src = output?.url ?? preview;
   // Small pictures, such as the bundled experts draw, are shown larger, and with their pixels.
   const kind = width <= 160 ? "frame small" : "frame";
-  return html`<div class=${kind} style=${{ aspectRatio: `${width} / ${height}` }}>
-    ${
-    src
-      ? html`<img src=${src} width=${width} height=${height} alt=${alt} class=${
-        output ? "" : "preview"
-      } />`
-      : html`<div class="blank" aria-hidden="true"></div>`
-  }
-    ${children}
-  </div>`;
+  const picture = html`<img src=${src} width=${width} height=${height} alt=${alt} />`;
+  const blank = html`<div class="blank" aria-hidden="true"></div>`;
+  return html`
+    <div class=${kind} style=${{ aspectRatio: `${width} / ${height}` }}>
+      ${src ? picture : blank} ${children}
+    </div>
+  `;
 }
