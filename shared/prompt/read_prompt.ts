@@ -6,7 +6,7 @@
 
 import type { ClipTokenizer } from "../tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../tokenizer/prompt.ts";
-import { parseAttention } from "./attention.ts";
+import { parseAttention, type PromptPart } from "./attention.ts";
 import { chunkPrompt, type PromptChunk } from "./chunks.ts";
 import { dropForeignSyntax } from "./foreign_syntax.ts";
 
@@ -20,6 +20,8 @@ export type PromptSyntax = typeof PROMPT_SYNTAXES[number];
 export interface ReadPrompt {
   /** One or more; always one where the syntax is plain. */
   readonly chunks: readonly PromptChunk[];
+  /** The text as it is read, each stretch with its weight. */
+  readonly parts: readonly PromptPart[];
   /** Whole sentences for the person: what was cut or ignored. */
   readonly warnings: readonly string[];
 }
@@ -50,9 +52,11 @@ export function readPrompt(
         maxLength - 2
       } tokens that the text encoder takes: cut was "${cutText}"`,
     ];
-    return { chunks: [{ inputIds, weights: inputIds.map(() => 1) }], warnings };
+    const chunks = [{ inputIds, weights: inputIds.map(() => 1) }];
+    return { chunks, parts: [{ kind: "text", text, weight: 1 }], warnings };
   }
   const known = dropForeignSyntax(name, text);
-  const chunks = chunkPrompt(tokenizer, parseAttention(known.text), maxLength);
-  return { chunks, warnings: known.warnings };
+  const parts = parseAttention(known.text);
+  const chunks = chunkPrompt(tokenizer, parts, maxLength);
+  return { chunks, parts, warnings: known.warnings };
 }

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { createHash, timingSafeEqual } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { TuttiError } from "../errors.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { Role, Token } from "./token_file.ts";
@@ -14,6 +15,16 @@ interface KnownToken {
   readonly role: Role;
   readonly hash: Uint8Array;
 }
+
+/** Who has a known token. */
+export interface Bearer {
+  /** SHA-256 of the token, hex. */
+  readonly tokenHash: string;
+  readonly roles: ReadonlySet<Role>;
+}
+
+/** What a pass is made with, so that no other use of the same key gives the same bytes. */
+const PASS = "tutti pass 1";
 
 export class TokenGuard {
   #known: readonly KnownToken[] = [];
@@ -52,8 +63,8 @@ export class TokenGuard {
         { details: { needs: allowed.join(",") } },
       );
     }
-    const roles = this.#rolesOf(secret);
-    if (roles.size === 0) {
+    const bearer = this.bearerOf(secret);
+    if (!bearer) {
       throw new TuttiError(
         "UNAUTHENTICATED",
         `${what} needs a token that is known here, and this one is not: compare --token-file or TUTTI_TOKEN ` +
@@ -61,23 +72,56 @@ export class TokenGuard {
         { details: { needs: allowed.join(",") } },
       );
     }
-    if (roles.has("admin") || allowed.some((role) => roles.has(role))) return;
-    throw new TuttiError(
-      "PERMISSION_DENIED",
-      `${what} needs a token of role ${allowed.join(" or ")}: this one has role ${
-        [...roles].join(" and ")
-      }`,
-      { details: { needs: allowed.join(","), role: [...roles].join(",") } },
-    );
+    checkRole(bearer, allowed, what);
   }
 
-  /** Takes as long whichever matches: hashes of equal length, all of them compared. */
-  #rolesOf(secret: string): ReadonlySet<Role> {
-    const hash = hashOf(secret);
-    return new Set(
-      this.#known.filter((known) => timingSafeEqual(known.hash, hash)).map(({ role }) => role),
-    );
+  /** @returns undefined if the token is not known */
+  bearerOf(secret: string): Bearer | undefined {
+    return this.#find(hashOf(secret), ({ hash }) => hash);
   }
+
+  /**
+   * A stand-in for a token, for a browser to keep: whoever finds it learns no token. It is good for as long as the token is known.
+   *
+   * @returns base64url
+   */
+  passOf({ tokenHash }: Bearer): string {
+    return passFor(Buffer.from(tokenHash, "hex")).toString("base64url");
+  }
+
+  /** @returns undefined if it is the pass of no known token */
+  bearerOfPass(pass: string): Bearer | undefined {
+    return this.#find(Buffer.from(pass, "base64url"), ({ hash }) => passFor(hash));
+  }
+
+  /** Takes as long whichever matches: bytes of equal length, all of them compared. */
+  #find(wanted: Uint8Array, bytesOf: (known: KnownToken) => Uint8Array): Bearer | undefined {
+    const found = this.#known.filter((known) => {
+      const bytes = bytesOf(known);
+      return bytes.length === wanted.length && timingSafeEqual(bytes, wanted);
+    });
+    if (found.length === 0) return undefined;
+    return {
+      tokenHash: Buffer.from(found[0]!.hash).toString("hex"),
+      roles: new Set(found.map(({ role }) => role)),
+    };
+  }
+}
+
+/** @throws {TuttiError} PERMISSION_DENIED with none of the roles; `admin` always will do */
+export function checkRole({ roles }: Bearer, allowed: readonly Role[], what: string): void {
+  if (roles.has("admin") || allowed.some((role) => roles.has(role))) return;
+  throw new TuttiError(
+    "PERMISSION_DENIED",
+    `${what} needs a token of role ${allowed.join(" or ")}: this one has role ${
+      [...roles].join(" and ")
+    }`,
+    { details: { needs: allowed.join(","), role: [...roles].join(",") } },
+  );
+}
+
+function passFor(tokenHash: Uint8Array) {
+  return createHmac("sha256", tokenHash).update(PASS).digest();
 }
 
 function hashOf(secret: string): Uint8Array {

@@ -1,11 +1,11 @@
 /** Who calls, and whether they may: tokens, and what keeps other web sites out of a browser that can reach the server. @module */
 
-import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { TuttiError } from "../../../shared/errors.ts";
-import type { TokenGuard } from "../../../shared/security/token_guard.ts";
+import { type Bearer, checkRole, type TokenGuard } from "../../../shared/security/token_guard.ts";
 import { show } from "../../../shared/show.ts";
 import { httpError } from "./http_error.ts";
+import { passIn } from "./pass_cookie.ts";
 
 export interface Caller {
   /** Who may see and cancel what this caller asks for: a token or an address. */
@@ -22,11 +22,12 @@ const CLIENT_NAME = /^[\x21-\x7e]{1,100}$/;
 /** @throws {TuttiError} UNAUTHENTICATED or PERMISSION_DENIED */
 export function callerOf(request: Request, peer: string, guard: TokenGuard): Caller {
   const { secret, user } = credentialsOf(request.headers.get("authorization") ?? "");
-  checkToken(guard, secret);
-  const owner = guard.isOn ? `token:${hashOf(secret!)}` : `address:${peer}`;
+  const bearer = guard.isOn ? knownBearer(request, guard, secret) : undefined;
+  if (bearer) checkRole(bearer, ["client"], "This request");
+  const owner = bearer ? `token:${bearer.tokenHash.slice(0, 16)}` : `address:${peer}`;
   const name = request.headers.get("tutti-client") ?? user ?? "";
   const client = CLIENT_NAME.test(name) ? `${owner}/${name}` : owner;
-  return { owner, client, seesAll: !guard.isOn || isAdmin(guard, secret!) };
+  return { owner, client, seesAll: !bearer || bearer.roles.has("admin") };
 }
 
 /** The same caller under a name that a body gives. */
@@ -51,33 +52,16 @@ function credentialsOf(header: string): { readonly secret?: string; readonly use
   return { user: text.slice(0, colon), secret: text.slice(colon + 1) };
 }
 
-function checkToken(guard: TokenGuard, secret: string | undefined): void {
-  try {
-    guard.check(secret && `Bearer ${secret}`, ["client"], "This request");
-  } catch (error) {
-    const { code } = TuttiError.from(error);
-    if (code === "UNAUTHENTICATED") {
-      throw new TuttiError(
-        code,
-        `This request needs a token that is known here, as "Authorization: Bearer TOKEN", or with Basic as the password: ` +
-          (secret === undefined ? "there is none" : "this one is not known"),
-      );
-    }
-    throw error;
-  }
-}
-
-function isAdmin(guard: TokenGuard, secret: string): boolean {
-  try {
-    guard.check(`Bearer ${secret}`, [], "");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function hashOf(secret: string): string {
-  return createHash("sha256").update(secret).digest("hex").slice(0, 16);
+/** A token that is sent counts alone; without one the page's cookie does. */
+function knownBearer(request: Request, guard: TokenGuard, secret: string | undefined): Bearer {
+  const pass = passIn(request);
+  const bearer = secret === undefined ? pass && guard.bearerOfPass(pass) : guard.bearerOf(secret);
+  if (bearer) return bearer;
+  throw new TuttiError(
+    "UNAUTHENTICATED",
+    `This request needs a token that is known here, as "Authorization: Bearer TOKEN", or with Basic as the password: ` +
+      (secret === undefined ? "there is none" : "this one is not known"),
+  );
 }
 
 /** Names that nobody can register: `localhost`, those of containers and of networks at home. */

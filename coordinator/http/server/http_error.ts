@@ -33,14 +33,23 @@ export function statusOf({ code, details }: TuttiError): number {
 }
 
 /** Of a refusal, in any dialect. */
-export function errorHeaders(error: TuttiError): Record<string, string> {
+export function errorHeaders(
+  error: TuttiError,
+  { headers }: Pick<Request, "headers">,
+): Record<string, string> {
   const { retry_after_ms, allow } = error.details;
   const status = statusOf(error);
   return {
-    ...(status === 401 && { "www-authenticate": 'Basic realm="tutti", charset="UTF-8"' }),
+    ...(status === 401 && { "www-authenticate": challengeTo(headers) }),
     ...(retry_after_ms !== undefined && {
       "retry-after": String(Math.ceil(Number(retry_after_ms) / 1000)),
     }),
     ...(allow !== undefined && { allow }),
   };
+}
+
+/** Browsers ask for a password where they see Basic: right for an address that somebody opens, not for what the page does. */
+function challengeTo(headers: Headers): string {
+  const isScript = headers.get("sec-fetch-dest") === "empty";
+  return isScript ? 'Bearer realm="tutti"' : 'Basic realm="tutti", charset="UTF-8"';
 }

@@ -1,6 +1,7 @@
 /** What a dialect is made of: routes, and the form of its refusals. @module */
 
 import type { TuttiError } from "../../../shared/errors.ts";
+import type { TokenGuard } from "../../../shared/security/token_guard.ts";
 import type { Caller } from "./access.ts";
 
 export interface Call {
@@ -9,6 +10,8 @@ export interface Call {
   /** The named parts of the path. */
   readonly params: Readonly<Record<string, string>>;
   readonly caller: Caller;
+  /** The tokens that are known, for a route that is open. */
+  readonly guard: TokenGuard;
   /** Fires when the client goes away before it has an answer. */
   readonly gone: AbortSignal;
 }

@@ -48,7 +48,7 @@ export class Router {
     try {
       response = await this.#answer(request, url, peer);
     } catch (cause) {
-      response = this.#refusal(TuttiError.from(cause), url.pathname);
+      response = this.#refusal(TuttiError.from(cause), request, url.pathname);
     }
     if (isWebSocket(response)) return response;
     for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
@@ -64,7 +64,7 @@ export class Router {
     const caller: Caller = route.isOpen
       ? { owner: "", client: "", seesAll: false }
       : callerOf(request, peer, guard);
-    return await route.handle({ request, url, params, caller, gone: request.signal });
+    return await route.handle({ request, url, params, caller, guard, gone: request.signal });
   }
 
   #find(method: string, url: URL) {
@@ -89,13 +89,13 @@ export class Router {
     throw new TuttiError(code, message, { details: { ...details, allow: allowed.join(", ") } });
   }
 
-  #refusal(error: TuttiError, path: string): Response {
+  #refusal(error: TuttiError, request: Request, path: string): Response {
     const { dialects } = this.#options;
     const dialect = this.#routes.find(({ pattern }) => pattern.test({ pathname: path }))?.dialect ??
       dialects.find(({ prefix }) => prefix !== undefined && path.startsWith(prefix)) ?? dialects[0];
     const { status, body } = dialect.refusal(error, statusOf(error));
     // Without the text, which may quote a prompt.
     if (status >= 500) roleLogger("serve").warn("request failed", { path, code: error.code });
-    return jsonResponse(body, status, errorHeaders(error));
+    return jsonResponse(body, status, errorHeaders(error, request));
   }
 }

@@ -75,10 +75,20 @@ function modelJson({ ensemble, defaults }: ServedEnsemble, index: number) {
     vae_hash: vaeHash,
     sabw_hash: sabw?.hash ?? null,
     method: defaultMethod(sabw !== undefined),
+    methods: methodsFor(ensemble, names),
     size: { width: side, height: side },
     defaults: defaultsJson(ensemble, defaults),
     warnings,
   };
+}
+
+/** Those that an ensemble can be drawn with, and options as users write them for those that need some. */
+function methodsFor({ sabw, featuresDiffer }: Ensemble, names: readonly string[]) {
+  const fitting = METHODS.filter(({ usesSabw, takesBlocks }) => {
+    const mixesFeatures = usesSabw || takesBlocks;
+    return (sabw || !usesSabw) && !(featuresDiffer !== undefined && mixesFeatures);
+  });
+  return fitting.map(({ name, example }) => ({ name, example: example?.(names) ?? null }));
 }
 
 /** What a job is drawn with that says nothing else. */

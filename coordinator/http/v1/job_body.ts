@@ -8,7 +8,7 @@ import { firstGiven, PRESET_NAMES, PRESETS } from "../../settings/presets.ts";
 import { fileKeyOf } from "../../settings/setting.ts";
 import { type GivenSettings, type SettingName, SETTINGS } from "../../settings/settings.ts";
 import { readPrompt, readSetting, specOf, wrongField } from "../runtime/job_request.ts";
-import type { ServedEnsembles } from "../runtime/served_ensembles.ts";
+import type { ServedEnsemble, ServedEnsembles } from "../runtime/served_ensembles.ts";
 import type { JsonObject } from "../server/request_body.ts";
 
 const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
@@ -22,13 +22,17 @@ const JOB_FIELDS: readonly string[] = [
 /** @throws {TuttiError} naming the field, in `details.field`, too */
 export function readJobBody(body: JsonObject, ensembles: ServedEnsembles): JobSpec {
   refuseUnknown(body);
-  const name = body.ensemble ?? undefined;
-  if (name !== undefined && typeof name !== "string") {
-    throw wrongField("ensemble", "the name of an ensemble", name);
-  }
-  const served = name === undefined ? ensembles.first : ensembles.get(name);
+  const served = chosenEnsemble(body, ensembles);
   const settings = firstGiven(readSettings(body), readPreset(body.preset ?? undefined));
   return specOf(served, { prompt: readPrompt(body.prompt), settings }, fileKeyOf);
+}
+
+/** @throws {TuttiError} naming the field, as `readJobBody()` */
+export function chosenEnsemble(body: JsonObject, ensembles: ServedEnsembles): ServedEnsemble {
+  const name = body.ensemble ?? undefined;
+  if (name === undefined) return ensembles.first;
+  if (typeof name !== "string") throw wrongField("ensemble", "the name of an ensemble", name);
+  return ensembles.get(name);
 }
 
 function readSettings(body: JsonObject): GivenSettings {

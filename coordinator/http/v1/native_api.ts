@@ -5,6 +5,8 @@ import { jsonResponse } from "../server/responses.ts";
 import type { Dialect, Route } from "../server/route.ts";
 import { catalogRoutes } from "./catalog_routes.ts";
 import { jobRoutes } from "./job_routes.ts";
+import { SESSION_ROUTES } from "./session_routes.ts";
+import { tokenRoute } from "./token_route.ts";
 import { OPENAPI } from "./openapi.ts";
 
 const OPENAPI_ROUTE: Route = {
@@ -18,7 +20,13 @@ export function nativeApi(runtime: JobRuntime): Dialect {
   return {
     name: "v1",
     prefix: "/api/v1/",
-    routes: [...jobRoutes(runtime), ...catalogRoutes(runtime), OPENAPI_ROUTE],
+    routes: [
+      ...jobRoutes(runtime),
+      ...catalogRoutes(runtime),
+      tokenRoute(runtime),
+      ...SESSION_ROUTES,
+      OPENAPI_ROUTE,
+    ],
     refusal: ({ code, message, details: { http_status: _, ...details } }, status) => ({
       status,
       body: { error: { code, message, details } },

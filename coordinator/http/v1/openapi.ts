@@ -113,6 +113,13 @@ const SCHEMAS: Json = {
     width: COUNT,
     height: COUNT,
   }),
+  Tokens: object({
+    tokens: COUNT,
+    chunks: { ...COUNT, minimum: 1 },
+    chunk_tokens: COUNT,
+    parts: listOf(orNull(object({ text: text(), weight: { type: "number" } }))),
+    warnings: listOf(text()),
+  }),
   Error: object({ error: object({ code: text(), message: text(), details: { type: "object" } }) }),
 };
 
@@ -206,6 +213,60 @@ const PATHS: Json = {
       },
     }]),
   ),
+  "/api/v1/tokens": {
+    post: {
+      summary: "Count a prompt's tokens, and say how it is read",
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: object({
+              prompt: { type: "string", maxLength: MAX_PROMPT_CHARS },
+              ensemble: text("of /api/v1/models; the first one without"),
+              prompt_syntax: { description: "as of a job" },
+            }, ["prompt"]),
+          },
+        },
+      },
+      responses: {
+        200: jsonBody("As the experts read it", ref("Tokens")),
+        ...errors(400, 404, 408, 413),
+      },
+    },
+  },
+  "/api/v1/session": {
+    get: {
+      summary: "Whether a token is needed, and whether this browser has given one",
+      security: [],
+      responses: {
+        200: jsonBody(
+          "Of this browser",
+          object({ needs_token: { type: "boolean" }, is_signed_in: { type: "boolean" } }),
+        ),
+        ...errors(),
+      },
+    },
+    post: {
+      summary: "Sign in: a browser gets a cookie for a token",
+      security: [],
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: object({ token: text() }) } },
+      },
+      responses: {
+        204: {
+          description: "Signed in",
+          headers: { "set-cookie": { schema: text("HttpOnly, SameSite=Strict") } },
+        },
+        ...errors(400, 408, 413),
+      },
+    },
+    delete: {
+      summary: "Sign out",
+      security: [],
+      responses: { 204: { description: "The cookie is taken back" }, ...errors() },
+    },
+  },
   "/api/v1/openapi.json": {
     get: {
       summary: "This document",
@@ -218,12 +279,13 @@ const PATHS: Json = {
 export const OPENAPI: Json = {
   openapi: "3.1.0",
   info: { title: "Tutti", version: TUTTI_VERSION, license: { name: "Apache-2.0" } },
-  security: [{ bearer: [] }, { basic: [] }, {}],
+  security: [{ bearer: [] }, { basic: [] }, { cookie: [] }, {}],
   paths: PATHS,
   components: {
     securitySchemes: {
       bearer: { type: "http", scheme: "bearer" },
       basic: { type: "http", scheme: "basic" },
+      cookie: { type: "apiKey", in: "cookie", name: "tutti-PORT" },
     },
     schemas: SCHEMAS,
   },

@@ -1,0 +1,19 @@
+/** What is in the form survives a reload, and another view may fill it. @module */
+
+const KEY = "tutti.draw";
+
+export function keptValues() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function keepValues(values) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(values));
+  } catch {
+    // A browser that keeps nothing still draws.
+  }
+}
