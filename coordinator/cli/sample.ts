@@ -15,6 +15,7 @@ import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
 import { userDefaults } from "../cluster/user_defaults.ts";
 import { distilledFor } from "../ensemble/distilled_for.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
+import { type InitPicture, readInitPicture } from "../jobs/init_picture.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { readPictureRecord } from "../jobs/picture_record.ts";
 import type { DrawnImages } from "../jobs/run_job.ts";
@@ -22,6 +23,7 @@ import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { distilledFlags, firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
+import { PIXELS_PER_LATENT } from "../settings/limits.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
 import {
@@ -55,6 +57,8 @@ import { patienceOf } from "./wait_option.ts";
 export interface SampleFlags extends DrawingFlags, JobFlags {
   readonly out: string;
   readonly from?: string;
+  readonly init?: string;
+  readonly mask?: string;
   readonly prompts?: string;
   readonly initLatents?: string;
   readonly saveLatents?: string;
@@ -69,9 +73,9 @@ export interface SampleFlags extends DrawingFlags, JobFlags {
 const COMMON_FLAGS = [
   "--preset",
   "--out",
+  "--init",
   "--ensemble",
   "--workers",
-  "--sabw",
   "--lora",
   "--device",
 ];
@@ -88,6 +92,8 @@ Examples:
   tutti sample "a castle in ink" --ensemble castles.toml --lora photo=loras/ink.safetensors:0.8
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt   # killed? Then:
   tutti sample "a castle in ink" --steps 200 --seed 7 --checkpoint castle.ckpt --resume
+  tutti sample "a castle in ink" --init castle.png --strength 0.6
+  tutti sample "a dragon" --init castle.png --mask sky.png
   tutti sample --from pictures/castle.png --method average   # the same picture by another method
   tutti sample --prompts prompts.txt --ensemble castles.toml --seed 7 --out pictures
   tutti sample "a red circle" --stats --json`;
@@ -105,6 +111,14 @@ export function sampleCommand(): Command {
     .optionsGroup(headingOf("Basics"))
     .option("--out <path>", "a .png, .jpg or .webp file, or a folder", "out")
     .option("--from <picture>", "draw a picture of tutti sample again; flags change what it says")
+    .option(
+      "--init <picture>",
+      "start from a picture: --strength says how much of it is drawn anew",
+    )
+    .option(
+      "--mask <picture>",
+      "with --init, draw only where this picture is white; what is black stays as it is",
+    )
     .option(
       "--prompts <file>",
       'draw every line of a file: a prompt, or {"prompt": ..., "seed": ...} with settings of its own',
@@ -150,7 +164,12 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
     : new FileCheckpoint(flags.checkpoint);
   await using _held = await checkpoints?.hold();
   const from = await findCheckpoint(flags, checkpoints, note);
-  const given = firstGiven(givenSettings(flags), picture?.settings ?? {});
+  const init = flags.init === undefined ? undefined : await readInitPicture(flags.init, flags.mask);
+  const given = firstGiven(
+    givenSettings(flags),
+    picture?.settings ?? {},
+    init ? { size: usualSize(init) } : {},
+  );
   const isAgain = picture !== undefined || isUnusual(from);
   // A picture says all of itself.
   const user = picture ? undefined : await userDefaults();
@@ -192,6 +211,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
         ...{ ensemble, masks, warn, signal, isNumbered: flags.prompts !== undefined },
         note,
         ...(noise && { noise }),
+        ...(init && { init }),
         ...(from && { from }),
         ...(picture && { drawnBefore: picture.conditions }),
         ...(checkpoints && { checkpoints }),
@@ -221,6 +241,13 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   }
 }
 
+/** The picture's own, in whole parts of what any VAE takes. */
+function usualSize({ image }: InitPicture): { width: number; height: number } {
+  const whole = (pixels: number) =>
+    Math.max(1, Math.round(pixels / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT;
+  return { width: whole(image.width), height: whole(image.height) };
+}
+
 /** The files beside the images. */
 async function saveTensors(
   { saveLatents, saveMaps }: SampleFlags,
@@ -240,7 +267,7 @@ function listOf<T>(value: T | undefined): T[] {
 }
 
 function refuseContradictions(flags: SampleFlags): void {
-  const { initLatents, size, batch, checkpoint, resume, saveMaps, prompts } = flags;
+  const { init, mask, initLatents, size, batch, checkpoint, resume, saveMaps, prompts } = flags;
   // What belongs to one picture, or one batch.
   const ofOne = ["from", "initLatents", "saveLatents", "saveMaps", "checkpoint"] as const;
   const odd = ofOne.find((name) => flags[name] !== undefined);
@@ -254,6 +281,14 @@ function refuseContradictions(flags: SampleFlags): void {
     if (initLatents !== undefined && value !== undefined) {
       throw new UsageError(`${flag} and --init-latents contradict each other: leave one out`);
     }
+  }
+  if (mask !== undefined && init === undefined) {
+    throw new UsageError(
+      "--mask needs --init FILE, the picture that stays where the mask is black",
+    );
+  }
+  if (init !== undefined && initLatents !== undefined) {
+    throw new UsageError("--init and --init-latents contradict each other: leave one out");
   }
   if (resume && checkpoint === undefined) {
     throw new UsageError("--resume needs --checkpoint FILE, the file that the run was kept in");

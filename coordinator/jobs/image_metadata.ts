@@ -9,6 +9,7 @@ import type { AggregatedBlocks } from "../sampling/aggregation_plan.ts";
 import { settingsMetadata } from "../settings/setting_records.ts";
 import { JOB_SETTINGS } from "../settings/settings.ts";
 import { expertNames } from "../ensemble/expert_names.ts";
+import { DEFAULT_STRENGTH } from "./init_picture.ts";
 import type { JobSpec } from "./job_spec.ts";
 import type { RunConditions } from "./prepare_job.ts";
 
@@ -65,6 +66,9 @@ export function imageMetadata(
     clipSkip: spec.clipSkip,
     extra: {
       ...(ignoresEmphasis(spec) && { Emphasis: "None" }),
+      ...(conditions.init !== undefined && {
+        "Denoising strength": String(spec.strength ?? DEFAULT_STRENGTH),
+      }),
       ...loraHashes(experts.flatMap(({ loras }) => loras)),
       RNG: "CPU",
       "Tutti models": experts.map(({ name, modelHash }) => `${name} ${shortHash(modelHash)}`).join(

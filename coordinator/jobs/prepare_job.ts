@@ -24,12 +24,15 @@ import { createMethod, defaultMethod } from "../sampling/methods/methods.ts";
 import { type PromptRows, promptRows } from "../sampling/prompt_rows.ts";
 import type { SampleRequest } from "../sampling/sample.ts";
 import { jobSampler } from "./job_sampler.ts";
+import { fitPicture, type FittedPicture, type InitPicture } from "./init_picture.ts";
 import { checkFits, latentShape } from "./job_size.ts";
 import type { JobSpec } from "./job_spec.ts";
 import { noteSchedule, warnOfExperts } from "./schedule_notes.ts";
 
 export interface PreparedJob {
+  /** Without the latents of the picture that it starts from, which take a while. */
   readonly request: SampleRequest;
+  readonly picture?: FittedPicture;
   readonly size: Size;
   readonly conditions: RunConditions;
 }
@@ -49,6 +52,8 @@ export interface PrepareOptions {
   readonly noise?: F32Tensor;
   /** The files that the method's options name. @default none: a job of the queue has no files */
   readonly masks?: Masks;
+  /** What the job starts from. @default noise alone */
+  readonly init?: InitPicture | undefined;
   /** Told what of the prompts was cut or ignored. */
   readonly warn: (text: string) => void;
   /** Told by which schedule the models are sampled, if it is another than Stable Diffusion 1.5's. */
@@ -59,7 +64,7 @@ export interface PrepareOptions {
 export function prepareJob(
   ensemble: Ensemble,
   job: JobSpec,
-  { noise: given, masks, warn, note }: PrepareOptions,
+  { noise: given, masks, init, warn, note }: PrepareOptions,
 ): PreparedJob {
   // Guidance that is never on is none.
   const isNeverGuided = !isEverGuided(job.steps, job.guidanceInterval);
@@ -75,6 +80,7 @@ export function prepareJob(
   const [batch = 0, , height = 0, width = 0] = latents.shape;
   const size = { width: width * factor, height: height * factor };
   const picture = { ...size, latentWidth: width, latentHeight: height };
+  const start = fitPicture(init, spec, size);
   const method = jobMethod(ensemble, spec, { picture, masks });
   const { sampler, scheduler, agreed } = jobSampler(ensemble, method, spec);
   noteSchedule(agreed, spec, note);
@@ -84,6 +90,7 @@ export function prepareJob(
   for (const { description } of experts) checkWireBlocks(wireDtypes, description.blocks);
   return {
     size,
+    ...(start && { picture: start }),
     request: {
       experts,
       method,
@@ -111,6 +118,7 @@ export function prepareJob(
       waves: String(waves),
       tokens: tokensHash(rows),
       noise: createHash("sha256").update(bytesOf(latents)).digest("hex"),
+      ...(start && { init: start.sha256 }),
     },
   };
 }

@@ -12,10 +12,12 @@ import type { Patience } from "../cluster/admission_retry.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { sample } from "../sampling/sample.ts";
+import { firstStep } from "../sampling/start_picture.ts";
 import type { SettingOrigins } from "../settings/choose_settings.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ImageFacts } from "./image_metadata.ts";
 import { flagRefusal } from "./flag_refusal.ts";
+import { pasteUnmasked, startPicture } from "./init_picture.ts";
 import type { JobSpec } from "./job_spec.ts";
 import { differingConditions } from "./picture_record.ts";
 import { prepareJob, type PrepareOptions, type RunConditions } from "./prepare_job.ts";
@@ -85,14 +87,21 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
   const { ensemble, spec, from, checkpoints, job, fence, onStep, onSegment, patience, signal } =
     run;
   const prepared = prepareJob(ensemble, spec, run);
-  const { request, conditions, size } = prepared;
+  const { request, conditions, size, picture } = prepared;
   if (from) checkSameRun(from, { spec, conditions });
   differingConditions(run.drawnBefore ?? {}, conditions).forEach(run.warn);
-  await onStep?.(from ? from.stepIndex + 1 : 0);
-  const start = performance.now();
-  let latents = from?.state.latents ?? request.initialLatents;
+  const start = picture && await startPicture(picture, {
+    vae: ensemble.vae,
+    strength: spec.strength,
+    images: spec.seeds.length,
+  });
+  await onStep?.(from ? from.stepIndex + 1 : start ? firstStep(spec.steps, start.strength) : 0);
+  const startMs = performance.now();
+  // Of no step at all the picture itself.
+  let latents = from?.state.latents ?? start?.latents ?? request.initialLatents;
   const steps = sample({
     ...request,
+    ...(start && { start }),
     ...(from && { from }),
     ...(job !== undefined && { job }),
     ...(fence !== undefined && { fence }),
@@ -107,9 +116,10 @@ async function drawImages(run: JobRun): Promise<DrawnImages> {
     await onStep?.(stepIndex + 1, denoised);
     if (run.draining?.aborted && stepIndex + 1 < spec.steps) throw drained(stepIndex);
   }
-  const samplingMs = performance.now() - start;
+  const samplingMs = performance.now() - startMs;
+  const images = await inSpan("decode", {}, () => ensemble.vae.decode(latents));
   return {
-    images: await inSpan("decode", {}, () => ensemble.vae.decode(latents)),
+    images: picture ? pasteUnmasked(images, picture) : images,
     latents,
     facts: spec.seeds.map((seed) => ({
       spec,

@@ -16,6 +16,7 @@ import {
   rescaleGuidance,
 } from "./guidance.ts";
 import type { ImageNoise } from "./image_noise.ts";
+import { firstEvaluation, keepUnmasked, type StartPicture, startState } from "./start_picture.ts";
 import type { MethodMemory } from "./methods/method.ts";
 import {
   endsStep,
@@ -29,6 +30,8 @@ import {
 export interface SampleRequest extends RunRequest {
   /** What a sampler draws on the way. Samplers that draw nothing need none. */
   readonly noise?: ImageNoise;
+  /** Where it starts instead of from noise alone. */
+  readonly start?: StartPicture;
   /** A step of an earlier run of the same request: this one goes on after it, to the same bits. @default from the beginning */
   readonly from?: SampledStep;
 }
@@ -56,13 +59,16 @@ export interface SampleStep extends SampledStep {
  * @throws {TuttiError} what an expert or the method threw; sessions are closed whatever happens
  */
 export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep, void, void> {
-  const { sampler, method, experts, noise, from } = request;
+  const { sampler, method, experts, noise, start, from, initialLatents } = request;
   checkRequest(request);
-  const begin = from === undefined ? 0 : firstEvaluationAfter(sampler, from.stepIndex);
+  const first = start ? firstEvaluation(sampler, start) : 0;
+  const begin = from === undefined ? first : firstEvaluationAfter(sampler, from.stepIndex);
   if (begin === sampler.evaluations.length) return;
-  noise?.skip(sampler.evaluations.slice(0, begin));
-  let state = from?.state ?? initialState(sampler, request.initialLatents);
-  let memory = from?.methodMemory ?? method.memory?.begin(request.initialLatents.shape[0]!);
+  // Steps that are not run draw nothing.
+  noise?.skip(sampler.evaluations.slice(first, begin));
+  let state = from?.state ??
+    (start ? startState(sampler, start, initialLatents) : initialState(sampler, initialLatents));
+  let memory = from?.methodMemory ?? method.memory?.begin(initialLatents.shape[0]!);
   const { predictionType } = experts[0]!.description;
   await using ensemble = await EnsembleRun.open(request, begin);
   for (const [index, evaluation] of [...sampler.evaluations.entries()].slice(begin)) {
@@ -90,6 +96,10 @@ export async function* sample(request: SampleRequest): AsyncGenerator<SampleStep
       });
     }
     if (!endsStep(sampler, index)) continue;
+    if (start) {
+      const latents = keepUnmasked(sampler, start, initialLatents, state.latents, index + 1);
+      state = { ...state, latents };
+    }
     const { stepIndex } = evaluation;
     const timestep = sampler.evaluations.find((each) => each.stepIndex === stepIndex)!.timestep;
     yield {

@@ -168,6 +168,19 @@ export const JOB_SETTINGS = {
       "in half the time",
     group: "Method",
   }),
+  strength: setting(numberIn(0, 1), {
+    defaultText: "0.75",
+    argument: "<share>",
+    help: "how much of the picture of --init is drawn anew: the share of the steps that are run",
+    group: "Method",
+    aliases: ["denoising-strength"],
+  }),
+  maskBlur: setting(numberIn(0, 64), {
+    defaultText: "4",
+    argument: "<pixels>",
+    help: "how soft the edges of --mask become: the standard deviation of a blur",
+    group: "Method",
+  }),
   /** As `createMethod()` takes it. Pictures tell the method, chosen or not. */
   method: setting(method, {
     defaultText: "afa with trained aggregators, else average",

@@ -34,6 +34,8 @@ const TEXTS: Readonly<Record<keyof typeof SETTINGS, string>> = {
   guidanceInterval: "0.2..0.8",
   method: "switch:photo=0,anime=0.5",
   aggregate: "IN04,M00",
+  strength: "0.6",
+  maskBlur: "2",
   seed: "18446744073709551615",
   batch: "4",
 };
