@@ -15,7 +15,7 @@ import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
 import { userDefaults } from "../cluster/user_defaults.ts";
 import { distilledFor } from "../ensemble/distilled_for.ts";
 import { type JobSpec, newJob } from "../jobs/job_spec.ts";
-import { type InitPicture, readInitPicture } from "../jobs/init_picture.ts";
+import { ownSize, readInitPicture } from "../jobs/init_picture.ts";
 import { checkOut, outputPaths } from "../jobs/output_paths.ts";
 import { readPictureRecord } from "../jobs/picture_record.ts";
 import type { DrawnImages } from "../jobs/run_job.ts";
@@ -23,7 +23,6 @@ import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
 import { distilledFlags, firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
-import { PIXELS_PER_LATENT } from "../settings/limits.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
 import {
@@ -168,7 +167,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
   const given = firstGiven(
     givenSettings(flags),
     picture?.settings ?? {},
-    init ? { size: usualSize(init) } : {},
+    init ? { size: ownSize(init) } : {},
   );
   const isAgain = picture !== undefined || isUnusual(from);
   // A picture says all of itself.
@@ -239,13 +238,6 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
       });
     }
   }
-}
-
-/** The picture's own, in whole parts of what any VAE takes. */
-function usualSize({ image }: InitPicture): { width: number; height: number } {
-  const whole = (pixels: number) =>
-    Math.max(1, Math.round(pixels / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT;
-  return { width: whole(image.width), height: whole(image.height) };
 }
 
 /** The files beside the images. */

@@ -12,6 +12,8 @@ import { resizeBytes, type RgbImage } from "../image/resize.ts";
 import type { StartPicture } from "../sampling/start_picture.ts";
 import type { Vae } from "../sampling/vae.ts";
 import { gaussianBlur } from "../image/gaussian_blur.ts";
+import { PIXELS_PER_LATENT } from "../settings/limits.ts";
+import type { ImageSize } from "../settings/picture_values.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { JobSpec } from "./job_spec.ts";
 
@@ -47,6 +49,13 @@ async function readPicture(flag: string, path: string): Promise<RgbImage> {
       cause,
     });
   }
+}
+
+/** The picture's size, in whole parts of what any VAE takes. */
+export function ownSize({ image }: InitPicture): ImageSize {
+  const whole = (pixels: number) =>
+    Math.max(1, Math.round(pixels / PIXELS_PER_LATENT)) * PIXELS_PER_LATENT;
+  return { width: whole(image.width), height: whole(image.height) };
 }
 
 /**

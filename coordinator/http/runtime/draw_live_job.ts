@@ -27,11 +27,12 @@ export interface DrawContext {
 /** @throws {TuttiError} CANCELLED if it was cancelled, UNAVAILABLE with `state: "draining"`, what `runJob()` throws */
 export async function drawLiveJob(live: LiveJob, context: DrawContext): Promise<JobOutput[]> {
   const { served: { ensemble }, checkpoint, pictures, patience, draining } = context;
-  const { id, spec } = live.job;
+  const { id, spec, inputs } = live.job;
   const { cancelled: signal } = live;
   const warn = onceEach(context.warn);
   const run: JobRun = {
     ...{ ensemble, spec, job: id, draining, signal },
+    ...(inputs && { init: await pictures.readInputs(inputs) }),
     // It may quote the prompt, which is for the client to read and not for the log.
     warn: live.warn,
     patience: patience(AbortSignal.any([signal, draining])),

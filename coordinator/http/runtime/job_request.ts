@@ -5,10 +5,12 @@ import { show } from "../../../shared/show.ts";
 import { distilledFor } from "../../ensemble/distilled_for.ts";
 import { flagRefusal } from "../../jobs/flag_refusal.ts";
 import { seedsFrom } from "../../jobs/job_seeds.ts";
+import { type InitPicture, ownSize } from "../../jobs/init_picture.ts";
 import { type JobSpec, newJob } from "../../jobs/job_spec.ts";
 import { prepareJob } from "../../jobs/prepare_job.ts";
 import { MAX_PROMPT_CHARS } from "../../settings/limits.ts";
 import { pictureSettings } from "../../settings/picture_settings.ts";
+import { firstGiven } from "../../settings/presets.ts";
 import { flagOf } from "../../settings/setting.ts";
 import { type GivenSettings, type SettingName, SETTINGS } from "../../settings/settings.ts";
 import { textUpTo } from "../../settings/value_types.ts";
@@ -56,10 +58,16 @@ export function wrongField(field: string, expected: string, value: unknown): Usa
  */
 export function specOf(
   { ensemble, defaults }: ServedEnsemble,
-  { prompt, settings }: { readonly prompt: string; readonly settings: GivenSettings },
+  { prompt, settings, init }: {
+    readonly prompt: string;
+    readonly settings: GivenSettings;
+    /** Whose size it is where none is given. */
+    readonly init?: InitPicture | undefined;
+  },
   fieldOf: FieldOf,
 ): JobSpec {
-  const { settings: chosen, origins } = pictureSettings(settings, {
+  const said = firstGiven(settings, init ? { size: ownSize(init) } : {});
+  const { settings: chosen, origins } = pictureSettings(said, {
     defaults,
     madeFor: distilledFor(ensemble),
   });
@@ -69,7 +77,7 @@ export function specOf(
   }
   const spec = newJob({ prompt, seeds: seedsFrom(seed, batch), ensemble: ensemble.name }, chosen);
   try {
-    prepareJob(ensemble, spec, { warn: () => {} });
+    prepareJob(ensemble, spec, { init, warn: () => {} });
     return spec;
   } catch (error) {
     throw inWordsOf(flagRefusal(error, origins), fieldOf);

@@ -10,6 +10,7 @@ import { show } from "../../../shared/show.ts";
 import { jobError } from "../../jobs/queue/job_record.ts";
 import type { JobStore } from "../store/job_store.ts";
 import type { PictureFolder } from "../store/picture_folder.ts";
+import type { InitPicture } from "../../jobs/init_picture.ts";
 import { isEnded, type ServedJob } from "../store/served_job.ts";
 import { ClientTurns } from "./client_turns.ts";
 import { type DrawContext, drawLiveJob } from "./draw_live_job.ts";
@@ -29,10 +30,11 @@ export interface RuntimeOptions extends Pick<DrawContext, "patience" | "warn"> {
 }
 
 /** What a dialect makes of a request. */
-export type NewJob = Pick<
-  ServedJob,
-  "spec" | "client" | "owner" | "dialect" | "asked" | "idempotency"
->;
+export interface NewJob
+  extends Pick<ServedJob, "spec" | "client" | "owner" | "dialect" | "asked" | "idempotency"> {
+  /** What it starts from; kept with the job until that has ended. */
+  readonly init?: InitPicture | undefined;
+}
 
 /**
  * Times in a row that a job may be begun without one more step: one that ends its process is not begun for ever. Far more than a
@@ -96,18 +98,33 @@ export class JobRuntime implements AsyncDisposable {
    * @throws {TuttiError} RESOURCE_EXHAUSTED with `retry_after_ms` if too many wait, ALREADY_EXISTS if the key came with
    * another body, UNAVAILABLE if the server is leaving or cannot keep the job
    */
-  async submit(wanted: NewJob): Promise<{ readonly job: ServedJob; readonly isRepeated: boolean }> {
+  async submit(
+    { init, ...wanted }: NewJob,
+  ): Promise<{ readonly job: ServedJob; readonly isRepeated: boolean }> {
     if (this.draining.aborted) {
       throw new TuttiError("UNAVAILABLE", "The server is stopping: come again when it is back");
     }
+    using _place = this.#limit.admit(wanted.client, this.#turns);
+    const id = crypto.randomUUID();
+    // Before the job: one that is kept must find them.
+    const inputs = init && await this.pictures.storeInputs(id, init);
     const job: ServedJob = {
       ...wanted,
-      ...{ id: crypto.randomUUID(), state: "queued", attempts: 0, outputs: [], warnings: [] },
+      ...{ id, state: "queued", attempts: 0, outputs: [], warnings: [] },
+      ...(inputs && { inputs }),
       createdAt: Date.now(),
     };
-    using _place = this.#limit.admit(job.client, this.#turns);
-    const before = await this.#store.add(job);
-    if (before) return { job: repeated(before, wanted), isRepeated: true };
+    let before: ServedJob | undefined;
+    try {
+      before = await this.#store.add(job);
+    } catch (error) {
+      if (inputs) await this.pictures.removeInputs(inputs);
+      throw error;
+    }
+    if (before) {
+      if (inputs) await this.pictures.removeInputs(inputs);
+      return { job: repeated(before, wanted), isRepeated: true };
+    }
     const live = new LiveJob(job);
     this.#live.set(job.id, live);
     this.#turns.push(job.client, live);
@@ -239,6 +256,7 @@ export class JobRuntime implements AsyncDisposable {
     // One whose end is not kept stays here: the store says that it is drawn, and after a restart that is true again.
     if (!await this.#set(live, end)) return;
     this.#live.delete(live.job.id);
+    if (live.job.inputs) await this.pictures.removeInputs(live.job.inputs);
     await this.#store.checkpoint(live.job.id).remove().catch(() => {/* There was none. */});
   }
 

@@ -48,7 +48,7 @@ export function generationInfo(
     sd_vae_hash: served.ensemble.vaeHash.slice(0, 10),
     seed_resize_from_w: -1,
     seed_resize_from_h: -1,
-    denoising_strength: 0,
+    denoising_strength: spec.strength ?? 0,
     extra_generation_params: {},
     index_of_first_image: 0,
     infotexts: pictures.map(({ infotext }) => infotext),

@@ -1,6 +1,6 @@
 /** `POST /sdapi/v1/png-info`: what a picture says about itself. @module */
 
-import { Buffer } from "node:buffer";
+import { base64Bytes } from "../runtime/picture_field.ts";
 import { httpError } from "../server/http_error.ts";
 import { type JsonObject, PICTURE_BYTES, readJsonObject } from "../server/request_body.ts";
 import { type ParsedInfotext, parseInfotext } from "../../image/infotext.ts";
@@ -13,8 +13,7 @@ export async function pngInfo(request: Request): Promise<JsonObject> {
   }
   let items: Readonly<Record<string, string>>;
   try {
-    const text = image.replace(/^data:image\/[\w+.-]+;base64,/, "");
-    items = pngTexts(Buffer.from(text, "base64"));
+    items = pngTexts(base64Bytes(image));
   } catch {
     throw httpError(
       422,

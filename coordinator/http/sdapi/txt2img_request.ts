@@ -1,4 +1,4 @@
-/** From the body of `/sdapi/v1/txt2img` to what is to be drawn. @module */
+/** From the body of `/sdapi/v1/txt2img` or `img2img` to what is to be drawn. @module */
 
 import { firstGiven } from "../../settings/presets.ts";
 import type { GivenSettings, SettingName } from "../../settings/settings.ts";
@@ -11,6 +11,7 @@ import {
   wrongField,
 } from "../runtime/job_request.ts";
 import type { ServedEnsemble } from "../runtime/served_ensembles.ts";
+import { DEFAULT_STRENGTH, type InitPicture } from "../../jobs/init_picture.ts";
 import type { JobSpec } from "../../jobs/job_spec.ts";
 import type { JsonObject } from "../server/request_body.ts";
 import { refuseFeatures, refuseSyntax } from "./refused_features.ts";
@@ -21,6 +22,8 @@ export interface Txt2ImgRequest {
   readonly served: ServedEnsemble;
   /** One for each iteration; seeds count up over all. */
   readonly specs: readonly JobSpec[];
+  /** What they start from. */
+  readonly init?: InitPicture | undefined;
   /** Whether the answer has the pictures. */
   readonly sendsImages: boolean;
   /** The request with its defaults, for the answer. */
@@ -45,6 +48,8 @@ const FIELDS: Partial<Record<SettingName, string>> = {
   sampler: "sampler_name",
   schedule: "scheduler",
   size: "width",
+  strength: "denoising_strength",
+  maskBlur: "mask_blur",
 };
 const fieldOf: FieldOf = (setting) => FIELDS[setting] ?? setting;
 
@@ -56,6 +61,7 @@ export function readTxt2Img(
   body: JsonObject,
   owner: string,
   options: WebuiOptions,
+  init?: InitPicture,
 ): Txt2ImgRequest {
   refuseFeatures(body);
   const { served, clipSkip } = options.with(owner, readOverrides(body.override_settings));
@@ -71,17 +77,17 @@ export function readTxt2Img(
     ...{ negative, ...readSampler(body), ...readSize(body, served), ...readNumbers(body) },
     ...(clipSkip !== undefined && { clipSkip }),
     ...readMethod(body.override_settings),
+    ...(init && readStart(body, init)),
   };
   const settings = firstGiven(said, served.defaults?.values ?? {}, DEFAULTS);
-  const first = specOf(served, { prompt, settings }, fieldOf);
+  const first = specOf(served, { prompt, settings, init }, fieldOf);
   const batch = first.seeds.length;
   const specs = Array.from({ length: iterations }, (_, i): JobSpec => ({
     ...first,
     seeds: first.seeds.map((seed) => BigInt.asUintN(64, seed + BigInt(i * batch))),
   }));
   return {
-    served,
-    specs,
+    ...{ served, specs, init },
     sendsImages: body.send_images !== false,
     parameters: { ...ECHOED, ...body, ...echo(first, iterations) },
   };
@@ -106,6 +112,16 @@ function readNumbers(body: JsonObject): GivenSettings {
       ...(sNoise !== undefined && { sNoise }),
     }),
     seed: readSeed(body.seed),
+  };
+}
+
+/** What is about the picture that it starts from. */
+function readStart(body: JsonObject, { mask }: InitPicture): GivenSettings {
+  const strength = body.denoising_strength ?? DEFAULT_STRENGTH;
+  const blur = body.mask_blur ?? undefined;
+  return {
+    strength: readSetting("strength", strength, "denoising_strength"),
+    ...(mask && blur !== undefined && { maskBlur: readSetting("maskBlur", blur, "mask_blur") }),
   };
 }
 

@@ -1,13 +1,12 @@
 /** `/sdapi/v1`: the API of AUTOMATIC1111's stable-diffusion-webui, as far as its clients go. @module */
 
-import { httpError } from "../server/http_error.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import { readJsonObject } from "../server/request_body.ts";
 import { jsonResponse } from "../server/responses.ts";
 import type { Dialect, Route } from "../server/route.ts";
 import { ActiveRequests } from "./active_requests.ts";
 import { pngInfo } from "./png_info.ts";
-import { txt2img } from "./txt2img.ts";
+import { img2img, txt2img } from "./txt2img.ts";
 import { webuiRefusal } from "./webui_error.ts";
 import { webuiLists } from "./webui_lists.ts";
 import { WebuiOptions } from "./webui_options.ts";
@@ -37,9 +36,7 @@ export function webuiApi(runtime: JobRuntime): Dialect {
     }),
     get("progress", ({ caller }) => jsonResponse(progressJson(requests, runtime, caller.owner))),
     post("txt2img", (call) => txt2img(runtime, { options, requests }, call)),
-    post("img2img", () => {
-      throw httpError(501, "UNIMPLEMENTED", "Tutti cannot draw from a picture yet: use txt2img");
-    }),
+    post("img2img", (call) => img2img(runtime, { options, requests }, call)),
     post("interrupt", async ({ caller }) => {
       await requests.interrupt(caller.owner);
       return jsonResponse({});

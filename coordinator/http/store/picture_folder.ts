@@ -6,7 +6,11 @@ import { join } from "node:path";
 import type { Ensemble } from "../../ensemble/ensemble.ts";
 import type { DrawnImages } from "../../jobs/run_job.ts";
 import { storeImages } from "../../jobs/store_images.ts";
-import type { JobOutput } from "./served_job.ts";
+import { encodePng } from "../../image/png.ts";
+import type { RgbImage } from "../../image/resize.ts";
+import { type InitPicture, readInitPicture } from "../../jobs/init_picture.ts";
+import { writeWholeFile } from "../../../shared/whole_file.ts";
+import type { JobInputs, JobOutput } from "./served_job.ts";
 import { readRegularFile } from "../../../shared/regular_file.ts";
 
 /** A job's id, and of several pictures the number. No other name is looked for: none leads out of the folder. */
@@ -32,6 +36,30 @@ export class PictureFolder {
       const sha256 = createHash("sha256").update(bytes).digest("hex");
       return { name, seed: String(seed), width, height, sizeBytes: bytes.length, sha256 };
     }));
+  }
+
+  /** What a job starts from, for as long as it takes; no client can ask for these files. */
+  async storeInputs(job: string, { image, mask }: InitPicture): Promise<JobInputs> {
+    const write = async (name: string, picture: RgbImage) => {
+      await writeWholeFile(join(this.path, name), encodePng({ ...picture, text: {} }));
+      return name;
+    };
+    return {
+      image: await write(`${job}.init.png`, image),
+      ...(mask && { mask: await write(`${job}.mask.png`, mask) }),
+    };
+  }
+
+  /** @throws {FormatError} if a file is gone or damaged */
+  readInputs({ image, mask }: JobInputs): Promise<InitPicture> {
+    const path = (name: string) => join(this.path, name);
+    return readInitPicture(path(image), mask === undefined ? undefined : path(mask));
+  }
+
+  async removeInputs({ image, mask }: JobInputs): Promise<void> {
+    for (const name of [image, mask ?? []].flat()) {
+      await Deno.remove(join(this.path, name)).catch(() => {/* It is gone already. */});
+    }
   }
 
   /** Of the job that a picture's name begins with; undefined where no picture has such a name. */

@@ -28,6 +28,8 @@ export interface ServedJob {
   readonly dialect: string;
   /** What the dialect needs to show it in its own form; as JSON. */
   readonly asked?: Readonly<Record<string, unknown>>;
+  /** What it starts from; absent where that is noise alone. */
+  readonly inputs?: JobInputs;
   /** Times in a row that it was begun without finishing one more step. */
   readonly attempts: number;
   readonly outputs: readonly JobOutput[];
@@ -40,6 +42,12 @@ export interface ServedJob {
   readonly createdAt: number;
   readonly startedAt?: number;
   readonly endedAt?: number;
+}
+
+/** Files that a job starts from, in the folder of pictures; removed when it has ended. */
+export interface JobInputs {
+  readonly image: string;
+  readonly mask?: string;
 }
 
 export interface IdempotentRequest {

@@ -3,11 +3,13 @@
 import { UsageError } from "../../../shared/errors.ts";
 import { show } from "../../../shared/show.ts";
 import { didYouMean } from "../../../shared/terminal/did_you_mean.ts";
-import type { JobSpec } from "../../jobs/job_spec.ts";
+import type { InitPicture } from "../../jobs/init_picture.ts";
 import { firstGiven, PRESET_NAMES, PRESETS } from "../../settings/presets.ts";
 import { fileKeyOf } from "../../settings/setting.ts";
 import { type GivenSettings, type SettingName, SETTINGS } from "../../settings/settings.ts";
 import { readPrompt, readSetting, specOf, wrongField } from "../runtime/job_request.ts";
+import type { NewJob } from "../runtime/job_runtime.ts";
+import { readPictureField } from "../runtime/picture_field.ts";
 import type { ServedEnsemble, ServedEnsembles } from "../runtime/served_ensembles.ts";
 import type { JsonObject } from "../server/request_body.ts";
 
@@ -16,15 +18,30 @@ const JOB_FIELDS: readonly string[] = [
   "prompt",
   "ensemble",
   "preset",
+  "init",
+  "mask",
   ...SETTING_NAMES.map(fileKeyOf),
 ];
 
 /** @throws {TuttiError} naming the field, in `details.field`, too */
-export function readJobBody(body: JsonObject, ensembles: ServedEnsembles): JobSpec {
+export async function readJobBody(
+  body: JsonObject,
+  ensembles: ServedEnsembles,
+): Promise<Pick<NewJob, "spec" | "init">> {
   refuseUnknown(body);
   const served = chosenEnsemble(body, ensembles);
   const settings = firstGiven(readSettings(body), readPreset(body.preset ?? undefined));
-  return specOf(served, { prompt: readPrompt(body.prompt), settings }, fileKeyOf);
+  const init = await readInit(body);
+  const prompt = readPrompt(body.prompt);
+  return { spec: specOf(served, { prompt, settings, init }, fileKeyOf), init };
+}
+
+async function readInit({ init, mask }: JsonObject): Promise<InitPicture | undefined> {
+  const [hasInit, hasMask] = [init, mask].map((value) => (value ?? undefined) !== undefined);
+  if (hasMask && !hasInit) throw wrongField("mask", "left out, or given with an init", "a picture");
+  if (!hasInit) return undefined;
+  const image = await readPictureField(init, "init");
+  return { image, ...(hasMask && { mask: await readPictureField(mask, "mask") }) };
 }
 
 /** @throws {TuttiError} naming the field, as `readJobBody()` */

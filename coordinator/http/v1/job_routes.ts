@@ -6,7 +6,7 @@ import { show } from "../../../shared/show.ts";
 import { wrongField } from "../runtime/job_request.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import { httpError } from "../server/http_error.ts";
-import { jsonObject, readText } from "../server/request_body.ts";
+import { jsonObject, PICTURE_BYTES, readText } from "../server/request_body.ts";
 import { jsonResponse, pngResponse } from "../server/responses.ts";
 import type { Call, Route } from "../server/route.ts";
 import { SERVED_STATES, type ServedJob, type ServedState } from "../store/served_job.ts";
@@ -80,15 +80,15 @@ export async function findJob(
 }
 
 async function submit(runtime: JobRuntime, { request, caller }: Call): Promise<Response> {
-  const text = await readText(request);
+  const text = await readText(request, { maxBytes: PICTURE_BYTES });
   const body = jsonObject(text);
   const key = request.headers.get("idempotency-key");
   if (key !== null && !KEY.test(key)) {
     throw wrongField("Idempotency-Key", "1 to 255 characters without spaces", key);
   }
-  const spec = readJobBody(body, runtime.ensembles);
+  const wanted = await readJobBody(body, runtime.ensembles);
   const { job, isRepeated } = await runtime.submit({
-    ...{ spec, client: caller.client, owner: caller.owner, dialect: "v1" },
+    ...{ ...wanted, client: caller.client, owner: caller.owner, dialect: "v1" },
     ...(key !== null && { idempotency: { key, bodyHash: hashOf(text) } }),
   });
   if (isRepeated) await findJob(runtime, { caller }, job.id);

@@ -70,6 +70,8 @@ const SCHEMAS: Json = {
       prompt: { type: "string", maxLength: MAX_PROMPT_CHARS },
       ensemble: text("of /api/v1/models; the first one without"),
       preset: { enum: PRESET_NAMES },
+      init: text("a picture to start from, as base64: PNG, JPEG or WebP"),
+      mask: text("with init, as base64: only where it is white something is drawn"),
       ...settingsSchema(),
     }, ["prompt"]),
     additionalProperties: false,

@@ -172,7 +172,10 @@ zooTests("the native API", {
       [{ prompt: "a", ensemble: "shape" }, 404, "ensemble", /There is no ensemble "shape"/],
       [[], 400, undefined, /must be a JSON object/],
       ["{", 400, undefined, /must be JSON/],
-      [`{"prompt": "${"x".repeat(2 ** 20)}"}`, 413, undefined, /at most 1.0 MiB|at most 1/],
+      [`{"prompt": "${"x".repeat(2 ** 20)}"}`, 400, undefined, /"prompt" must be/],
+      // It may hold pictures.
+      [`{"init": "${"x".repeat(2 ** 26)}"}`, 413, undefined, /at most 67\.1 MB/],
+      [{ prompt: "a", strength: 0.5 }, 400, "strength", /needs a picture to start from/],
     ];
     for (const [body, status, field, message] of wrong) {
       const answer = await asker.ask(`POST ${JOBS}`, { body });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { readdir } from "node:fs/promises";
 import type { JobRuntime } from "../../../coordinator/http/runtime/job_runtime.ts";
 import type { ServedJob } from "../../../coordinator/http/store/served_job.ts";
 import { decodePng, encodePng } from "../../../coordinator/image/png.ts";
@@ -10,6 +11,15 @@ import { openRuntime, zooTests } from "./served_zoo.ts";
 
 const API = "/sdapi/v1";
 const TXT2IMG = `POST ${API}/txt2img`;
+
+/** A picture with something to see, and a mask that is white in its upper half. */
+const SIDE = 64, HALF = SIDE * SIDE * 3 / 2;
+const PICTURE = Uint8Array.from({ length: 2 * HALF }, (_, i) => (i * 7) % 256);
+const UPPER = new Uint8Array(2 * HALF).fill(255, 0, HALF);
+const asBase64 = (rgb: Uint8Array) =>
+  Buffer.from(encodePng({ width: SIDE, height: SIDE, rgb, text: {} })).toString("base64");
+const START = { init_images: [`data:image/png;base64,${asBase64(PICTURE)}`] };
+const MASKED = { ...START, mask: asBase64(UPPER) };
 
 function rgbOf(base64: string): Uint8Array {
   return decodePng(Buffer.from(base64, "base64")).rgb;
@@ -27,6 +37,47 @@ async function reached(runtime: JobRuntime, steps: number): Promise<void> {
 }
 
 zooTests("the webui's API", {
+  "img2img: a picture, a mask, the same by the native API, and nothing of it is left": async (
+    zoo,
+  ) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const asker = new Asker(runtime);
+    const request = { prompt: PROMPT, steps: 4, seed: 7, denoising_strength: 0.5, mask_blur: 0 };
+    const { status, body } = await asker.ask(`POST ${API}/img2img`, {
+      body: { ...request, ...MASKED, inpainting_fill: 1, include_init_images: false },
+    });
+    assert.equal(status, 200, JSON.stringify(body));
+    const drawn = rgbOf(body.images[0]);
+    assert.deepEqual(drawn.subarray(HALF), PICTURE.subarray(HALF));
+    assert.notDeepEqual(drawn.subarray(0, HALF), PICTURE.subarray(0, HALF));
+    assert.equal(body.parameters.init_images, null);
+    assert.match(JSON.parse(body.info).infotexts[0], /Denoising strength: 0\.5/);
+
+    const { body: inverted } = await asker.ask(`POST ${API}/img2img`, {
+      body: { ...request, ...MASKED, inpainting_mask_invert: 1 },
+    });
+    assert.deepEqual(rgbOf(inverted.images[0]).subarray(0, HALF), PICTURE.subarray(0, HALF));
+
+    const { body: job } = await asker.ask("POST /api/v1/jobs", {
+      body: {
+        ...{ prompt: PROMPT, steps: 4, seed: 7, guidance: 7, sampler: "euler" },
+        ...{ strength: 0.5, mask_blur: 0, init: START.init_images[0], mask: MASKED.mask },
+      },
+    });
+    await runtime.live(job.id)?.ended;
+    const { body: done } = await asker.ask(`GET /api/v1/jobs/${job.id}`);
+    const own = await runtime.pictures.read(done.outputs[0].name);
+    assert.deepEqual(decodePng(own!).rgb, drawn);
+    const { body: refused } = await asker.ask("POST /api/v1/jobs", {
+      body: { prompt: "a", mask: MASKED.mask },
+    });
+    assert.match(refused.error.message, /"mask" must be left out, or given with an init/);
+    // Only pictures that were drawn are kept.
+    const names = await readdir(runtime.pictures.path);
+    assert.equal(names.filter((name) => /init|mask/.test(name)).length, 0, names.join());
+  },
+
   "Open WebUI: options as they are read, a checkpoint chosen, a picture": async (zoo) => {
     await using folder = await tempFolder();
     const others = [{ ensemble: { ...zoo, name: "other" } }];
@@ -264,7 +315,6 @@ zooTests("the webui's API", {
       [TXT2IMG, { prompt: "a", scheduler: "karas" }, 404, /^Scheduler not found/],
       [TXT2IMG, { override_settings: { sd_model_checkpoint: "x" } }, 404, /^Model "x" not found/],
       [`POST ${API}/options`, { sd_model_checkpoint: "x" }, 404, /^Model "x" not found/],
-      [`POST ${API}/img2img`, { init_images: ["x"] }, 501, /cannot draw from a picture/],
       [`POST ${API}/png-info`, { image: "bm8gcG5n" }, 422, /^Invalid encoded image/],
       [TXT2IMG, "{", 422, /must be JSON/],
       [`GET ${API}/nothing`, undefined, 404, /nothing at/],
@@ -275,6 +325,18 @@ zooTests("the webui's API", {
       assert.equal(answer.status, status, `${line} ${JSON.stringify(answer.body)}`);
       assert.match(answer.body.detail, message);
       assert.deepEqual(Object.keys(answer.body), ["error", "detail", "body", "errors"]);
+    }
+    const ofPictures: readonly [body: object, message: RegExp][] = [
+      [{}, /"init_images" must be a list of one picture/],
+      [{ init_images: ["eA=="] }, /"init_images" must be a picture as base64/],
+      [{ ...START, denoising_strength: 2 }, /"denoising_strength" must be/],
+      [{ ...START, resize_mode: 1 }, /"resize_mode" must be 0/],
+      [{ ...MASKED, inpainting_fill: 0 }, /"inpainting_fill" must be 1/],
+    ];
+    for (const [body, message] of ofPictures) {
+      const answer = await asker.ask(`POST ${API}/img2img`, { body });
+      assert.equal(answer.status, 422, JSON.stringify(answer.body));
+      assert.match(answer.body.detail[0].msg, message);
     }
     assert.deepEqual(await runtime.list({ limit: 9 }), []);
     assert.equal(
