@@ -53,16 +53,26 @@ function useRunningJobs(ids) {
 }
 
 function Actions({ job, catalog, isSeveral, onReuse }) {
-  const reuse = () => onReuse(valuesOfJob(job, catalog));
   const [output] = job.outputs;
-  const [seed] = job.seeds;
-  const own = html`
+  const { seeds, seeds: [seed] } = job;
+  const told = html`
     <span class="grow"><span class="soft">seed</span> <span class="number">${seed}</span></span>
-    <button onClick=${() => onReuse({ seed })}>Keep this seed</button>
+  `;
+  const keep = html`
+    <button onClick=${() => onReuse({ seed })}>
+      ${seeds.length > 1 ? "Keep these seeds" : "Keep this seed"}
+    </button>
+  `;
+  const again = html`
+    <button onClick=${() => onReuse(valuesOfJob(job, catalog))}>Use these settings</button>
   `;
   const details = html`<a class="button" href=${addressOf("gallery", output?.id)}>Details</a>`;
-  const again = html`<button onClick=${reuse}>Use these settings</button>`;
-  return html`<div class="actions">${isSeveral ? again : own} ${output && details}</div>`;
+  // What is side by side tells the seed once, above.
+  return html`
+    <div class="actions">
+      ${!isSeveral && seeds.length === 1 && told} ${isSeveral ? again : keep} ${output && details}
+    </div>
+  `;
 }
 
 function Empty({ models: [{ experts }], isGone }) {

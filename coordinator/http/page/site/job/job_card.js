@@ -22,12 +22,19 @@ export function JobCard({ job, title, models, hasSeeds, actions }) {
   const pictures = job.seeds.map((seed, place) =>
     html`<${Picture} key=${seed} ...${{ job, seed, place, size, hasSeeds }} />`
   );
+  // As many columns as rows, where there are that many.
+  const columns = Math.ceil(Math.sqrt(pictures.length));
+  const rows = Math.ceil(pictures.length / columns);
+  const shape = {
+    "--columns": columns,
+    "--ratio": (columns * size.width) / (rows * size.height),
+  };
+  const isBare = isEnded(job) && job.outputs.length === 0;
   const heading = title && html`<h2 class="job-title">${title}</h2>`;
   const warnings = job.warnings.map((text) => html`<p class="warning">${text}</p>`);
   return html`
-    <article class=${`job ${job.status}`} aria-label=${title ?? job.prompt}>
-      ${heading}
-      <div class=${pictures.length > 1 ? "pictures many" : "pictures"}>${pictures}</div>
+    <article class=${`job ${job.status}`} style=${shape} aria-label=${title ?? job.prompt}>
+      ${heading} ${!isBare && html`<div class="pictures">${pictures}</div>`}
       <${JobStatus} job=${job} label=${title ?? job.prompt} />
       ${warnings} ${isEnded(job) && actions}
     </article>
