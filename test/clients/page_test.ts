@@ -69,14 +69,19 @@ browserTests("the page in a browser", {
         "only:round",
       ]);
       const { jobs } = await site.ask("/api/v1/jobs");
-      const seeds = new Set(
-        jobs.map(({ seeds }: { seeds: string[] }) => seeds.join()),
-      );
+      const seeds = new Set(jobs.map(({ seeds }: { seeds: string[] }) => seeds.join()));
       assert.equal(seeds.size, 1);
-      assert.match(
-        await page.textContent(".stage-head"),
-        new RegExp(`All with seed ${[...seeds]}`),
-      );
+      assert.match(await page.textContent(".stage-head"), new RegExp(`seed ${[...seeds]}`));
+      // From one to the next, and back to all of them.
+      await page.getByRole("link", { name: "Details" }).first().click();
+      const method = page.getByRole("dialog").locator("dt:text-is('Method') + dd");
+      await method.getByText("average", { exact: true }).waitFor();
+      await page.keyboard.press("ArrowRight");
+      await method.getByText("noise-average", { exact: true }).waitFor();
+      assert.deepEqual(await barriers(page), []);
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      assert.equal(await page.locator(".job").count(), 3);
     },
   },
 
@@ -185,6 +190,7 @@ browserTests("the page in a browser", {
       await drawnJob(page);
       await page.getByRole("button", { name: "Sign out" }).click();
       await page.waitForSelector("[name=token]");
+      assert.equal(await page.evaluate("localStorage.length"), 0);
     },
   },
 });

@@ -2,7 +2,6 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "../api/request.js";
-import { addressOf } from "../app/route.js";
 import { announce } from "../parts/announcer.js";
 import { html } from "../parts/html.js";
 import { isEnded } from "./job_events.js";
@@ -12,15 +11,16 @@ import { PictureFrame } from "./picture_frame.js";
 
 /**
  * @param title what tells it from its neighbours
+ * @param addressOf where a picture opens, by its id
  * @param hasSeeds whether the seeds of its pictures are told
  * @param actions buttons below it
  */
-export function JobCard({ job, title, models, hasSeeds, actions }) {
+export function JobCard({ job, title, models, addressOf, hasSeeds, actions }) {
   const spoken = spokenState(job);
   useEffect(() => announce(title ? `${title}: ${spoken}` : spoken), [spoken, title]);
   const size = sizeOf(job, models);
   const pictures = job.seeds.map((seed, place) =>
-    html`<${Picture} key=${seed} ...${{ job, seed, place, size, hasSeeds }} />`
+    html`<${Picture} key=${seed} ...${{ job, seed, place, size, addressOf, hasSeeds }} />`
   );
   // As many columns as rows, where there are that many.
   const columns = Math.ceil(Math.sqrt(pictures.length));
@@ -41,13 +41,13 @@ export function JobCard({ job, title, models, hasSeeds, actions }) {
   `;
 }
 
-function Picture({ job, seed, place, size, hasSeeds }) {
+function Picture({ job, seed, place, size, addressOf, hasSeeds }) {
   const output = job.outputs[place];
   const alt = `${job.prompt || "Without a prompt"}, seed ${seed}`;
   const preview = job.previews?.[place];
   const frame = html`<${PictureFrame} ...${{ output, size, preview, alt }} />`;
   const opening = html`
-    <a class="opening" href=${output && addressOf("gallery", output.id)}>${frame}</a>
+    <a class="opening" href=${output && addressOf(output.id)}>${frame}</a>
   `;
   const caption = html`
     <figcaption><span class="soft">seed</span> <span class="number">${seed}</span></figcaption>
