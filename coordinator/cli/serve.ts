@@ -53,7 +53,7 @@ interface ServeFlags extends Omit<DrawingFlags, "ensemble">, LogFlags, SecurityF
 const COMMON_FLAGS = ["--listen", "--ensemble", "--workers", "--jobs", "--state", "--token-file"];
 
 const EXAMPLES = `
-These APIs on one port: Tutti's own under /api/v1 (described by /api/v1/openapi.json), stable-diffusion-webui's under
+A page for people, at /, and these APIs on one port: Tutti's own under /api/v1 (described by /api/v1/openapi.json), stable-diffusion-webui's under
 /sdapi/v1, OpenAI's images under /v1, ComfyUI's (its default graph of text to picture) at / and /api.
 Jobs that were accepted survive the end of the server: started again, it goes on at the step that it was at.
 

@@ -9,15 +9,16 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, normalize, resolve } from "node:path";
 import { findImports, importViolation, pathViolation } from "./import_rules.ts";
 
-/** Not sources: data, dependencies, and what starts with a dot. */
-const SKIPPED = ["node_modules", "test/goldens", "shared/zoo"];
+/** Not sources: data; nor are dependencies, and what starts with a dot. */
+const SKIPPED = ["test/goldens", "shared/zoo"];
 
 /** Every TypeScript file below `folder`, relative to `root`, with `/` between the parts. */
 async function* sourceFiles(root: string, folder = ""): AsyncGenerator<string> {
   const entries = await readdir(join(root, folder), { withFileTypes: true });
   for (const entry of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-    if (entry.name.startsWith(".") || SKIPPED.includes(path)) continue;
+    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+    if (SKIPPED.includes(path)) continue;
     if (entry.isDirectory()) yield* sourceFiles(root, path);
     else if (/\.[cm]?[jt]sx?$/.test(entry.name)) yield path;
   }

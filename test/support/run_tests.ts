@@ -11,6 +11,7 @@
 
 import { Buffer } from "node:buffer";
 import { resolve } from "node:path";
+import { provideBrowser } from "./browser_program.ts";
 import { provideNatsServer } from "./nats_program.ts";
 import { provideSoftwareGpu } from "./software_gpu.ts";
 import { type BatchRun, type Conclusion, hasFailed, repeatFailed } from "./repeat_failed.ts";
@@ -37,6 +38,8 @@ async function prepare(): Promise<Record<string, string>> {
   if ("reason" in gpu) say(`Tests on a GPU are skipped: ${gpu.reason}`);
   const nats = await provideNatsServer(say);
   if ("reason" in nats) say(`Tests with NATS are skipped: ${nats.reason}`);
+  const browser = await provideBrowser(say);
+  if ("reason" in browser) say(`Tests in a browser are skipped: ${browser.reason}`);
   // Tests that name no device compare bits, which differ between devices.
   return { TUTTI_DEVICE: "cpu", ...("env" in gpu && gpu.env) };
 }

@@ -9,14 +9,15 @@ import { join } from "node:path";
 
 /** What starts a new process costs about a second: files that take less share one. */
 const FILES_PER_BATCH = 10;
-/** Folders whose files start clusters of processes, or train: each takes long enough to go alone, and first. */
-const SLOW = ["test/bench/", "test/cluster/", "test/coordinator/zoo/recipes/"];
+/** Folders whose files start clusters of processes or a browser, or train: each takes long enough to go alone, and first. */
+const SLOW = ["test/bench/", "test/clients/", "test/cluster/", "test/coordinator/zoo/recipes/"];
 
 /** Paths below `root` of all files that `deno test` would run. */
 export async function findTestFiles(root: string, folder = "test"): Promise<string[]> {
   const files: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(join(root, folder))) {
     const path = `${folder}/${name}`;
+    if (name === "node_modules") continue;
     if (isDirectory) files.push(...await findTestFiles(root, path));
     else if (name.endsWith("_test.ts")) files.push(path);
   }

@@ -291,6 +291,15 @@ zooTests("the native API", {
     // deno-lint-ignore no-explicit-any -- as the API has them
     assert.deepEqual(models[0].experts.map(({ name }: any) => name), ["round"]);
     assert.equal(models[0].defaults.sampler, "dpmpp_2m_karras");
+    // Without trained aggregators there is none of those that need them.
+    const playable = new Map(models[0].methods.map(
+      ({ name, example }: { name: string; example: string | null }) => [name, example],
+    ));
+    assert.deepEqual([playable.has("afa"), playable.get("average"), playable.get("only")], [
+      false,
+      null,
+      "round",
+    ]);
     const { body: { methods } } = await asker.ask("GET /api/v1/methods");
     assert.ok(methods.some(({ name }: { name: string }) => name === "afa"));
     const { body: { samplers, schedules } } = await asker.ask("GET /api/v1/samplers");

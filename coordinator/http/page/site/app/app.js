@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { readCatalog } from "../api/catalog.js";
 import { ask, onSignedOut } from "../api/request.js";
+import { forgetValues } from "../draw/kept_values.js";
 import { Announcer } from "../parts/announcer.js";
 import { html } from "../parts/html.js";
 import { Problem } from "../parts/problem.js";
@@ -29,6 +30,7 @@ export function App() {
   useEffect(() => onSignedOut(() => setSession({ needs_token: true, is_signed_in: false })), []);
   const signOut = async () => {
     await ask("DELETE /api/v1/session");
+    forgetValues();
     await begin();
   };
   const isIn = session?.is_signed_in;

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 function currentRoute() {
   const [, view = "", rest = ""] = /^#\/([a-z]+)(?:\/(.*))?$/.exec(location.hash) ?? [];
-  return { view, rest: decodeURIComponent(rest) };
+  return { view, rest };
 }
 
 export function useRoute() {

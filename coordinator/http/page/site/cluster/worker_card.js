@@ -4,10 +4,13 @@ import { bytes, duration, shortHash } from "../parts/format.js";
 import { Facts } from "../parts/facts.js";
 import { html } from "../parts/html.js";
 
+/** Others come or go. */
+const HEALTH = { "serving": "well", "in this process": "well", "unreachable": "ill" };
+
 /** @param rate blocks a second; undefined until it is known */
 export function WorkerCard({ worker, rate }) {
   const { expert, state, address, error, device, precision, lanes } = worker;
-  const health = isWell(state) ? "well" : "ill";
+  const health = HEALTH[state] ?? "changing";
   const place = [address ?? "part of the server", device && `${device} ${precision}`];
   const figures = lanes !== undefined && html`
     <${Lanes} ...${worker} />
@@ -23,10 +26,6 @@ export function WorkerCard({ worker, rate }) {
       ${error && html`<p class="error">${error}</p>`} ${figures}
     </li>
   `;
-}
-
-function isWell(state) {
-  return state === "serving" || state === "in this process";
 }
 
 function Lanes({ lanes, busy_lanes: busy, expert }) {

@@ -10,7 +10,10 @@ import { jobBodies } from "./job_bodies.js";
 import { keepValues, keptValues } from "./kept_values.js";
 import { Stage } from "./stage.js";
 
-/** @param rest ids of the jobs that are on the stage: a reload goes on watching them */
+/**
+ * @param rest ids of the jobs that are on the stage, so that a reload goes on watching them; then the id of the picture that
+ * is open
+ */
 export function DrawView({ catalog, rest }) {
   const [values, setValues] = useState(() => reconciled(keptValues(), catalog));
   const [problem, setProblem] = useState();
@@ -34,10 +37,11 @@ export function DrawView({ catalog, rest }) {
     setGiven(jobs);
     goTo("draw", jobs.map(({ id }) => id).join(","));
   };
-  const ids = rest === "" ? [] : rest.split(",");
+  const [list, picture] = rest.split("/");
+  const ids = list === "" ? [] : list.split(",");
   return html`
     <h1 class="unseen">Draw</h1>
     <${DrawForm} ...${{ catalog, values, isSending, problem }} onChange=${change} onDraw=${draw} />
-    <${Stage} ...${{ catalog, ids, given }} onReuse=${change} />
+    <${Stage} ...${{ catalog, ids, picture, given }} onReuse=${change} />
   `;
 }

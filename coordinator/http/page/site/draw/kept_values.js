@@ -10,6 +10,14 @@ export function keptValues() {
   }
 }
 
+export function forgetValues() {
+  try {
+    localStorage.removeItem(KEY);
+  } catch {
+    // There is nothing then.
+  }
+}
+
 export function keepValues(values) {
   try {
     localStorage.setItem(KEY, JSON.stringify(values));

@@ -2,16 +2,21 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { ask } from "../api/request.js";
-import { addressOf, replaceRoute } from "../app/route.js";
+import { addressOf, goTo, replaceRoute } from "../app/route.js";
 import { JobCard } from "../job/job_card.js";
 import { useJobs } from "../job/use_jobs.js";
 import { html } from "../parts/html.js";
+import { PictureDialog } from "../picture/picture_dialog.js";
 import { valuesOfJob } from "./form_values.js";
 import { StageHead } from "./stage_head.js";
 import { titlesOf } from "./job_titles.js";
 
-/** @param ids of the jobs to show @param given jobs as the server has just taken them */
-export function Stage({ catalog, ids, given, onReuse }) {
+/**
+ * @param ids of the jobs to show
+ * @param picture id of the one that is open
+ * @param given jobs as the server has just taken them
+ */
+export function Stage({ catalog, ids, picture, given, onReuse }) {
   useRunningJobs(ids);
   const known = useJobs(ids, given);
   const jobs = ids.map((id) => known.get(id)).filter(Boolean);
@@ -19,23 +24,45 @@ export function Stage({ catalog, ids, given, onReuse }) {
   const isSeveral = jobs.length > 1;
   const { models } = catalog;
   const titles = titlesOf(jobs, catalog);
+  const place = ids.join(",");
+  const addressOfPicture = (id) => addressOf("draw", `${place}/${id}`);
   const cards = jobs.map((job, i) => {
-    const actions = html`<${Actions} ...${{ job, catalog, isSeveral, onReuse }} />`;
+    const actions = html`
+      <${Actions} ...${{ job, catalog, isSeveral, onReuse }} addressOf=${addressOfPicture} />
+    `;
     const hasSeeds = job.seeds.length > 1;
-    return html`<${JobCard} key=${job.id} title=${titles[i]} ...${{
-      job,
-      models,
-      hasSeeds,
-      actions,
-    }} />`;
+    return html`
+      <${JobCard} key=${job.id} title=${titles[i]} addressOf=${addressOfPicture}
+        ...${{ job, models, hasSeeds, actions }} />
+    `;
   });
   const filled = html`
     ${isSeveral && html`<${StageHead} jobs=${jobs} onReuse=${onReuse} />`}
     <div class=${isSeveral ? "jobs several" : "jobs"}>${cards}</div>
   `;
+  const onClose = () => goTo("draw", place);
+  const onUse = (values) => {
+    onReuse(values);
+    onClose();
+  };
+  const onDeleted = (gone) => goTo("draw", ids.filter((id) => id !== gone).join(","));
+  const onOpen = (id) => replaceRoute("draw", `${place}/${id}`);
+  const pictures = jobs.flatMap((job) => job.outputs.map((output) => ({ job, output })));
+  const dialog = () =>
+    html`
+      <${PictureDialog} id=${picture} ...${{
+        catalog,
+        pictures,
+        onOpen,
+        onClose,
+        onUse,
+        onDeleted,
+      }} />
+    `;
   return html`
     <section class="stage" aria-label="Pictures">
       ${cards.length > 0 ? filled : html`<${Empty} models=${models} isGone=${isGone} />`}
+      ${picture && dialog()}
     </section>
   `;
 }
@@ -52,17 +79,27 @@ function useRunningJobs(ids) {
   }, [isAsked, ids]);
 }
 
-function Actions({ job, catalog, isSeveral, onReuse }) {
-  const reuse = () => onReuse(valuesOfJob(job, catalog));
+function Actions({ job, catalog, isSeveral, onReuse, addressOf }) {
   const [output] = job.outputs;
-  const [seed] = job.seeds;
-  const own = html`
+  const { seeds, seeds: [seed] } = job;
+  const told = html`
     <span class="grow"><span class="soft">seed</span> <span class="number">${seed}</span></span>
-    <button onClick=${() => onReuse({ seed })}>Keep this seed</button>
   `;
-  const details = html`<a class="button" href=${addressOf("gallery", output?.id)}>Details</a>`;
-  const again = html`<button onClick=${reuse}>Use these settings</button>`;
-  return html`<div class="actions">${isSeveral ? again : own} ${output && details}</div>`;
+  const keep = html`
+    <button onClick=${() => onReuse({ seed })}>
+      ${seeds.length > 1 ? "Keep these seeds" : "Keep this seed"}
+    </button>
+  `;
+  const again = html`
+    <button onClick=${() => onReuse(valuesOfJob(job, catalog))}>Use these settings</button>
+  `;
+  const details = html`<a class="button" href=${output && addressOf(output.id)}>Details</a>`;
+  // What is side by side tells the seed once, above.
+  return html`
+    <div class="actions">
+      ${!isSeveral && seeds.length === 1 && told} ${isSeveral ? again : keep} ${output && details}
+    </div>
+  `;
 }
 
 function Empty({ models: [{ experts }], isGone }) {

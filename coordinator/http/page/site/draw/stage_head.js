@@ -15,6 +15,7 @@ export function StageHead({ jobs, onReuse }) {
     <p><span class="soft">All with seed</span> <span class="number">${seed}</span></p>
   `;
   const keep = html`<button onClick=${() => onReuse({ seed })}>Keep this seed</button>`;
+  const cancel = html`<button onClick=${cancelAll}>Cancel all</button>`;
   const isOneSeed = isSame(({ seeds }) => seeds[0]);
   return html`
     <div class="stage-head">
@@ -22,8 +23,7 @@ export function StageHead({ jobs, onReuse }) {
         ${isSame((job) => job.prompt) && html`<h2>${prompt || "Without a prompt"}</h2>`}
         ${isOneSeed && shared}
       </div>
-      ${isOneSeed && keep}
-      ${open.length > 0 && html`<button onClick=${cancelAll}>Cancel all</button>`}
+      <div class="actions">${isOneSeed && keep} ${open.length > 0 && cancel}</div>
     </div>
   `;
 }

@@ -1,15 +1,16 @@
 /** Gallery: all that was drawn and is still kept. @module */
 
 import { useState } from "preact/hooks";
-import { addressOf, goTo } from "../app/route.js";
+import { addressOf, goTo, replaceRoute } from "../app/route.js";
+import { keepValues } from "../draw/kept_values.js";
 import { stateText } from "../job/job_text.js";
 import { announce } from "../parts/announcer.js";
 import { moment } from "../parts/format.js";
 import { html } from "../parts/html.js";
 import { Problem } from "../parts/problem.js";
 import { Segments } from "../parts/segments.js";
+import { PictureDialog } from "../picture/picture_dialog.js";
 import { useHistory } from "./history.js";
-import { PictureDialog } from "./picture_dialog.js";
 
 const SHOWN = [
   { value: "pictures", label: "Pictures", states: "succeeded" },
@@ -22,20 +23,18 @@ export function GalleryView({ catalog, rest }) {
   const { states } = SHOWN.find(({ value }) => value === shown);
   const { jobs, hasMore, error, more, forget } = useHistory(states);
   const pictures = (jobs ?? []).flatMap((job) => job.outputs.map((output) => ({ job, output })));
-  const place = pictures.findIndex(({ output }) => output.id === rest);
-  const step = (by) => {
-    const next = place >= 0 && pictures[place + by];
-    if (next) goTo("gallery", next.output.id);
+  const onUse = (values) => {
+    keepValues(values);
+    goTo("draw");
   };
   const onDeleted = (id) => {
     forget(id);
     announce("Deleted");
   };
-  const known = pictures[place];
-  const ends = { hasBefore: place > 0, hasAfter: place >= 0 && place < pictures.length - 1 };
+  const onOpen = (id) => replaceRoute("gallery", id);
+  const onClose = () => goTo("gallery");
   const dialog = html`
-    <${PictureDialog} key=${rest} id=${rest} onStep=${step}
-      ...${{ catalog, known, onDeleted, ...ends }} />
+    <${PictureDialog} id=${rest} ...${{ catalog, pictures, onOpen, onClose, onUse, onDeleted }} />
   `;
   const list = shown === "pictures"
     ? html`<${Pictures} pictures=${pictures} />`

@@ -73,7 +73,10 @@ export class JobWatch {
       // The next one may get through.
     }
     clearTimeout(this.#timer);
-    if (this.#open().length > 0) this.#timer = setTimeout(this.#look, POLL_MS);
+    const [first] = this.#open();
+    if (first === undefined) return;
+    if (!this.#stream && this.#isBegun(first) && !document.hidden) this.#openStream(first);
+    this.#timer = setTimeout(this.#look, POLL_MS);
   }
 
   #openStream(id) {
@@ -91,7 +94,8 @@ export class JobWatch {
     source.addEventListener("error", () => {
       if (source.readyState !== EventSource.CLOSED || this.#stream?.source !== source) return;
       this.#closeStream();
-      void this.#poll();
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(this.#look, POLL_MS);
     });
   }
 

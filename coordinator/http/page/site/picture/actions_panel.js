@@ -2,19 +2,14 @@
 
 import { useState } from "preact/hooks";
 import { ask } from "../api/request.js";
-import { goTo } from "../app/route.js";
 import { valuesOfJob } from "../draw/form_values.js";
-import { keepValues, keptValues } from "../draw/kept_values.js";
+import { keptValues } from "../draw/kept_values.js";
 import { count } from "../parts/format.js";
 import { html } from "../parts/html.js";
 
-export function ActionsPanel({ job, output, catalog, onDeleted }) {
-  const draw = (values) => {
-    keepValues(values);
-    goTo("draw");
-  };
-  const reuse = () => draw(valuesOfJob(job, catalog, job.seeds.indexOf(output.seed)));
-  const reuseSeed = () => draw({ ...keptValues(), seed: output.seed });
+export function ActionsPanel({ job, output, catalog, onUse, onDeleted }) {
+  const reuse = () => onUse(valuesOfJob(job, catalog, job.seeds.indexOf(output.seed)));
+  const reuseSeed = () => onUse({ ...keptValues(), seed: output.seed });
   const isServed = catalog.models.some(({ name }) => name === job.ensemble);
   const hint = html`<p class="hint">Ensemble ${job.ensemble} is not served at the moment.</p>`;
   return html`

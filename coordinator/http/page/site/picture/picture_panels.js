@@ -3,7 +3,7 @@
 import { ActionsPanel } from "./actions_panel.js";
 import { FactsPanel } from "./facts_panel.js";
 
-/** Each is given `job`, `output`, `catalog` and `onDeleted(job id)`. */
+/** Each is given `job`, `output`, `catalog`, `onUse(values of the form)` and `onDeleted(job id)`. */
 export const PICTURE_PANELS = [
   { name: "facts", Panel: FactsPanel },
   { name: "actions", Panel: ActionsPanel },
