@@ -14,6 +14,7 @@ tried in processes of their own, so a driver that crashes is a row, not the end.
 
 Examples:
   tutti doctor
+  tutti doctor castles.toml
   tutti doctor --json | jq '.findings[] | select(.verdict != "ok")'`;
 
 export function doctorCommand(): Command {
@@ -22,14 +23,20 @@ export function doctorCommand(): Command {
     .description(
       "Looks at versions, devices, memory, files and ports, and names the next step for each problem.",
     )
+    .argument("[ensemble]", "an ensemble file, whose experts are to fit into memory")
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)
-    .action((flags: { readonly json: boolean }) => runDoctor(flags));
+    .action((ensemble: string | undefined, flags: { readonly json: boolean }) =>
+      runDoctor(ensemble, flags)
+    );
 }
 
-async function runDoctor({ json }: { readonly json: boolean }): Promise<void> {
+async function runDoctor(
+  ensemble: string | undefined,
+  { json }: { readonly json: boolean },
+): Promise<void> {
   const findings: Finding[] = [];
-  for await (const finding of examine()) {
+  for await (const finding of examine(ensemble)) {
     findings.push(finding);
     if (!json) printLine(formatFinding(finding));
   }

@@ -1,6 +1,6 @@
 /** `tutti inspect`: what a model file or folder holds. @module */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { isSaid } from "../../shared/checkpoint/own_schedule.ts";
 import { FormatError } from "../../shared/errors.ts";
 import { FAMILIES } from "../../shared/models/families.ts";
@@ -10,10 +10,15 @@ import { localPath } from "../../shared/hub/cached_model.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatBytes } from "../../shared/terminal/units.ts";
 import { type Inspection, inspectModel } from "../inspect/inspect_model.ts";
+import type { PictureRun, PredictedMemory } from "../inspect/predict_memory.ts";
 import { ignoredMark, scheduleText } from "../sampling/samplers/schedule_text.ts";
+import type { ImageSize } from "../settings/picture_values.ts";
+import { imageSize } from "./flags.ts";
 
 interface InspectFlags {
   readonly config?: string;
+  readonly size?: ImageSize;
+  readonly precision: PictureRun["precision"];
   readonly json: boolean;
 }
 
@@ -41,16 +46,28 @@ export function inspectCommand(): Command {
       "--config <folder>",
       "folder with the config.json's of a single file of unusual sizes, or its U-Net's config.json",
     )
+    .addOption(
+      new Option("--size <pixels>", "of the pictures that memory is predicted for: 512 or 768x512")
+        .argParser(imageSize("--size")),
+    )
+    .addOption(
+      new Option("--precision <precision>", "that memory is predicted for")
+        .choices(["f32", "f16"]).default("f32"),
+    )
     .option("--json", "print one JSON object", false)
     .addHelpText("after", EXAMPLES)
     .action((model: string, flags: InspectFlags) => runInspect(model, flags));
 }
 
-async function runInspect(named: string, { config, json }: InspectFlags): Promise<void> {
+async function runInspect(
+  named: string,
+  { config, size, precision, json }: InspectFlags,
+): Promise<void> {
   const model = await localPath(named);
   const terminal = stderrTerminal();
   const inspection = await inspectModel(model, {
     ...(config !== undefined && { configFrom: config }),
+    run: { ...size, precision },
     onHash: (name, sizeBytes) =>
       json || sizeBytes < LARGE_BYTES ||
       terminal.write(`Hashing ${name} (${formatBytes(sizeBytes)})\n`),
@@ -109,7 +126,7 @@ function printInspection(inspection: Inspection): void {
 function facts(inspection: Inspection): string[][] {
   const { family, layout, predictionType, modelHash, missing, leftOver, path } = inspection;
   const { emaCopies, emaBytes, others } = leftOver;
-  const { ownSchedule } = inspection;
+  const { ownSchedule, memory } = inspection;
   return [
     ["model", path],
     ["family", FAMILIES[family].name],
@@ -121,11 +138,19 @@ function facts(inspection: Inspection): string[][] {
       : []),
     ["hash", `${modelHash.slice(0, SHORT_HASH)} (${modelHash})`],
     ["missing", missing.join(", ") || "nothing"],
+    ...(memory ? [["memory", memoryText(memory)]] : []),
     ...(emaCopies > 0
       ? [["ignored", `${emaCopies} running averages (EMA), ${formatBytes(emaBytes)}`]]
       : []),
     ...(others.length > 0 ? [["unused", listed(others)]] : []),
   ];
+}
+
+function memoryText({ width, height, precision, drawBytes, peakBytes }: PredictedMemory): string {
+  return `about ${
+    formatBytes(drawBytes)
+  } for a worker that draws ${width}x${height} in ${precision}, ` +
+    `${formatBytes(peakBytes)} while it loads`;
 }
 
 function listed(keys: readonly string[]): string {

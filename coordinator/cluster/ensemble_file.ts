@@ -55,6 +55,7 @@ import type { Recipe } from "../../shared/merging/recipe_file.ts";
 import { readToml } from "../../shared/toml/read_toml.ts";
 import type { TomlFields } from "../../shared/toml/toml_fields.ts";
 import { type Address, formatAddress, parseAddress } from "../../shared/wire/address.ts";
+import { modelForFile } from "./model_for_file.ts";
 import { type EnsembleDefaults, readDefaults } from "./ensemble_defaults.ts";
 import { type EnsembleSecurity, readSecurity } from "./ensemble_security.ts";
 import { MODEL_CHOICE_KEYS, type ModelChoice, readModelChoice } from "./model_choice.ts";
@@ -129,6 +130,8 @@ export const NAME_RULE = 'a name of up to 64 letters, digits, ".", "_" and "-"';
  */
 export async function loadEnsembleFile(path: string): Promise<EnsembleFile> {
   const file = resolve(path);
+  const cure = await modelForFile(path);
+  if (cure !== undefined) throw new FormatError(cure, { details: { file } });
   const fields = await readToml(file, "ensemble file");
   fields.refuseUnknown(FILE_KEYS);
   const optional = async (key: "tokenizer" | "scheduler", kind: "a file" | "a folder") =>

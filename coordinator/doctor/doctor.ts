@@ -1,5 +1,6 @@
 /** What sampling needs, one finding after the other. @module */
 
+import { checkEnsemble } from "./ensemble_memory.ts";
 import {
   checkBundledExperts,
   checkCacheFolder,
@@ -11,7 +12,8 @@ import { checkMemory, checkNativeCalls, checkPorts, checkProcessor } from "./mac
 import { checkProviders } from "./providers.ts";
 import { checkDeno, checkGrpc } from "./versions.ts";
 
-export async function* examine(): AsyncGenerator<Finding> {
+/** @param ensemble file whose experts are to fit into memory, too */
+export async function* examine(ensemble?: string): AsyncGenerator<Finding> {
   yield checkDeno();
   yield checkGrpc();
   yield checkNativeCalls();
@@ -23,4 +25,5 @@ export async function* examine(): AsyncGenerator<Finding> {
   yield* checkPorts();
   yield await checkStateFolder();
   yield await checkCacheFolder();
+  if (ensemble !== undefined) yield* checkEnsemble(ensemble);
 }

@@ -15,6 +15,7 @@ import {
   type EnsembleFile,
   loadEnsembleFile,
 } from "../cluster/ensemble_file.ts";
+import { howToName, isModelFile } from "../cluster/model_for_file.ts";
 import { type ExpertLora, withLoras } from "./lora_flags.ts";
 
 /** Everything that must be opened to sample. */
@@ -60,6 +61,10 @@ export async function ensemblePlan(flags: EnsembleFlags): Promise<EnsemblePlan> 
 
 async function planOfFlags(flags: EnsembleFlags): Promise<EnsemblePlan> {
   const { ensemble, workers, experts } = flags;
+  for (const text of [workers, experts]) {
+    const model = text?.split(",").find(isModelFile);
+    if (model !== undefined) throw new UsageError(howToName(model.trim()));
+  }
   if (workers !== undefined) return planOfWorkers(workers, needVae("--workers", flags));
   if (experts !== undefined) return planOfModels(experts, needVae("--experts", flags));
   return await loadEnsembleFile(ensemble ?? BUNDLED_ENSEMBLE);

@@ -18,6 +18,12 @@ import { elementCount } from "../../shared/tensor/tensor.ts";
 import { type BlockRow, describeBlocks } from "./describe_blocks.ts";
 import { type LeftOver, leftOver } from "./left_over.ts";
 import { findVae } from "./find_vae.ts";
+import {
+  type PictureRun,
+  type PredictedMemory,
+  predictMemory,
+  usualRun,
+} from "./predict_memory.ts";
 
 export interface Inspection {
   readonly path: string;
@@ -36,6 +42,8 @@ export interface Inspection {
   readonly sampleSize: number;
   /** None for a U-Net that does not fit: they would be another architecture's. */
   readonly blocks: readonly BlockRow[];
+  /** None for a U-Net that does not fit. */
+  readonly memory?: PredictedMemory;
   /** Tensors of a single file that belong to no part. */
   readonly leftOver: LeftOver;
 }
@@ -59,6 +67,8 @@ export interface FileReport {
 export interface InspectOptions {
   /** Folder with the `config.json`s of a single file of unusual sizes. */
   readonly configFrom?: string;
+  /** What memory is predicted for. @default one picture of the model's own size with guidance, in f32 */
+  readonly run?: Partial<PictureRun>;
   /** Told before a file is hashed, which takes seconds for large ones. */
   readonly onHash?: (path: string, sizeBytes: number) => void;
 }
@@ -66,7 +76,7 @@ export interface InspectOptions {
 /** @throws {FormatError} if it is no model, is damaged, or is of a family that Tutti does not run */
 export async function inspectModel(
   path: string,
-  { configFrom, onHash }: InspectOptions = {},
+  { configFrom, run, onHash }: InspectOptions = {},
 ): Promise<Inspection> {
   const checkpoint = await openCheckpoint(path, configFrom === undefined ? {} : { configFrom });
   const { family, predictionType, ownSchedule, unet, text, text2 } = checkpoint;
@@ -93,6 +103,7 @@ export async function inspectModel(
     modelHash: await modelHash(weightPaths(...expert)),
     sampleSize: unet.config.sampleSize,
     blocks: fits ? describeBlocks(unet) : [],
+    ...(fits && { memory: predictMemory(checkpoint, { ...usualRun(checkpoint), ...run }) }),
     leftOver: isFolder ? { emaCopies: 0, emaBytes: 0, others: [] } : await leftOver(path, tables),
   };
 }

@@ -5,6 +5,7 @@ import { checkMemory, checkPorts } from "../../../coordinator/doctor/machine.ts"
 import { describeProvider } from "../../../coordinator/doctor/providers.ts";
 import { checkDeno } from "../../../coordinator/doctor/versions.ts";
 import type { Finding } from "../../../coordinator/doctor/finding.ts";
+import { zooPath } from "../../support/zoo.ts";
 import { testTutti } from "../../support/run_tutti.ts";
 
 const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url));
@@ -44,6 +45,18 @@ testTutti(
     }
   },
 );
+
+testTutti("tutti doctor holds an ensemble against this machine's memory", async (home) => {
+  const file = zooPath("ensemble.toml");
+  const [report] = await home.json<Report>(["doctor", file], { env: NO_DRIVER });
+  const { verdict, value } = report!.findings.find(({ name }) => name === "memory cpu")!;
+  assert.equal(verdict, "ok");
+  assert.match(
+    value,
+    /^round [\d.]+ MB, square [\d.]+ MB, pointed [\d.]+ MB: .* to draw, .* free$/,
+  );
+  await home.expect(4, ["doctor", "absent.toml"], { env: NO_DRIVER });
+});
 
 testTutti("tutti doctor ends with 1 when something that sampling needs fails", async (home) => {
   const args = ["run", "-q", "-A", "--deny-ffi", "--no-prompt", MAIN, "doctor"];

@@ -65,3 +65,19 @@ Deno.test("ensemblePlan() refuses contradictions, gaps and malformed addresses",
     });
   }
 });
+
+Deno.test("ensemblePlan() says how an ensemble is made of a model", async () => {
+  const file = zooPath("round", "unet", "diffusion_pytorch_model.safetensors");
+  const wrong = [
+    { ensemble: file },
+    { ensemble: zooPath("round") },
+    { experts: "photo,dreamy_8.safetensors" },
+    { workers: "dreamy_8.safetensors" },
+  ];
+  for (const flags of wrong) {
+    await assert.rejects(
+      ensemblePlan(flags),
+      /" is a model\. An ensemble file names models: write .*\[\[experts\]\].* give --ensemble castles\.toml$/,
+    );
+  }
+});
