@@ -57,7 +57,7 @@ async function runTest(zoo: Ensemble, { tokens = "", isRefused, run }: BrowserTe
   await using folder = await tempFolder();
   await using runtime = await openRuntime(zoo, folder.path);
   const guard = new TokenGuard(tokens === "" ? [] : parseTokens(tokens, "test"));
-  await using server = startApiServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
+  await using server = await startApiServer({ host: "127.0.0.1", port: 0 }, runtime, { guard });
   const program = await browser.require("playwright-core").chromium.launch({
     executablePath: browser.path,
     // Containers allow it no namespaces, and what it shows is our own.
