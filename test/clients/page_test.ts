@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { barriers, browserTests, type Page, tabTo, until } from "./in_browser.ts";
+
+interface DrawnJob {
+  readonly status: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
 
 const TOKEN = "0123456789abcdef";
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
@@ -51,6 +57,36 @@ browserTests("the page in a browser", {
       await drawnJob(page);
       assert.equal(await page.evaluate(`document.querySelector(".job img").naturalWidth`), 64);
       assert.match(await page.textContent("[role=status]"), /Finished: 1 picture/);
+    },
+  },
+
+  "starts from a picture, and draws only where a mask is white": {
+    run: async (site) => {
+      const page = await site.open();
+      await draw(page, { prompt: "a red heart", steps: "2", seed: "7" });
+      await drawnJob(page);
+      const { jobs: [first] } = await site.ask("/api/v1/jobs");
+      const [name] = first.outputs.map(({ url }: { url: string }) => url);
+      const picture = await page.evaluate(`fetch(${JSON.stringify(name)})
+        .then((answer) => answer.arrayBuffer())
+        .then((bytes) => Array.from(new Uint8Array(bytes)))`) as number[];
+      const file = { name: "a.png", mimeType: "image/png", buffer: Buffer.from(picture) };
+      await page.getByText("Start from a picture").click();
+      await page.setInputFiles("[name=init]", file);
+      await page.waitForSelector(".picture-input img");
+      await write(page, "strength", "0.5");
+      await page.setInputFiles("[name=mask]", file);
+      await page.waitForSelector("[name=mask_blur]");
+      await page.getByRole("button", { name: /^Draw/ }).click();
+      await until(page, `document.querySelectorAll(".job.succeeded img").length > 0`);
+      for (;;) {
+        const { jobs } = await site.ask("/api/v1/jobs");
+        const drawn = jobs.find(({ status, settings }: DrawnJob) =>
+          settings.strength === 0.5 && status === "succeeded"
+        );
+        if (drawn) break;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
     },
   },
 

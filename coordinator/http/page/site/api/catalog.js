@@ -6,6 +6,7 @@ import { ask } from "./request.js";
 const OWN_FIELDS = [
   ...["prompt", "ensemble", "preset", "negative", "steps", "guidance", "size"],
   ...["sampler", "schedule", "method", "seed", "batch"],
+  ...["init", "mask", "strength", "mask_blur"],
 ];
 
 export async function readCatalog() {

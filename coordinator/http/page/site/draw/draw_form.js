@@ -13,6 +13,7 @@ import { PromptField } from "./prompt_field.js";
 import { SamplingFields } from "./sampling_fields.js";
 import { SeedField } from "./seed_field.js";
 import { SizeField } from "./size_field.js";
+import { StartField } from "./start_field.js";
 
 /** @param problem of the last attempt: an `ApiError` */
 export function DrawForm({ catalog, values, onChange, onDraw, isSending, problem }) {
@@ -74,6 +75,7 @@ function SettingFields(part) {
         <${SeedField} ...${part} />
         <${Field} name="batch" label="Pictures" error=${errors.batch} control=${batch} />
       </div>
+      <${StartField} ...${part} />
       <${CompareField} ...${part} />
       <${OtherFields} ...${part} />
     </div>

@@ -1,5 +1,7 @@
 /** What the form holds: all of it as text, under the API's names. @module */
 
+import { NO_START } from "./start_field.js";
+
 /** @param model of the catalog */
 export function defaultsOf(model, catalog) {
   const { defaults, size } = model;
@@ -12,6 +14,7 @@ export function defaultsOf(model, catalog) {
     ...{ steps: String(defaults.steps), guidance: String(defaults.guidance) },
     ...sides(defaults.size ?? size),
     ...{ seed: "", batch: String(defaults.batch) },
+    ...NO_START,
     // Settings that have no field of their own.
     others: {},
     ...{ compare: "nothing", compared: [] },
@@ -36,7 +39,9 @@ export function withEnsemble({ prompt, negative, seed, batch }, ensemble, catalo
 /** What a job was drawn with. @param picture which of the job's; undefined for all of them */
 export function valuesOfJob({ prompt, ensemble, settings, seeds }, catalog, picture) {
   const model = catalog.models.find(({ name }) => name === ensemble) ?? catalog.models[0];
-  const { negative, steps, guidance, size, method, sampler, schedule, ...rest } = settings;
+  const { negative, steps, guidance, size, method, sampler, schedule, ...unnamed } = settings;
+  // The picture that it started from is not kept.
+  const { strength: _, mask_blur: __, ...rest } = unnamed;
   const others = Object.entries(rest).filter(([name, value]) => value !== model.defaults[name]);
   return {
     ...defaultsOf(model, catalog),

@@ -41,7 +41,17 @@ function jobBody(values) {
     size: { width: numberOf(values.width), height: numberOf(values.height) },
     seed: values.seed.trim() === "" ? "-1" : values.seed.trim(),
     batch: numberOf(values.batch),
+    ...startOf(values),
     ...Object.fromEntries(others.map(([name, text]) => [name, otherValue(text)])),
+  };
+}
+
+/** Of a start picture: without one the fields mean nothing. */
+function startOf({ init, mask, strength, mask_blur: blur }) {
+  if (init === "") return {};
+  return {
+    ...{ init, strength: numberOf(strength) },
+    ...(mask !== "" && { mask, mask_blur: numberOf(blur) }),
   };
 }
 

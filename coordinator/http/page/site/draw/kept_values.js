@@ -1,5 +1,7 @@
 /** What is in the form survives a reload, and another view may fill it. @module */
 
+import { NO_START } from "./start_field.js";
+
 const KEY = "tutti.draw";
 
 export function keptValues() {
@@ -20,7 +22,8 @@ export function forgetValues() {
 
 export function keepValues(values) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(values));
+    // Pictures are too large for this.
+    localStorage.setItem(KEY, JSON.stringify({ ...values, ...NO_START }));
   } catch {
     // A browser that keeps nothing still draws.
   }
