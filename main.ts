@@ -13,6 +13,7 @@ import { oneLine } from "./shared/terminal/display_width.ts";
 import { groupHelp, takeHelpAll } from "./shared/terminal/grouped_help.ts";
 import { styles } from "./shared/terminal/sgr.ts";
 import { printable, printJson, printText } from "./shared/terminal/stdout.ts";
+import { withHint } from "./shared/terminal/usage_hint.ts";
 import { stderrTerminal } from "./shared/terminal/terminal.ts";
 import project from "./deno.json" with { type: "json" };
 
@@ -136,7 +137,10 @@ async function load(
 function withManners(command: Command, isHelpWhole: boolean): Command {
   command.commands.forEach((inner) => withManners(inner, isHelpWhole));
   groupHelp(command, isHelpWhole);
-  return command.exitOverride().showSuggestionAfterError().configureOutput({ writeOut: printText });
+  return command.exitOverride().showSuggestionAfterError().configureOutput({
+    writeOut: printText,
+    outputError: (message, write) => write(withHint(message)),
+  });
 }
 
 /** Prints the error for a person on standard error, for a program as a line of JSON on standard output. */

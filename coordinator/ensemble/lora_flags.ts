@@ -24,7 +24,7 @@ export function collectExpertLora(
   const lora = parseLoraChoice(choice);
   if (expert === "" || lora === undefined) {
     throw new UsageError(
-      `--lora must be EXPERT=${LORA_CHOICE_FORM}: current value is "${text}"`,
+      `--lora must be EXPERT=${LORA_CHOICE_FORM}, as photo=ink.safetensors:0.8: current value is "${text}"`,
     );
   }
   return [...earlier, { expert, lora: { ...lora, path: resolve(lora.path) } }];

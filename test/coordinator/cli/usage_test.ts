@@ -10,7 +10,14 @@ const CASES: readonly (readonly [readonly string[], RegExp])[] = [
   [["smaple", "x"], /unknown command 'smaple'\n\(Did you mean sample\?\)/],
   [["--verbose"], /unknown option '--verbose'/],
   [["sample"], /missing required argument 'prompt'/],
-  [["sample", "a", "castle"], /too many arguments for 'sample'/],
+  [
+    ["sample", "a", "castle"],
+    /too many arguments for 'sample'.*\n\(A prompt of several words is q/,
+  ],
+  [
+    ["sample", "x", "--model", "a"],
+    /unknown option '--model'\n\(Models are named in an ensemble f/,
+  ],
   [["sample", "x", "--stpes", "3"], /unknown option '--stpes'\n\(Did you mean --steps\?\)/],
   [["sample", "x", "--steps"], /option '--steps <n>' argument missing/],
   [

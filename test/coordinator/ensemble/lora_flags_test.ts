@@ -30,7 +30,7 @@ Deno.test("collectExpertLora() refuses another form, with the value", () => {
     assert.throws(() => collectExpertLora(text), {
       name: UsageError.name,
       message:
-        `--lora must be EXPERT=FILE:WEIGHT with a finite number as weight: current value is "${text}"`,
+        `--lora must be EXPERT=FILE:WEIGHT with a finite number as weight, as photo=ink.safetensors:0.8: current value is "${text}"`,
     });
   }
 });
