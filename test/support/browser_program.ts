@@ -7,7 +7,7 @@
 
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { isThere } from "./debian_packages.ts";
+import { installPackages, isDebian, isThere } from "./debian_packages.ts";
 
 /** The program, and the packages that drive it; or why there are none. */
 export type BrowserProgram =
@@ -36,10 +36,18 @@ export async function findBrowser(): Promise<BrowserProgram> {
   return { path, require };
 }
 
-/** Gets the packages that drive it where there is a browser. */
+/** Gets a browser where this user may install one, and the packages that drive it. */
 export async function provideBrowser(
   say: (text: string) => void,
 ): Promise<BrowserProgram> {
+  if (await programPath() === undefined && await isDebian() && Deno.uid() === 0) {
+    say(`Getting ${NAMES[0]} (100 MB, once) for the tests in a browser`);
+    try {
+      await installPackages([NAMES[0]!]);
+    } catch (error) {
+      return { reason: `Chromium cannot be had: ${(error as Error).message}` };
+    }
+  }
   const found = await findBrowser();
   if ("path" in found || await programPath() === undefined) return found;
   say(`Getting ${DRIVER} (18 MB, once) for the tests in a browser`);

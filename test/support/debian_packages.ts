@@ -1,11 +1,11 @@
 /**
- * Files out of Debian packages, for programs that tests need and machines may lack: packages are downloaded and unpacked, what is
- * wanted goes into the user's cache folder, and nothing is installed.
+ * Debian packages of programs that tests need and machines may lack: downloaded and unpacked, so that what is wanted goes into
+ * the user's cache folder and nothing is installed; or, with the libraries that a program needs, installed by who may.
  *
  * @module
  */
 
-import { access, cp, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { access, cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -39,6 +39,32 @@ export async function withPackages<T>(
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/**
+ * Installs packages with what they depend on.
+ *
+ * @throws {Error} with apt's own words, or because this user may not
+ */
+export async function installPackages(
+  packages: readonly string[],
+  { timeoutMs = 240_000 }: DownloadOptions = {},
+): Promise<void> {
+  if (Deno.uid() !== 0) throw new Error("only root may install packages");
+  const run = (args: readonly string[]) => runIn("/", "apt-get", args, timeoutMs);
+  const install = () => run(["install", "--yes", "--no-install-recommends", ...packages]);
+  await install().catch(async () => {
+    // Images come without package lists.
+    await run(["update"]);
+    await install();
+  });
+}
+
+/** Whether packages are Debian's here. */
+export async function isDebian(): Promise<boolean> {
+  if (Deno.build.os !== "linux") return false;
+  const release = await readFile("/etc/os-release", "utf8").catch(() => "");
+  return /^ID(_LIKE)?=.*debian/m.test(release);
 }
 
 /** Of the user, for what tests have got. */

@@ -5,9 +5,8 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { cachePath, isThere, keep, withPackages } from "./debian_packages.ts";
+import { cachePath, isDebian, isThere, keep, withPackages } from "./debian_packages.ts";
 
 /** The program, or why there is none. */
 export type NatsProgram = { readonly path: string } | { readonly reason: string };
@@ -30,9 +29,7 @@ export async function findNatsServer(): Promise<NatsProgram> {
 /** Gets it if it is not there and this machine can: a Debian with apt, and package lists or the right to fetch them. */
 export async function provideNatsServer(say: (text: string) => void): Promise<NatsProgram> {
   const found = await findNatsServer();
-  if ("path" in found || Deno.build.os !== "linux") return found;
-  const release = await readFile("/etc/os-release", "utf8").catch(() => "");
-  if (!/^ID(_LIKE)?=.*debian/m.test(release)) return found;
+  if ("path" in found || !await isDebian()) return found;
   try {
     say("Getting nats-server (4 MB, once) for the tests with NATS");
     await withPackages([PACKAGE], (root) => keep(join(root, "usr/sbin", PACKAGE), cached()));
