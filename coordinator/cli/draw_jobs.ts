@@ -1,5 +1,6 @@
 /** Draws one job after another with one ensemble. @module */
 
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { onceEach } from "../jobs/once_each.ts";
@@ -11,12 +12,14 @@ import { type PictureJob, refusalIn } from "./picture_jobs.ts";
 export interface DrawJobsOptions extends Omit<JobRun, "spec" | "origins" | "onStep"> {
   /** Whether names tell which of the prompts a picture is of. */
   readonly isNumbered: boolean;
+  /** Told what the picture looks like after each step: the estimate of its clean latents. */
+  readonly onDenoised?: (denoised: F32Tensor) => Promise<void>;
 }
 
 /** Draws job after job behind one progress bar. */
 export async function* drawJobs(
   jobs: readonly PictureJob[],
-  { isNumbered, note = () => {}, ...run }: DrawJobsOptions,
+  { isNumbered, onDenoised, note = () => {}, ...run }: DrawJobsOptions,
   isSilent: boolean,
 ): AsyncGenerator<{ drawn: DrawnImages; place: Place; names: readonly string[] }, void, void> {
   const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
@@ -40,10 +43,11 @@ export async function* drawJobs(
       ...run,
       ...{ spec, origins },
       note: tellOnce,
-      onStep: (stepsDone) => {
+      onStep: async (stepsDone, denoised) => {
         // Whoever has computed a step has its weights.
         if (steps + stepsDone > done) loading.over();
         progress.update(done = steps + stepsDone, label);
+        if (denoised) await onDenoised?.(denoised);
       },
     }).catch((error) => {
       throw refusalIn(where, error);

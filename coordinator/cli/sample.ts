@@ -21,7 +21,10 @@ import { readPictureRecord } from "../jobs/picture_record.ts";
 import type { DrawnImages } from "../jobs/run_job.ts";
 import type { StepCheckpoint } from "../jobs/step_checkpoint.ts";
 import { storeImages } from "../jobs/store_images.ts";
+import { encodePng } from "../image/png.ts";
 import type { SegmentReport } from "../sampling/ensemble_forward.ts";
+import { latentPreview } from "../sampling/latent_preview.ts";
+import { writeWholeFile } from "../../shared/whole_file.ts";
 import { distilledFlags, firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -57,6 +60,7 @@ export interface SampleFlags extends DrawingFlags, JobFlags {
   readonly out: string;
   readonly from?: string;
   readonly init?: string;
+  readonly preview?: string;
   readonly mask?: string;
   readonly prompts?: string;
   readonly initLatents?: string;
@@ -117,6 +121,10 @@ export function sampleCommand(): Command {
     .option(
       "--mask <picture>",
       "with --init, draw only where this picture is white; what is black stays as it is",
+    )
+    .option(
+      "--preview <file>",
+      "after each step, write here what the first picture looks like (PNG)",
     )
     .option(
       "--prompts <file>",
@@ -211,6 +219,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
         note,
         ...(noise && { noise }),
         ...(init && { init }),
+        ...(flags.preview !== undefined && { onDenoised: previewWriter(flags.preview, ensemble) }),
         ...(from && { from }),
         ...(picture && { drawnBefore: picture.conditions }),
         ...(checkpoints && { checkpoints }),
@@ -238,6 +247,13 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
       });
     }
   }
+}
+
+function previewWriter(path: string, { vae }: Ensemble) {
+  return async (denoised: F32Tensor) => {
+    const [first] = await latentPreview(vae, denoised);
+    await writeWholeFile(path, encodePng({ ...first!, text: {} }));
+  };
 }
 
 /** The files beside the images. */

@@ -1,6 +1,7 @@
 /** `/ws`: what happens to a client's jobs, as ComfyUI's server tells it. A client that connects again hears the rest. @module */
 
 import { acceptWebSocket, type WebSocket } from "../../../shared/http/web_socket.ts";
+import { jobPreviews } from "../runtime/job_previews.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import type { JobChange, LiveJob } from "../runtime/live_job.ts";
 import type { Call } from "../server/route.ts";
@@ -12,6 +13,9 @@ interface Client {
   readonly id: string;
   readonly socket: WebSocket;
 }
+
+/** ComfyUI's head of a binary message: PREVIEW_IMAGE (1), of the kind PNG (2); each of 32 bits, big-endian. */
+const PREVIEW_HEAD = Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 2);
 
 /** What waits to be sent to a client that reads no more, in bytes: then it is let go. */
 const MAX_BUFFERED = 2 ** 20;
@@ -70,6 +74,7 @@ export class ComfySockets {
     if (kind === "progress") {
       if (progress.stepsDone === 0) return;
       say("progress", { node: nodes.sampler, value: progress.stepsDone, max: progress.steps });
+      void this.#preview(job).catch(() => {/* Whoever watches sees the next one. */});
       if (progress.stepsDone < progress.steps) return;
       return say("executing", { node: nodes.decoder, display_node: nodes.decoder });
     }
@@ -100,11 +105,24 @@ export class ComfySockets {
 
   /** To the connections of the client that gave the job. */
   #say(job: ServedJob, type: string, data: object): void {
+    for (const client of this.#watchersOf(job)) send(client, type, { ...data, prompt_id: job.id });
+  }
+
+  #watchersOf(job: ServedJob): Client[] {
     const { clientId } = askedOf(job);
-    for (const client of this.#clients) {
-      const isTheirs = client.owner === job.owner && client.id === clientId;
-      if (isTheirs) send(client, type, { ...data, prompt_id: job.id });
-    }
+    return [...this.#clients].filter(({ owner, id }) => owner === job.owner && id === clientId);
+  }
+
+  /** Of the first picture; made only where somebody watches. */
+  async #preview(job: ServedJob): Promise<void> {
+    const live = this.#runtime.live(job.id);
+    if (!live || this.#watchersOf(job).length === 0) return;
+    const [file] = await jobPreviews(this.#runtime.ensembles, live) ?? [];
+    if (!file) return;
+    const message = new Uint8Array(PREVIEW_HEAD.length + file.length);
+    message.set(PREVIEW_HEAD);
+    message.set(file, PREVIEW_HEAD.length);
+    for (const client of this.#watchersOf(job)) sendBytes(client, message);
   }
 
   /** The node that is drawn by now, for a client that was away. */
@@ -128,8 +146,12 @@ export class ComfySockets {
   }
 }
 
-function send({ socket }: Client, type: string, data: object): void {
+function send(client: Client, type: string, data: object): void {
+  sendBytes(client, JSON.stringify({ type, data }));
+}
+
+function sendBytes({ socket }: Client, message: string | Uint8Array): void {
   if (socket.readyState !== socket.OPEN) return;
   if (socket.bufferedAmount > MAX_BUFFERED) return socket.close(1008, "Messages are not read");
-  socket.send(JSON.stringify({ type, data }));
+  socket.send(message);
 }

@@ -34,7 +34,10 @@ export function webuiApi(runtime: JobRuntime): Dialect {
       options.set(caller.owner, await readJsonObject(request));
       return jsonResponse(null);
     }),
-    get("progress", ({ caller }) => jsonResponse(progressJson(requests, runtime, caller.owner))),
+    get("progress", async ({ caller: { owner }, url }) => {
+      const skipsImage = url.searchParams.get("skip_current_image") === "true";
+      return jsonResponse(await progressJson(requests, runtime, { owner, skipsImage }));
+    }),
     post("txt2img", (call) => txt2img(runtime, { options, requests }, call)),
     post("img2img", (call) => img2img(runtime, { options, requests }, call)),
     post("interrupt", async ({ caller }) => {

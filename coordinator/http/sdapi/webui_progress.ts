@@ -1,17 +1,21 @@
 /** `/sdapi/v1/progress`: how far the caller's request is; idle is all zeros, which clients wait for. @module */
 
+import { base64 } from "../runtime/job_pictures.ts";
+import { jobPreviews } from "../runtime/job_previews.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import type { JsonObject } from "../server/request_body.ts";
 import type { ActiveRequests } from "./active_requests.ts";
 
-export function progressJson(
+/** @param skipsImage whether the client wants no preview */
+export async function progressJson(
   requests: ActiveRequests,
   runtime: JobRuntime,
-  owner: string,
-): JsonObject {
+  { owner, skipsImage }: { readonly owner: string; readonly skipsImage: boolean },
+): Promise<JsonObject> {
   const request = requests.current(owner);
   const live = request && requests.running(request);
   const { stepsDone = 0, steps = 0, secondsLeft = 0 } = live?.progress ?? {};
+  const [preview] = live && !skipsImage ? await jobPreviews(runtime.ensembles, live) ?? [] : [];
   const count = request?.ids.length ?? 0;
   const left = request?.ids.filter((id) => runtime.live(id)).length ?? 0;
   const isInterrupted = request?.isInterrupted ?? false;
@@ -30,8 +34,7 @@ export function progressJson(
       sampling_step: stepsDone,
       sampling_steps: steps,
     },
-    // There are no previews.
-    current_image: null,
+    current_image: preview ? base64(preview) : null,
     textinfo: request && !live ? "waiting for its turn" : null,
   };
 }

@@ -6,10 +6,10 @@ import { wrongField } from "../runtime/job_request.ts";
 import { eventStreamResponse, type ServerSentEvent } from "../server/event_stream.ts";
 import type { Call } from "../server/route.ts";
 import type { ServedJob } from "../store/served_job.ts";
-import { jobJson, outputJson, progressJson } from "./job_json.ts";
+import { jobJson, outputJson, previewJson, progressJson } from "./job_json.ts";
 
 /**
- * Events are `progress`, `output` for each picture, and `status` with the whole job; the last one is the `status` in which
+ * Events are `progress`, `preview` with addresses of what the pictures look like so far, `output` for each picture, and `status` with the whole job; the last one is the `status` in which
  * the job ends. After that there is nothing: 204, which ends an EventSource.
  */
 export function jobEvents(runtime: JobRuntime, job: ServedJob, { request }: Call): Response {
@@ -39,6 +39,9 @@ function* eventsOf(
 ): Generator<ServerSentEvent> {
   const { kind, job, progress } = change;
   if (kind === "progress") {
+    const hasPreview = runtime.live(job.id)?.denoised !== undefined;
+    // Without an id of its own: whoever is cut off before it gets the next step's.
+    if (hasPreview) yield { event: "preview", data: previewJson(job, progress!) };
     yield { id, event: "progress", data: progressJson(progress!) };
     return;
   }

@@ -45,6 +45,12 @@ export function progressJson({ stepsDone, steps, message, secondsLeft }: JobProg
   };
 }
 
+/** Where what the pictures look like by now can be had; the step makes another address of each. */
+export function previewJson({ id, spec }: ServedJob, { stepsDone }: JobProgress) {
+  const urls = spec.seeds.map((_, i) => `${JOBS_PATH}/${id}/previews/${i}?step=${stepsDone}`);
+  return { step: stepsDone, urls };
+}
+
 export function outputJson(output: JobOutput) {
   const { name, seed, width, height, sizeBytes, sha256 } = output;
   return {

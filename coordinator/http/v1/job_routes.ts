@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { TuttiError } from "../../../shared/errors.ts";
 import { show } from "../../../shared/show.ts";
 import { wrongField } from "../runtime/job_request.ts";
+import { jobPreviews } from "../runtime/job_previews.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import { httpError } from "../server/http_error.ts";
 import { jsonObject, PICTURE_BYTES, readText } from "../server/request_body.ts";
@@ -28,6 +29,21 @@ export function jobRoutes(runtime: JobRuntime): readonly Route[] {
       method: "GET",
       path: `${JOBS_PATH}/:id/events`,
       handle: async (call) => jobEvents(runtime, await found(call), call),
+    },
+    {
+      method: "GET",
+      path: `${JOBS_PATH}/:id/previews/:index`,
+      handle: async (call) => {
+        const job = await found(call);
+        const index = Number(call.params.index);
+        if (!(index in job.spec.seeds)) throw noPicture(call.url.pathname);
+        const live = runtime.live(job.id);
+        const files = live && await jobPreviews(runtime.ensembles, live);
+        // It may have ended since its address was told.
+        return files
+          ? pngResponse(new Uint8Array(files[index]!))
+          : new Response(null, { status: 204 });
+      },
     },
     {
       method: "POST",

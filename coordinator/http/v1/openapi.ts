@@ -177,13 +177,28 @@ const PATHS: Json = {
       },
     },
   },
+  "/api/v1/jobs/{id}/previews/{index}": {
+    get: {
+      summary: "What a picture of a running job looks like after its newest step",
+      parameters: [
+        JOB_ID,
+        { name: "index", in: "path", required: true, schema: COUNT, description: "from 0" },
+      ],
+      responses: {
+        200: { description: "The picture", content: { "image/png": { schema: text() } } },
+        204: { description: "It is not drawn now" },
+        ...errors(404, 410),
+      },
+    },
+  },
   "/api/v1/jobs/{id}/events": {
     get: {
       summary: "Follow a job to its end",
       parameters: [JOB_ID, header("Last-Event-ID", "go on after this event")],
       responses: {
         200: {
-          description: "progress (Progress), output (Output) and status (Job); ends with the job",
+          description:
+            "progress (Progress), preview (addresses of pictures), output (Output) and status (Job); ends with the job",
           content: { "text/event-stream": { schema: text() } },
         },
         204: { description: "Nothing follows that event" },

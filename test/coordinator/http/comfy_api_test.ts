@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { startApiServer } from "../../../coordinator/http/server/api_server.ts";
 import { decodePng } from "../../../coordinator/image/png.ts";
 import { TokenGuard } from "../../../shared/security/token_guard.ts";
+import { eventually } from "../../support/serve_expert.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { Asker } from "./ask.ts";
@@ -49,9 +50,12 @@ zooTests("ComfyUI's API", {
     const ended = Promise.withResolvers<void>();
     // deno-lint-ignore no-explicit-any -- as the API has them
     const heard: Record<string, any[]> = { me: [], other: [] };
+    const previews: Record<string, Uint8Array[]> = { me: [], other: [] };
     const sockets = Object.entries(heard).map(([id, messages]) => {
       const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws?clientId=${id}`);
+      socket.binaryType = "arraybuffer";
       socket.addEventListener("message", ({ data }) => {
+        if (typeof data !== "string") return void previews[id]!.push(new Uint8Array(data));
         const message = JSON.parse(data);
         messages.push(message);
         if (message.type === "executing" && message.data.node === null) ended.resolve();
@@ -74,6 +78,12 @@ zooTests("ComfyUI's API", {
       ],
     );
     assert.equal(heard.me![0].data.sid, "me");
+    // Those of a step may come after the end.
+    await eventually(() => previews.me!.length > 0);
+    const [preview] = previews.me!;
+    assert.deepEqual([...preview!.subarray(0, 8)], [0, 0, 0, 1, 0, 0, 0, 2]);
+    assert.equal(decodePng(preview!.subarray(8)).width, 64);
+    assert.deepEqual(previews.other, []);
     const { [prompt_id]: entry } = await json(`/api/history/${prompt_id}`);
     assert.deepEqual([entry.status.status_str, entry.status.completed], ["success", true]);
     const [{ filename, subfolder, type }] = entry.outputs[9].images;

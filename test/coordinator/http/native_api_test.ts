@@ -81,6 +81,30 @@ zooTests("the native API", {
     assert.equal(id, job.id);
   },
 
+  "what a job looks like is shown while it is drawn, to every API that has a place for it": async (
+    zoo,
+  ) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const asker = new Asker(runtime);
+    const { body: job } = await asker.ask(`POST ${JOBS}`, {
+      body: { prompt: "a castle", steps: 900, batch: 2 },
+    });
+    const live = runtime.live(job.id)!;
+    const { signal } = new AbortController();
+    for await (const { data } of live.events.after(0, signal)) {
+      if (data.progress.stepsDone > 1) break;
+    }
+    const shown = await asker.response(`GET ${job.urls.self}/previews/1?step=2`);
+    assert.equal(shown.status, 200);
+    const { width, height } = decodePng(new Uint8Array(await shown.arrayBuffer()));
+    assert.deepEqual([width, height], [64, 64]);
+    assert.equal((await asker.ask(`GET ${job.urls.self}/previews/2`)).status, 404);
+    await asker.ask(`POST ${job.urls.cancel}`);
+    await ended(runtime, job.id);
+    assert.equal((await asker.response(`GET ${job.urls.self}/previews/1`)).status, 204);
+  },
+
   "jobs wait in turn, are listed, cancelled and refused when too many wait": async (zoo) => {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path, { queueLimit: 4 });

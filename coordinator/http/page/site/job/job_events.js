@@ -4,6 +4,7 @@
 export const JOB_EVENTS = {
   status: (_, data) => data,
   progress: (job, progress) => ({ ...job, progress }),
+  preview: (job, { urls }) => ({ ...job, previews: urls }),
   output: (job, output) => ({
     ...job,
     outputs: [...job.outputs.filter(({ id }) => id !== output.id), output],
