@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exists } from "../../shared/checkpoint/exists.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
-import { TuttiError, UsageError } from "../../shared/errors.ts";
+import { FormatError, UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { readRegularText } from "../../shared/regular_file.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
@@ -30,7 +30,7 @@ import {
 import { reportPage } from "../evaluation/suite/report_page.ts";
 import { readPicture, runSuite, type SuitePicture } from "../evaluation/suite/run_suite.ts";
 import { ScoreFile } from "../evaluation/suite/score_file.ts";
-import { setDistances } from "../evaluation/suite/set_distances.ts";
+import { referencePictures, setDistances } from "../evaluation/suite/set_distances.ts";
 import { readSuite, type Suite } from "../evaluation/suite/suite_file.ts";
 import { jobSpecToJson, newJob } from "../jobs/job_spec.ts";
 import { holdRun } from "../training/hold_run.ts";
@@ -130,6 +130,7 @@ async function runEval(flags: EvalFlags): Promise<void> {
   await using judges = await openJudges(suite.judges, {
     ...{ device, threads: navigator.hardwareConcurrency },
   });
+  const real = await realPictures(suite, judges);
   const { chosen } = wanted[0]!;
   const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
   await using ensemble = opened.ensemble;
@@ -148,18 +149,16 @@ async function runEval(flags: EvalFlags): Promise<void> {
     now: () => performance.now(),
     isSilent: flags.json,
   });
-  let count = 0;
   await runSuite(pictures, {
     ...{ folder: out, scores, judges: judges.ofPictures },
     run: { ensemble, masks, signal, warn, patience: patienceOf(flags, note, signal) },
     onProgress: (steps, picture) => {
-      count = pictures.indexOf(picture) + 1;
-      progress.update(steps, `Drawing ${count} of ${pictures.length}`);
+      progress.update(steps, `Drawing ${pictures.indexOf(picture) + 1} of ${pictures.length}`);
     },
   });
   progress[Symbol.dispose]();
   const report = await writeReports(out, {
-    ...{ suite, rows, judges, scores, signal, isSilent: flags.json },
+    ...{ suite, rows, judges, real, scores, signal, isSilent: flags.json },
     ensemble: ensemble.name,
     prompts: wanted.map(({ prompt }) => prompt),
   });
@@ -237,8 +236,21 @@ async function checkSame(
   );
 }
 
+/** Paths of those that sets are compared with; undefined where none are. */
+async function realPictures(
+  { reference }: Suite,
+  { ofSets }: Judges,
+): Promise<readonly string[] | undefined> {
+  if (reference === undefined) return undefined;
+  if (ofSets.length > 0) return await referencePictures(reference);
+  throw new FormatError(
+    '"reference" needs a judge of sets: clip, inception or dinov2 in [judges]',
+  );
+}
+
 interface ReportContext {
   readonly suite: Suite;
+  readonly real: readonly string[] | undefined;
   readonly rows: readonly SuiteRow[];
   readonly judges: Judges;
   readonly scores: ScoreFile;
@@ -279,15 +291,9 @@ async function writeReports(out: string, context: ReportContext): Promise<SuiteR
 
 async function distancesOf(
   out: string,
-  { suite: { reference }, rows, judges, scores, signal, isSilent }: ReportContext,
+  { real, rows, judges, scores, signal, isSilent }: ReportContext,
 ): Promise<Record<string, number>[]> {
-  if (reference === undefined) return [];
-  if (judges.ofSets.length === 0) {
-    throw new TuttiError(
-      "INVALID_ARGUMENT",
-      '"reference" needs a judge of sets: clip, inception or dinov2 in [judges]',
-    );
-  }
+  if (!real) return [];
   let progress: Progress | undefined;
   const begin = (total: number) =>
     new Progress({
@@ -296,7 +302,7 @@ async function distancesOf(
       now: () => performance.now(),
     });
   const distances = await setDistances({
-    ...{ reference, judges: judges.ofSets, signal },
+    ...{ real, judges: judges.ofSets, signal },
     rows: rows.map((_, row) =>
       scores.all.filter((one) => one.row === row).map(({ picture }) => join(out, picture))
     ),

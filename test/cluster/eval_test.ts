@@ -65,6 +65,10 @@ testTutti(
     await writeFile(home.file("suite.toml"), SUITE.replace("judges/clip", "judges"));
     const missing = await home.expect(4, ["eval", "--suite", "suite.toml", "--out", join("other")]);
     assert.match(missing.stderr, /"clip" must be a folder with open_clip_model\.safetensors with/);
+    await writeFile(home.file("suite.toml"), SUITE.replace(/reference = .*/, 'reference = "none"'));
+    const nowhere = await home.expect(4, ["eval", "--suite", "suite.toml", "--out", "nowhere"]);
+    assert.match(nowhere.stderr, /"reference" must be a folder of pictures: cannot read/);
+    assert.doesNotMatch(nowhere.stderr, /Drawing/);
     await home.expect(0, ["down"]);
   },
 );

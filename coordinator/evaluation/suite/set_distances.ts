@@ -9,9 +9,27 @@ import { readPicture } from "./run_suite.ts";
 
 const PICTURE = /\.(png|jpe?g|webp)$/i;
 
+/**
+ * Paths of the pictures in a folder, by name.
+ *
+ * @throws {FormatError} if it cannot be read, or has fewer than two
+ */
+export async function referencePictures(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((cause) => {
+    throw new FormatError(`"reference" must be a folder of pictures: cannot read "${folder}"`, {
+      cause,
+    });
+  });
+  const pictures = names.filter((name) => PICTURE.test(name)).sort();
+  if (pictures.length >= 2) return pictures.map((name) => join(folder, name));
+  throw new FormatError(
+    `"reference" must be a folder with two pictures or more: "${folder}" has ${pictures.length}`,
+  );
+}
+
 export interface SetDistanceOptions {
-  /** Folder of real pictures. */
-  readonly reference: string;
+  /** Paths of real pictures. */
+  readonly real: readonly string[];
   /** Paths of the pictures of each way of drawing. */
   readonly rows: readonly (readonly string[])[];
   readonly judges: readonly SetJudge[];
@@ -22,21 +40,11 @@ export interface SetDistanceOptions {
 
 /**
  * @returns by row, by name of the distance
- * @throws {FormatError} naming a picture that cannot be read, or a folder with fewer than two
+ * @throws {FormatError} naming a picture that cannot be read
  */
 export async function setDistances(
-  { reference, rows, judges, signal, onProgress }: SetDistanceOptions,
+  { real, rows, judges, signal, onProgress }: SetDistanceOptions,
 ): Promise<Record<string, number>[]> {
-  const real = (await readdir(reference).catch((cause) => {
-    throw new FormatError(`"reference" must be a folder of pictures: cannot read "${reference}"`, {
-      cause,
-    });
-  })).filter((name) => PICTURE.test(name)).sort().map((name) => join(reference, name));
-  if (real.length < 2) {
-    throw new FormatError(
-      `"reference" must be a folder with two pictures or more: "${reference}" has ${real.length}`,
-    );
-  }
   const total = real.length + rows.flat().length;
   let done = 0;
   const featuresOf = async (paths: readonly string[]) => {
