@@ -16,6 +16,7 @@ import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
 import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { writeWholeFile } from "../../shared/whole_file.ts";
+import { userDefaults } from "../cluster/user_defaults.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { Judges } from "../evaluation/judges/judge.ts";
@@ -119,9 +120,10 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const suite = await readSuite(flags.suite);
   const wishes = await readWishes([], suite.prompts);
   const plan = await ensemblePlan(flags);
-  const wanted = wishes.map((wish) =>
-    wantedPicture(wish, { ...plan, given: givenSettings(flags) })
-  );
+  const context = {
+    ...{ defaults: plan.defaults, user: await userDefaults(), given: givenSettings(flags) },
+  };
+  const wanted = wishes.map((wish) => wantedPicture(wish, context));
   const nats = await natsOptions(flags, "tutti eval");
   const out = resolve(flags.out);
   using _held = await holdRun(out);
