@@ -6,7 +6,7 @@ import { provideNatsServer } from "../../support/nats_program.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { readPixels } from "../outcome.ts";
 import type { Scenario } from "../scenario.ts";
-import { DDIM } from "./pictures.ts";
+import { ddimFlags } from "./ddim_flags.ts";
 import { until } from "../until.ts";
 
 const JOB = "picture";
@@ -33,7 +33,7 @@ export const COORDINATOR_KILLED: Scenario = {
 
     const first = startCoordinator(home, env);
     await first.says(/"event":"ready"/);
-    const job = [...DDIM, "--id", JOB, "--seed", "7", "--steps", String(STEPS)];
+    const job = [...await ddimFlags(home), "--id", JOB, "--seed", "7", "--steps", String(STEPS)];
     await home.expect(0, ["submit", PROMPT, ...job], { env });
     await until(async () => await stepsDoneOf(home, env) >= STEPS_BEFORE, {
       signal,

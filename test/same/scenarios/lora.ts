@@ -5,7 +5,7 @@ import { zooPath } from "../../support/zoo.ts";
 import type { Scenario } from "../scenario.ts";
 import { PAIR, writeEnsemble } from "./ensemble_file.ts";
 import { drawPicture } from "./one_picture.ts";
-import { FEW_STEPS } from "./pictures.ts";
+import { fewSteps } from "./ddim_flags.ts";
 
 const ATTENTIONS = [
   "down_blocks.0.attentions.0",
@@ -27,6 +27,6 @@ export const LORA: Scenario = {
     await writeLora(home.file("ink.safetensors"), kohyaTensors(layers));
     const ensemble = await writeEnsemble(home, PAIR);
     const lora = ["--lora", "round=ink.safetensors:2"];
-    return await drawPicture(home, [...FEW_STEPS, "--ensemble", ensemble, ...lora]);
+    return await drawPicture(home, [...await fewSteps(home), "--ensemble", ensemble, ...lora]);
   },
 };

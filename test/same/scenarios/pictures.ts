@@ -4,11 +4,7 @@ import { LONG_LIVED_MS } from "../../support/run_tutti.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { type Outcome, readPixels, readTensors } from "../outcome.ts";
 import type { Scenario, Stage } from "../scenario.ts";
-
-/** The sampler of every run: versions differ in what they take without a flag. */
-export const DDIM = ["--sampler", "ddim", "--guidance", "7.5"];
-/** Flags of every run that draws with few steps. */
-export const FEW_STEPS = [...DDIM, "--steps", "4", "--seed", "7"];
+import { fewSteps } from "./ddim_flags.ts";
 
 const TABLE: readonly { readonly name: string; readonly what: string; readonly flags: string }[] = [
   { name: "default", what: "one picture with no flags but steps and seed", flags: "" },
@@ -27,7 +23,7 @@ export const PICTURES: readonly Scenario[] = TABLE.map(({ name, what, flags }) =
 async function draw({ home }: Stage, flags: readonly string[]): Promise<Outcome> {
   const files = ["--save-latents", "latents.safetensors", "--save-maps", "maps.safetensors"];
   const [result] = await home.json<{ readonly images: readonly { readonly path: string }[] }>(
-    ["sample", PROMPT, ...FEW_STEPS, ...files, ...flags],
+    ["sample", PROMPT, ...await fewSteps(home), ...files, ...flags],
     { timeoutMs: LONG_LIVED_MS },
   );
   return {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { LONG_LIVED_MS, type TuttiHome, type TuttiProcess } from "../../support/run_tutti.ts";
 import { zooPath } from "../../support/zoo.ts";
 import type { Scenario } from "../scenario.ts";
-import { DDIM } from "./pictures.ts";
+import { ddimFlags } from "./ddim_flags.ts";
 import { until } from "../until.ts";
 import { readPicture, startPicture } from "./one_picture.ts";
 
@@ -29,7 +29,7 @@ export const REPLICA_KILLED: Scenario = {
     const [round, spare, ...others] = workers as [RunningWorker, RunningWorker];
     const places = [`${round.address}+${spare.address}`, ...addressesOf(others)].join();
     const parts = ["--vae", zooPath("vae"), "--tokenizer", zooPath("tokenizer")];
-    const flags = [...DDIM, "--steps", String(STEPS), "--seed", "7"];
+    const flags = [...await ddimFlags(home), "--steps", String(STEPS), "--seed", "7"];
     const run = startPicture(home, ["--workers", places, ...parts, ...flags]);
     await until(async () => {
       for (const worker of [round, spare]) {

@@ -12,7 +12,7 @@ import { readTensors } from "../outcome.ts";
 import type { Scenario } from "../scenario.ts";
 import { writeEnsemble } from "./ensemble_file.ts";
 import { drawPicture } from "./one_picture.ts";
-import { FEW_STEPS } from "./pictures.ts";
+import { fewSteps } from "./ddim_flags.ts";
 
 const WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
 
@@ -31,7 +31,7 @@ export const SDXL: Scenario = {
       vae: join(one, "vae"),
       tokenizer: await writeTokenizer(home),
     });
-    const flags = [...FEW_STEPS, "--ensemble", ensemble, "--size", "128"];
+    const flags = [...await fewSteps(home), "--ensemble", ensemble, "--size", "128"];
     return { ...await drawPicture(home, flags), weights: await readTensors(join(one, WEIGHTS)) };
   },
 };
