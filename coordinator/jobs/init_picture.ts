@@ -74,7 +74,7 @@ export function fitPicture(
     throw new UsageError(
       `${
         flagOf(given[0])
-      } needs a picture to start from (--init FILE); jobs of the queue carry none`,
+      } needs a picture to start from: give --init; jobs of the queue carry none`,
     );
   }
   const image = resizeBytes(init.image, width, height, BICUBIC);

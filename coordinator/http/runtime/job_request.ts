@@ -91,7 +91,7 @@ function inWordsOf(error: unknown, fieldOf: FieldOf): unknown {
   const blamed = names.find((name) => error.message.startsWith(`${flagOf(name)} `));
   const message = error.message.replaceAll(/--[a-z][a-z-]*/g, (flag) => {
     const name = names.find((each) => flagOf(each) === flag);
-    return name === undefined ? flag : `"${fieldOf(name)}"`;
+    return `"${name === undefined ? flag.slice(2) : fieldOf(name)}"`;
   });
   return new UsageError(message, {
     cause: error,

@@ -199,7 +199,12 @@ zooTests("the native API", {
       [`{"prompt": "${"x".repeat(2 ** 20)}"}`, 400, undefined, /"prompt" must be/],
       // It may hold pictures.
       [`{"init": "${"x".repeat(2 ** 26)}"}`, 413, undefined, /at most 67\.1 MB/],
-      [{ prompt: "a", strength: 0.5 }, 400, "strength", /needs a picture to start from/],
+      [
+        { prompt: "a", strength: 0.5 },
+        400,
+        "strength",
+        /^"strength" needs a picture to start from: give "init"/,
+      ],
     ];
     for (const [body, status, field, message] of wrong) {
       const answer = await asker.ask(`POST ${JOBS}`, { body });
