@@ -1,6 +1,6 @@
 /**
  * JPEG and WebP files, and PNG files of unusual kinds, read with libvips: turned as their EXIF orientation says, in sRGB, 8 bits a
- * channel, without alpha.
+ * channel, without alpha, which can be read by itself.
  *
  * @module
  */
@@ -57,6 +57,32 @@ export async function decodePhoto(bytes: Uint8Array, kind: PhotoKind): Promise<R
     throw new FormatError(`${kind} image must have 3 channels: current count is ${channels}`);
   }
   return { width, height, rgb: data };
+}
+
+/**
+ * How transparent each pixel is, as a grey picture: white where nothing of it is seen.
+ *
+ * @returns `undefined` if the file has no alpha channel
+ * @throws {FormatError} as `decodePhoto()`
+ */
+export async function decodeTransparency(
+  bytes: Uint8Array,
+  kind: PhotoKind,
+): Promise<RgbImage | undefined> {
+  // Before memory is taken.
+  await photoSize(bytes, kind);
+  const sharp = await loadSharp();
+  const image = sharp(bytes, { failOn: "error" });
+  const { hasAlpha } = await image.metadata().catch((cause) => fail(kind, cause));
+  if (!hasAlpha) return undefined;
+  const { data, info: { width, height, channels } } = await image
+    .autoOrient().extractChannel("alpha").negate().toColourspace("srgb").raw()
+    .toBuffer({ resolveWithObject: true }).catch((cause) => fail(kind, cause));
+  const rgb = Uint8Array.from(
+    { length: 3 * width * height },
+    (_, i) => data[Math.floor(i / 3) * channels]!,
+  );
+  return { width, height, rgb };
 }
 
 function fail(kind: PhotoKind, cause: unknown): never {

@@ -1,4 +1,4 @@
-/** `POST /v1/images/generations`: pictures in one answer, or as events while they are drawn. @module */
+/** `POST /v1/images/generations` and `edits`: pictures in one answer, or as events while they are drawn. @module */
 
 import { TuttiError } from "../../../shared/errors.ts";
 import { throwUnlessSucceeded } from "../runtime/job_end.ts";
@@ -9,19 +9,31 @@ import { waitForEnd } from "../runtime/wait_for_end.ts";
 import { named } from "../server/access.ts";
 import { eventStreamResponse, type ServerSentEvent } from "../server/event_stream.ts";
 import { statusOf } from "../server/http_error.ts";
-import { readJsonObject } from "../server/request_body.ts";
+import { PICTURE_BYTES, readForm, readJsonObject } from "../server/request_body.ts";
 import { jsonResponse } from "../server/responses.ts";
 import type { Call } from "../server/route.ts";
 import type { ServedJob } from "../store/served_job.ts";
 import { PICTURES_PATH } from "../v1/job_json.ts";
+import { readEditForm } from "./edit_form.ts";
 import { type ImageRequest, readImageRequest } from "./image_request.ts";
 import { openaiRefusal } from "./openai_error.ts";
 
 export async function generateImages(runtime: JobRuntime, call: Call): Promise<Response> {
-  const { request, gone, url } = call;
-  const wanted = readImageRequest(await readJsonObject(request), runtime.ensembles);
+  const body = await readJsonObject(call.request);
+  return await draw(runtime, call, readImageRequest(body, runtime.ensembles));
+}
+
+export async function editImages(runtime: JobRuntime, call: Call): Promise<Response> {
+  const form = await readForm(call.request, { maxBytes: PICTURE_BYTES });
+  const { body, init } = await readEditForm(form);
+  return await draw(runtime, call, readImageRequest(body, runtime.ensembles, init));
+}
+
+async function draw(runtime: JobRuntime, call: Call, wanted: ImageRequest): Promise<Response> {
+  const { gone, url } = call;
+  const { spec, init } = wanted;
   const { owner, client } = named(call.caller, wanted.user);
-  const { job } = await runtime.submit({ spec: wanted.spec, owner, client, dialect: "openai" });
+  const { job } = await runtime.submit({ spec, init, owner, client, dialect: "openai" });
   if (wanted.partialImages !== undefined) {
     const live = runtime.live(job.id);
     return eventStreamResponse((signal) => events(runtime, { wanted, job, live }, signal));
@@ -64,7 +76,7 @@ async function* events(
         total_tokens: 0,
         input_tokens_details: NONE,
       };
-      yield event("image_generation.completed", { ...picture(bytes, size), usage });
+      yield event(wanted, "completed", { ...picture(bytes, size), usage });
     }
   } catch (cause) {
     const error = TuttiError.from(cause);
@@ -76,10 +88,11 @@ const NONE = { image_tokens: 0, text_tokens: 0 };
 
 /** So many, at even distances before the end; those of the first picture of several. */
 async function* partialEvents(
-  { partialImages = 0, served: { ensemble }, spec: { steps } }: ImageRequest,
+  wanted: ImageRequest,
   live: LiveJob,
   signal: AbortSignal,
 ): AsyncGenerator<ServerSentEvent, void, void> {
+  const { partialImages = 0, served: { ensemble }, spec: { steps } } = wanted;
   const left = Array.from(
     { length: partialImages },
     (_, i) => Math.floor(steps * (i + 1) / (partialImages + 1)),
@@ -93,14 +106,15 @@ async function* partialEvents(
     while (left.length > 0 && left[0]! <= progress.stepsDone) left.shift();
     const [first] = await partialPictures(ensemble, live.job, denoised);
     const { bytes, ...size } = first!;
-    yield event("image_generation.partial_image", {
+    yield event(wanted, "partial_image", {
       ...picture(bytes, size),
       partial_image_index: index++,
     });
   }
 }
 
-function event(type: string, data: object): ServerSentEvent {
+function event({ init }: ImageRequest, name: string, data: object): ServerSentEvent {
+  const type = `${init ? "image_edit" : "image_generation"}.${name}`;
   return { event: type, data: { type, ...data } };
 }
 

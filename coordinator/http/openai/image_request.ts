@@ -1,7 +1,8 @@
-/** From the body of `/v1/images/generations` to what is to be drawn; names that OpenAI does not have are vLLM-Omni's. @module */
+/** From the body of `/v1/images/generations`, or the form of `/v1/images/edits`, to what is to be drawn; names that OpenAI does not have are vLLM-Omni's. @module */
 
 import { TuttiError } from "../../../shared/errors.ts";
 import { show } from "../../../shared/show.ts";
+import type { InitPicture } from "../../jobs/init_picture.ts";
 import type { JobSpec } from "../../jobs/job_spec.ts";
 import type { GivenSettings, SettingName } from "../../settings/settings.ts";
 import { isWhole } from "../../settings/value_types.ts";
@@ -12,6 +13,8 @@ import type { JsonObject } from "../server/request_body.ts";
 export interface ImageRequest {
   readonly served: ServedEnsemble;
   readonly spec: JobSpec;
+  /** What an edit starts from. */
+  readonly init?: InitPicture | undefined;
   readonly format: "b64_json" | "url";
   /** Undefined where the answer comes in one piece; else how many pictures on the way are wanted. */
   readonly partialImages: number | undefined;
@@ -30,7 +33,11 @@ const FIELDS: Partial<Record<SettingName, string>> = {
 };
 
 /** @throws {TuttiError} naming the field, in `details.field`, too */
-export function readImageRequest(body: JsonObject, ensembles: ServedEnsembles): ImageRequest {
+export function readImageRequest(
+  body: JsonObject,
+  ensembles: ServedEnsembles,
+  init?: InitPicture,
+): ImageRequest {
   const served = findModel(body.model ?? undefined, ensembles);
   const prompt = readPrompt(body.prompt);
   const fixed = { output_format: ["png"], background: ["auto", "opaque"] };
@@ -47,10 +54,13 @@ export function readImageRequest(body: JsonObject, ensembles: ServedEnsembles): 
   if (!isWhole(n, 1, MAX_PICTURES)) {
     throw wrongField("n", `a whole number in 1..${MAX_PICTURES}`, n);
   }
+  if (!init && (body.strength ?? undefined) !== undefined) {
+    throw wrongField("strength", "left out, or given to /v1/images/edits", body.strength);
+  }
   const settings = { ...readSettings(body), batch: n };
   return {
-    ...{ served, format, partialImages: isStream ? partial : undefined, user: body.user },
-    spec: specOf(served, { prompt, settings }, (setting) => FIELDS[setting] ?? setting),
+    ...{ served, format, init, partialImages: isStream ? partial : undefined, user: body.user },
+    spec: specOf(served, { prompt, settings, init }, (setting) => FIELDS[setting] ?? setting),
   };
 }
 
@@ -64,6 +74,7 @@ function oneOf<T>(field: string, value: unknown, values: readonly T[]): T {
 
 function readSettings(body: JsonObject): GivenSettings {
   const { negative_prompt, num_inference_steps, guidance_scale, true_cfg_scale, seed, size } = body;
+  const { strength } = body;
   const guidance = guidance_scale ?? true_cfg_scale;
   if (true_cfg_scale !== undefined && true_cfg_scale !== null && true_cfg_scale !== guidance) {
     throw wrongField("true_cfg_scale", "as guidance_scale, which is the same here", true_cfg_scale);
@@ -77,6 +88,7 @@ function readSettings(body: JsonObject): GivenSettings {
     steps: [num_inference_steps, "num_inference_steps"],
     guidance: [guidance, guidance_scale === guidance ? "guidance_scale" : "true_cfg_scale"],
     seed: [seed, "seed"],
+    strength: [strength, "strength"],
     size: [isSized ? size : undefined, "size"],
   } as const;
   return Object.fromEntries(

@@ -1,34 +1,38 @@
-/** `/v1`: OpenAI's API of images, as far as drawing from text goes. @module */
+/** `/v1`: OpenAI's API of images, without variations. @module */
 
 import { httpError } from "../server/http_error.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import type { ServedEnsemble } from "../runtime/served_ensembles.ts";
 import { jsonResponse } from "../server/responses.ts";
 import type { Dialect, Route } from "../server/route.ts";
-import { generateImages } from "./generate_images.ts";
+import { editImages, generateImages } from "./generate_images.ts";
 import { findModel } from "./image_request.ts";
 import { openaiRefusal } from "./openai_error.ts";
 
 export function openaiApi(runtime: JobRuntime): Dialect {
   const { ensembles } = runtime;
-  const unsupported = (path: string): Route => ({
-    ...{ method: "POST", path },
-    handle: () => {
-      throw httpError(
-        501,
-        "UNIMPLEMENTED",
-        "Tutti cannot draw from a picture yet: use /v1/images/generations",
-      );
-    },
-  });
   const routes: readonly Route[] = [
     {
       method: "POST",
       path: "/v1/images/generations",
       handle: (call) => generateImages(runtime, call),
     },
-    unsupported("/v1/images/edits"),
-    unsupported("/v1/images/variations"),
+    {
+      method: "POST",
+      path: "/v1/images/edits",
+      handle: (call) => editImages(runtime, call),
+    },
+    {
+      method: "POST",
+      path: "/v1/images/variations",
+      handle: () => {
+        throw httpError(
+          501,
+          "UNIMPLEMENTED",
+          "Tutti draws no variations without a prompt: use /v1/images/edits",
+        );
+      },
+    },
     {
       method: "GET",
       path: "/v1/models",

@@ -6,7 +6,7 @@ import { httpError } from "./http_error.ts";
 
 /** Of bodies that hold no picture. */
 const JSON_BYTES = 2 ** 20;
-/** Of bodies that hold pictures, in base64. */
+/** Of bodies that hold pictures. */
 export const PICTURE_BYTES = 64 * 2 ** 20;
 /** A body that is slower takes up a connection for nothing. */
 const BODY_MS = 60_000;
@@ -52,13 +52,38 @@ function wholeDigits(_key: string, value: unknown, context?: { readonly source?:
 }
 
 /** @throws {TuttiError} as `readJsonObject()` */
-export async function readText(
+export async function readText(request: Request, limits?: BodyLimits): Promise<string> {
+  return await (await readBlob(request, limits)).text();
+}
+
+/**
+ * A body as a form with files.
+ *
+ * @throws {TuttiError} as `readJsonObject()`
+ */
+export async function readForm(request: Request, limits?: BodyLimits): Promise<FormData> {
+  const type = request.headers.get("content-type") ?? "";
+  const body = await readBlob(request, limits);
+  try {
+    return await new Response(body, { headers: { "content-type": type } }).formData();
+  } catch (error) {
+    throw httpError(
+      400,
+      "INVALID_ARGUMENT",
+      `The body must be a form, as multipart/form-data: its content type is ${show(type)}: ${
+        (error as Error).message
+      }`,
+    );
+  }
+}
+
+async function readBlob(
   request: Request,
   { maxBytes = JSON_BYTES, maxMs = BODY_MS }: BodyLimits = {},
-): Promise<string> {
+): Promise<Blob> {
   const announced = Number(request.headers.get("content-length") ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
-  if (!request.body) return "";
+  if (!request.body) return new Blob();
   const reader = request.body.getReader();
   const late = Promise.withResolvers<"late">();
   const timer = setTimeout(() => late.resolve("late"), maxMs);
@@ -80,7 +105,7 @@ export async function readText(
   } finally {
     clearTimeout(timer);
   }
-  return await new Blob(pieces).text();
+  return new Blob(pieces);
 }
 
 function tooLarge(maxBytes: number) {

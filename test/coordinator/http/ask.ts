@@ -17,7 +17,7 @@ export interface Asked {
 }
 
 export interface AskOptions {
-  /** JSON, or a text as it is. */
+  /** JSON, or a text or a form as it is. */
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
   readonly peer?: string;
@@ -37,11 +37,11 @@ export class Asker {
   async response(line: string, options: AskOptions = {}): Promise<Response> {
     const { body, headers = {}, peer = "127.0.0.1", signal } = options;
     const [method = "", path = ""] = line.split(" ");
-    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const isSentAsItIs = typeof body === "string" || body instanceof FormData;
     const request = new Request(new URL(path, "http://127.0.0.1:7860"), {
       method,
       headers,
-      ...(body !== undefined && { body: text }),
+      ...(body !== undefined && { body: isSentAsItIs ? body : JSON.stringify(body) }),
       ...(signal && { signal }),
     });
     return await this.router.answer(request, peer);

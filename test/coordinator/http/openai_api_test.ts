@@ -1,13 +1,42 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { decodePng } from "../../../coordinator/image/png.ts";
+import sharp from "sharp";
+import { decodePng, encodePng } from "../../../coordinator/image/png.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 import { PROMPT } from "../../support/zoo.ts";
 import { Asker } from "./ask.ts";
 import { type Event, eventsOf } from "./read_events.ts";
 import { openRuntime, zooTests } from "./served_zoo.ts";
 
-const GENERATE = "POST /v1/images/generations";
+const GENERATE = "POST /v1/images/generations", EDIT = "POST /v1/images/edits";
+
+/** A picture with something to see. */
+const SIDE = 64, HALF = SIDE * SIDE * 3 / 2;
+const PICTURE = Uint8Array.from({ length: 2 * HALF }, (_, i) => (i * 7) % 256);
+const START = encodePng({ width: SIDE, height: SIDE, rgb: PICTURE, text: {} });
+
+/** Transparent in its upper half, as what pictures have there is to be drawn anew. */
+async function upperMask(): Promise<Uint8Array<ArrayBuffer>> {
+  const rgba = Uint8Array.from(
+    { length: SIDE * SIDE * 4 },
+    (_, i) => i % 4 < 3 ? 77 : i < SIDE * SIDE * 2 ? 0 : 255,
+  );
+  const mask = sharp(rgba, { raw: { width: SIDE, height: SIDE, channels: 4 } });
+  return new Uint8Array(await mask.png().toBuffer());
+}
+
+type Field = string | Uint8Array<ArrayBufferLike>;
+
+function form(fields: Readonly<Record<string, Field | readonly Field[]>>): FormData {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (typeof each === "string") form.append(name, each);
+      else form.append(name, new Blob([each]), `${name}.png`);
+    }
+  }
+  return form;
+}
 
 zooTests("OpenAI's API", {
   "Open WebUI and InvokeAI: pictures as base64 and as addresses": async (zoo) => {
@@ -97,6 +126,69 @@ zooTests("OpenAI's API", {
     assert.match(event!.data.error.message, /its state is canceled/);
   },
 
+  "InvokeAI and openai npm: edits start from a picture, and draw what a mask leaves open": async (
+    zoo,
+  ) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const asker = new Asker(runtime);
+    const settings = { prompt: PROMPT, seed: "7", num_inference_steps: "4", strength: "0.5" };
+    const { status, body } = await asker.ask(EDIT, {
+      body: form({ ...settings, n: "2", "image[]": START, size: "auto", user: "me" }),
+    });
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.deepEqual([body.data.length, body.size], [2, "64x64"]);
+    const whole = Buffer.from(body.data[0].b64_json, "base64");
+    assert.match(decodePng(whole).text.parameters!, /Denoising strength: 0\.5/);
+    const native = await asker.ask("POST /api/v1/jobs", {
+      body: {
+        ...{ prompt: PROMPT, seed: 7, steps: 4, strength: 0.5, batch: 2 },
+        init: Buffer.from(START).toString("base64"),
+      },
+    });
+    await runtime.live(native.body.id)?.ended;
+    const { body: job } = await asker.ask(`GET /api/v1/jobs/${native.body.id}`);
+    const own = await runtime.pictures.read(job.outputs[0].name);
+    assert.deepEqual(decodePng(own!).rgb, decodePng(whole).rgb);
+
+    const masked = form({ ...settings, image: START, mask: await upperMask(), stream: "true" });
+    const events = await Array.fromAsync(eventsOf(await asker.response(EDIT, { body: masked })));
+    assert.deepEqual(events.map(({ event }) => event), ["image_edit.completed"]);
+    const { rgb } = decodePng(Buffer.from(events[0]!.data.b64_json, "base64"));
+    // The mask is blurred, by 4 pixels.
+    const below = HALF + SIDE * 3 * 16;
+    assert.deepEqual(rgb.subarray(below), PICTURE.subarray(below));
+    assert.notDeepEqual(rgb.subarray(0, HALF), PICTURE.subarray(0, HALF));
+  },
+
+  "an edit without a picture, or with a mask that says nothing, is refused": async (zoo) => {
+    await using folder = await tempFolder();
+    await using runtime = await openRuntime(zoo, folder.path);
+    const asker = new Asker(runtime);
+    const cut = START.subarray(0, 60);
+    const whole = { image: START, prompt: "a" };
+    const wrong: readonly (readonly [string, RegExp, Parameters<typeof form>[0]])[] = [
+      ["image", /one picture as a file: there are 0/, { prompt: "a" }],
+      ["image", /there are 2/, { prompt: "a", "image[]": [START, START] }],
+      ["image", /it is of no kind that is known/, { ...whole, image: new Uint8Array(9) }],
+      ["image", /PNG/, { ...whole, image: cut }],
+      ["mask", /has no alpha channel/, { ...whole, mask: START }],
+      ["mask", /cannot be read/, { ...whole, mask: (await upperMask()).subarray(0, 60) }],
+      ["mask", /a picture as a file/, { ...whole, mask: "no file" }],
+      ["prompt", /absent/, { image: START }],
+      ["prompt", /it is a file/, { image: START, prompt: START }],
+      ["n", /1\.\.10: current value is "two"/, { ...whole, n: "two" }],
+      ["strength", /current value is 1\.5/, { ...whole, strength: "1.5" }],
+    ];
+    for (const [param, message, fields] of wrong) {
+      const { status, body } = await asker.ask(EDIT, { body: form(fields) });
+      assert.equal(status, 400, JSON.stringify(body));
+      assert.match(body.error.message, message);
+      assert.equal(body.error.param, param, body.error.message);
+    }
+    assert.deepEqual(await runtime.list({ limit: 9 }), []);
+  },
+
   "what cannot be drawn is refused in OpenAI's words": async (zoo) => {
     await using folder = await tempFolder();
     await using runtime = await openRuntime(zoo, folder.path);
@@ -115,6 +207,7 @@ zooTests("OpenAI's API", {
       guidance_scale: ["x"],
       true_cfg_scale: ["x"],
       negative_prompt: [7],
+      strength: [0.5],
       model: [7],
     };
     for (const [param, values] of Object.entries(wrong)) {
@@ -135,7 +228,8 @@ zooTests("OpenAI's API", {
     const others: readonly (readonly [string, unknown, number, string | null])[] = [
       [GENERATE, { prompt: "a", model: "flux" }, 404, "model_not_found"],
       ["GET /v1/models/flux", undefined, 404, "model_not_found"],
-      ["POST /v1/images/edits", "a form", 400, "unsupported"],
+      ["POST /v1/images/variations", "a form", 400, "unsupported"],
+      [EDIT, "no form", 400, null],
       [GENERATE, "{", 400, null],
     ];
     for (const [line, body, status, code] of others) {
