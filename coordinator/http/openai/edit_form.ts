@@ -35,12 +35,12 @@ export async function readEditForm(
     throw refusal("image", `one picture as a file: there are ${images.length}`);
   }
   if (masks.length > 1) throw refusal("mask", `one picture as a file: there are ${masks.length}`);
-  const start = await readFile(image, "image", decodeImage);
+  const start = await decodeField(image, "image", decodeImage);
   if (!mask) {
     if (fields.mask !== undefined) throw wrongField("mask", "a picture as a file", fields.mask);
     return { body: fields, init: { image: start } };
   }
-  return { body: fields, init: { image: start, mask: await readFile(mask, "mask", readMask) } };
+  return { body: fields, init: { image: start, mask: await decodeField(mask, "mask", readMask) } };
 }
 
 function jsonValue(name: string, text: string): unknown {
@@ -64,7 +64,7 @@ async function readMask(bytes: Uint8Array): Promise<RgbImage> {
   );
 }
 
-async function readFile(
+async function decodeField(
   file: File,
   field: string,
   decode: (bytes: Uint8Array) => Promise<RgbImage>,
