@@ -17,7 +17,6 @@ import { readRecipe } from "../../shared/merging/recipe_file.ts";
 import { DTYPE_NAMES } from "../../shared/tensor/dtype_names.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { autoMerge, type AutoMergeResult, TriedMerge } from "../automerge/auto_merge.ts";
 import { commandScorer } from "../automerge/command_scorer.ts";
 import { noiseScorer } from "../automerge/noise_scorer.ts";
@@ -30,6 +29,7 @@ import { mergeToFile } from "../merging/merge_to_file.ts";
 import type { ImageSize } from "../settings/picture_values.ts";
 import { readRecords } from "../training/dataset/records.ts";
 import { holdRun } from "../training/hold_run.ts";
+import { commandNotes } from "./command_notes.ts";
 import { imageSize, wholeNumber } from "./flags.ts";
 import { seedOption } from "./data_options.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -136,9 +136,7 @@ export function automergeCommand(): Command {
 }
 
 async function runAutoMerge(a: string, b: string, flags: AutoMergeFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { terminal, note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   checkFlags(flags);

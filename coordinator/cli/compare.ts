@@ -15,6 +15,7 @@ import {
   evaluationCount,
 } from "../training/compare_baselines.ts";
 import { heldOutRows } from "../training/held_out.ts";
+import { commandNotes } from "./command_notes.ts";
 import {
   addComputeOptions,
   addExpertOptions,
@@ -79,9 +80,7 @@ export function compareCommand(): Command {
 }
 
 async function runCompare(flags: CompareFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = await ensemblePlan(flags);

@@ -35,6 +35,7 @@ import { referencePictures, setDistances } from "../evaluation/suite/set_distanc
 import { readSuite, type Suite } from "../evaluation/suite/suite_file.ts";
 import { jobSpecToJson, newJob } from "../jobs/job_spec.ts";
 import { holdRun } from "../training/hold_run.ts";
+import { commandNotes } from "./command_notes.ts";
 import {
   addExpertOptions,
   addReachOptions,
@@ -111,9 +112,7 @@ export function evalCommand(): Command {
 }
 
 async function runEval(flags: EvalFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { terminal, note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);

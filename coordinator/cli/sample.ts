@@ -7,7 +7,6 @@ import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import type { F32Tensor } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
@@ -28,6 +27,7 @@ import { writeWholeFile } from "../../shared/whole_file.ts";
 import { distilledFlags, firstGiven, PRESETS, USUAL_PRESET } from "../settings/presets.ts";
 import { flagOf } from "../settings/setting.ts";
 import type { Settings } from "../settings/settings.ts";
+import { commandNotes } from "./command_notes.ts";
 import {
   addExpertOptions,
   addReachOptions,
@@ -157,9 +157,7 @@ export function sampleCommand(): Command {
 
 async function runSample(words: string | undefined, flags: SampleFlags): Promise<void> {
   const start = performance.now();
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);

@@ -6,10 +6,10 @@ import { Progress } from "../../shared/terminal/progress.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { agreedSchedule } from "../ensemble/agreed_schedule.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { headroom, screen, type ScreenResult } from "../training/screen.ts";
+import { commandNotes } from "./command_notes.ts";
 import {
   addComputeOptions,
   addExpertOptions,
@@ -66,9 +66,7 @@ export function screenCommand(): Command {
 }
 
 async function runScreen(flags: ScreenFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { terminal, note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };

@@ -7,7 +7,6 @@ import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
 import { formatDuration } from "../../shared/terminal/units.ts";
 import { median } from "../bench/statistics.ts";
 import { userDefaults } from "../cluster/user_defaults.ts";
@@ -20,6 +19,7 @@ import { newJob } from "../jobs/job_spec.ts";
 import { isFolder } from "../jobs/output_paths.ts";
 import { DEFAULT_SAMPLER } from "../sampling/samplers/samplers.ts";
 import type { GivenSettings } from "../settings/settings.ts";
+import { commandNotes } from "./command_notes.ts";
 import {
   addExpertOptions,
   addReachOptions,
@@ -110,9 +110,7 @@ export function sheetCommand(): Command {
 }
 
 async function runSheet(prompts: readonly string[], flags: SheetFlags): Promise<void> {
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   refuseContradictions(flags);

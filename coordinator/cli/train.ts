@@ -25,6 +25,7 @@ import {
   type TrainingRun,
 } from "../training/run_training.ts";
 import { checkRunFolder } from "../training/run_folder.ts";
+import { commandNotes } from "./command_notes.ts";
 import { openWithData } from "./data_ensemble.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addTrainOptions, type TrainFlags } from "./train_options.ts";
@@ -69,9 +70,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
       `--heads must divide --hidden-size ${flags.hiddenSize}: current value is ${flags.heads}`,
     );
   }
-  const terminal = stderrTerminal();
-  const note = (text: string) => flags.json || terminal.write(`${text}\n`);
-  const warn = (text: string) => terminal.write(`warning: ${text}\n`);
+  const { note, warn } = commandNotes(flags);
   using interrupt = onInterrupt();
   const { signal } = interrupt;
   const plan = { ...await ensemblePlan(flags), sabw: { kind: "uniform" } as const };
