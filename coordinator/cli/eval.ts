@@ -1,39 +1,26 @@
 /** `tutti eval`: a suite of prompts, seeds and methods, drawn, scored and compared. @module */
 
 import { Command } from "commander";
-import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { exists } from "../../shared/checkpoint/exists.ts";
 import { chooseDevice } from "../../shared/device/choose_device.ts";
 import { FormatError, UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
-import { readRegularText } from "../../shared/regular_file.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
 import { Progress } from "../../shared/terminal/progress.ts";
 import { printJson, printLine } from "../../shared/terminal/stdout.ts";
 import { formatTable } from "../../shared/terminal/table.ts";
-import { stderrTerminal } from "../../shared/terminal/terminal.ts";
-import { writeWholeFile } from "../../shared/whole_file.ts";
 import { userDefaults } from "../cluster/user_defaults.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
-import type { Ensemble } from "../ensemble/ensemble.ts";
 import type { Judges } from "../evaluation/judges/judge.ts";
 import { openJudges } from "../evaluation/judges/open_judges.ts";
-import { type SuiteReport, suiteReport, type SuiteRow } from "../evaluation/suite/report.ts";
-import {
-  agreementText,
-  reportMarkdown,
-  tableCells,
-  tableTitles,
-} from "../evaluation/suite/report_markdown.ts";
-import { reportPage } from "../evaluation/suite/report_page.ts";
-import { readPicture, runSuite, type SuitePicture } from "../evaluation/suite/run_suite.ts";
+import { agreementText, tableCells, tableTitles } from "../evaluation/suite/report_markdown.ts";
+import { runSuite } from "../evaluation/suite/run_suite.ts";
 import { ScoreFile } from "../evaluation/suite/score_file.ts";
-import { referencePictures, setDistances } from "../evaluation/suite/set_distances.ts";
+import { referencePictures } from "../evaluation/suite/set_distances.ts";
 import { readSuite, type Suite } from "../evaluation/suite/suite_file.ts";
-import { jobSpecToJson, newJob } from "../jobs/job_spec.ts";
+import { checkSame, suitePictures, suiteRows } from "../evaluation/suite/suite_pictures.ts";
+import { writeReports } from "../evaluation/suite/write_reports.ts";
 import { holdRun } from "../training/hold_run.ts";
 import { commandNotes } from "./command_notes.ts";
 import {
@@ -44,13 +31,7 @@ import {
 } from "./drawing_ensemble.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { addJobOptions, commonFlags, givenSettings, type JobFlags } from "./job_options.ts";
-import {
-  checkJobs,
-  masksOf,
-  readWishes,
-  type WantedPicture,
-  wantedPicture,
-} from "./picture_jobs.ts";
+import { checkJobs, masksOf, readWishes, wantedPicture } from "./picture_jobs.ts";
 import { patienceOf } from "./wait_option.ts";
 
 interface EvalFlags extends DrawingFlags, JobFlags {
@@ -61,9 +42,6 @@ interface EvalFlags extends DrawingFlags, JobFlags {
 
 /** Those of the short help, beside settings. */
 const COMMON_FLAGS = ["--suite", "--out", "--ensemble", "--workers", "--sabw", "--device"];
-
-/** Prompts whose pictures the page shows. */
-const SHOWN_PROMPTS = 12;
 
 const EXAMPLES = `
 A suite is a TOML file:
@@ -136,8 +114,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
   const opened = await openToDraw({ plan, flags, chosen, nats, note, warn, signal });
   await using ensemble = opened.ensemble;
 
-  const rows = rowsOf(suite, chosen.settings.steps);
-  const pictures = picturesOf(suite, rows, wanted, ensemble);
+  const rows = suiteRows(suite, chosen.settings.steps);
+  const pictures = suitePictures(suite, rows, wanted, ensemble);
   const masks = await masksOf(suite.methods);
   checkJobs(ensemble, pictures.map(({ spec }) => ({ spec, origins: chosen.origins })), masks);
   await checkSame(out, ensemble, pictures);
@@ -158,11 +136,20 @@ async function runEval(flags: EvalFlags): Promise<void> {
     },
   });
   progress[Symbol.dispose]();
+  using looking = new Progress({
+    label: "Looking at pictures",
+    total: (real?.length ?? 0) + pictures.length,
+    terminal,
+    now: () => performance.now(),
+    isSilent: flags.json || real === undefined,
+  });
   const report = await writeReports(out, {
-    ...{ suite, rows, judges, real, scores, signal, isSilent: flags.json },
+    ...{ suite, rows, judges, real, scores, signal },
+    onProgress: (done) => looking.update(done),
     ensemble: ensemble.name,
     prompts: wanted.map(({ prompt }) => prompt),
   });
+  looking[Symbol.dispose]();
   if (flags.json) return printJson(report);
   printLine(formatTable(tableTitles(report), tableCells(report)));
   const agrees = agreementText(report.agreement);
@@ -179,64 +166,6 @@ function refuseContradictions({ method, seed, batch }: EvalFlags): void {
   );
 }
 
-function rowsOf({ methods, steps }: Suite, usualSteps: number): SuiteRow[] {
-  const counts = steps.length > 0 ? steps : [usualSteps];
-  return methods.flatMap((method) =>
-    counts.map((count) => ({
-      title: counts.length > 1 ? `${method}, ${count} steps` : method,
-      method,
-      steps: count,
-    }))
-  );
-}
-
-/** In an order in which what is done half-way compares already. */
-function picturesOf(
-  { seeds }: Suite,
-  rows: readonly SuiteRow[],
-  wanted: readonly WantedPicture[],
-  { name }: Pick<Ensemble, "name">,
-): SuitePicture[] {
-  return wanted.flatMap(({ prompt, chosen: { settings } }, p) =>
-    seeds.flatMap((seed) =>
-      rows.map(({ method, steps }, row) => ({
-        ...{ row, seed, prompt: p },
-        spec: newJob({ prompt, seeds: [seed], ensemble: name }, {
-          ...settings,
-          ...{ method, steps },
-        }),
-        picture: join("pictures", folderName(row, method, steps), `${p + 1}-${seed}.png`),
-      }))
-    )
-  );
-}
-
-function folderName(row: number, method: string, steps: number): string {
-  return `${row + 1}-${method.replaceAll(/[^A-Za-z0-9.=-]+/g, "_").slice(0, 60)}-${steps}`;
-}
-
-/**
- * Keeps what is drawn, and holds it against what was drawn there before.
- *
- * @throws {UsageError} if the folder has pictures of another suite, other settings or other models
- */
-async function checkSame(
-  out: string,
-  { members, vaeHash, sabw }: Ensemble,
-  pictures: readonly SuitePicture[],
-): Promise<void> {
-  const models = members.map(({ expert }) => expert.description.modelHash);
-  const drawn = { models, vaeHash, sabw: sabw?.hash ?? null };
-  const specs = pictures.map(({ picture, spec }) => [picture, jobSpecToJson(spec)]);
-  const hash = createHash("sha256").update(JSON.stringify([drawn, specs])).digest("hex");
-  const path = join(out, "suite.sha256");
-  if (!await exists(path)) return await writeWholeFile(path, `${hash}\n`);
-  if ((await readRegularText(path)).trim() === hash) return;
-  throw new UsageError(
-    `"${out}" has pictures of another suite, other settings or other models: choose another --out, or remove it`,
-  );
-}
-
 /** Paths of those that sets are compared with; undefined where none are. */
 async function realPictures(
   { reference }: Suite,
@@ -247,68 +176,4 @@ async function realPictures(
   throw new FormatError(
     '"reference" needs a judge of sets: clip, inception or dinov2 in [judges]',
   );
-}
-
-interface ReportContext {
-  readonly suite: Suite;
-  readonly real: readonly string[] | undefined;
-  readonly rows: readonly SuiteRow[];
-  readonly judges: Judges;
-  readonly scores: ScoreFile;
-  readonly ensemble: string;
-  readonly prompts: readonly string[];
-  readonly signal: AbortSignal;
-  readonly isSilent: boolean;
-}
-
-async function writeReports(out: string, context: ReportContext): Promise<SuiteReport> {
-  const { suite, rows, judges, scores, ensemble, prompts } = context;
-  const report = suiteReport({
-    ...{ ensemble, prompts, rows },
-    seeds: suite.seeds.map(String),
-    judges: judges.ofPictures.map(({ name }) => name),
-    scores: scores.all,
-    distances: await distancesOf(out, context),
-  });
-  await mkdir(out, { recursive: true });
-  const json = { version: 1, ...report };
-  const shown = prompts.slice(0, SHOWN_PROMPTS).map(async (title, prompt) => ({
-    title,
-    pictures: await Promise.all(rows.map((_, row) => {
-      const seed = report.seeds[0]!;
-      const one = scores.all.find((each) =>
-        each.row === row && each.prompt === prompt && each.seed === seed
-      )!;
-      return readPicture(join(out, one.picture));
-    })),
-  }));
-  await Promise.all([
-    writeWholeFile(join(out, "report.json"), `${JSON.stringify(json, null, 1)}\n`),
-    writeWholeFile(join(out, "report.md"), reportMarkdown(report)),
-    writeWholeFile(join(out, "report.html"), await reportPage(report, await Promise.all(shown))),
-  ]);
-  return report;
-}
-
-async function distancesOf(
-  out: string,
-  { real, rows, judges, scores, signal, isSilent }: ReportContext,
-): Promise<Record<string, number>[]> {
-  if (!real) return [];
-  let progress: Progress | undefined;
-  const begin = (total: number) =>
-    new Progress({
-      ...{ label: "Looking at pictures", total, isSilent },
-      terminal: stderrTerminal(),
-      now: () => performance.now(),
-    });
-  const distances = await setDistances({
-    ...{ real, judges: judges.ofSets, signal },
-    rows: rows.map((_, row) =>
-      scores.all.filter((one) => one.row === row).map(({ picture }) => join(out, picture))
-    ),
-    onProgress: (done, total) => (progress ??= begin(total)).update(done),
-  });
-  progress?.[Symbol.dispose]();
-  return distances;
 }

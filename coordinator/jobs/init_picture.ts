@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../shared/errors.ts";
 import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
-import { concatRows, f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor, repeatRows } from "../../shared/tensor/tensor.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
 import { decodeImage } from "../image/read_image.ts";
 import { BICUBIC } from "../image/resample.ts";
@@ -104,7 +104,7 @@ export async function startPicture(
   // The mean, not a draw: with strength 0 the result is the VAE's round trip.
   const latents = lincomb([[vae.config.scalingFactor, mean]]);
   return {
-    latents: concatRows(new Array(images).fill(latents)),
+    latents: repeatRows(latents, images),
     strength,
     ...(mask && { mask: latentMask(mask, image, vae.factor) }),
   };

@@ -11,8 +11,6 @@ export type DeviceChoice = Device | "auto";
 
 export const DEVICE_CHOICES: readonly DeviceChoice[] = [...DEVICES, "auto"];
 
-/** What messages ask for. */
-
 const INDEXED = /^(\w+):(\d{1,3})$/;
 
 /** Why ONNX Runtime's WebGPU cannot be told which adapter to take: its Node binding hands its drivers no such wish. */

@@ -1,6 +1,6 @@
 /** Distances of sets of pictures on the features of networks that were made for it. @module */
 
-import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
 import { fid } from "../metrics/frechet_distance.ts";
 import { kid } from "../metrics/kernel_distance.ts";
 import { mind } from "../metrics/mind.ts";
@@ -21,12 +21,8 @@ export function inceptionJudge(network: InceptionNetwork): SetJudge {
     names: [...INCEPTION_WAYS.map((way) => way.toUpperCase()), "KID", "MIND"],
     features: async (image) => {
       const pictures = stack(INCEPTION_WAYS.map((way) => inceptionPixels(image, way)));
-      const { pool3: { shape: [, d = 0], data } } = await network.run(pictures);
-      return INCEPTION_WAYS.map((_, i) => ({
-        dtype: "float32",
-        shape: [1, d],
-        data: data.slice(i * d, (i + 1) * d),
-      }));
+      const { pool3 } = await network.run(pictures);
+      return INCEPTION_WAYS.map((_, i) => sliceRows(pool3, i, i + 1));
     },
     distances: (real, fake) => [
       ...INCEPTION_WAYS.map((_, i) => fid(real[i]!, fake[i]!)),
@@ -55,9 +51,5 @@ function sameSize(
   distance: (real: F32Tensor, fake: F32Tensor) => number,
 ): number {
   const n = Math.min(real.shape[0]!, fake.shape[0]!);
-  const first = (set: F32Tensor) => {
-    const d = set.shape[1]!;
-    return { ...set, shape: [n, d], data: set.data.slice(0, n * d) };
-  };
-  return distance(first(real), first(fake));
+  return distance(sliceRows(real, 0, n), sliceRows(fake, 0, n));
 }

@@ -3,7 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, throwIfAborted } from "../../../shared/errors.ts";
-import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { concatRows, type F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { SetJudge } from "../judges/judge.ts";
 import { readPicture } from "./run_suite.ts";
 
@@ -34,8 +34,8 @@ export interface SetDistanceOptions {
   readonly rows: readonly (readonly string[])[];
   readonly judges: readonly SetJudge[];
   readonly signal?: AbortSignal;
-  /** Told how many pictures of all have been looked at. */
-  readonly onProgress: (done: number, total: number) => void;
+  /** Told how many pictures have been looked at. */
+  readonly onProgress: (done: number) => void;
 }
 
 /**
@@ -45,7 +45,6 @@ export interface SetDistanceOptions {
 export async function setDistances(
   { real, rows, judges, signal, onProgress }: SetDistanceOptions,
 ): Promise<Record<string, number>[]> {
-  const total = real.length + rows.flat().length;
   let done = 0;
   const featuresOf = async (paths: readonly string[]) => {
     const found: F32Tensor[][][] = judges.map(() => []);
@@ -57,11 +56,11 @@ export async function setDistances(
         });
       });
       for (const [i, judge] of judges.entries()) found[i]!.push([...await judge.features(image)]);
-      onProgress(++done, total);
+      onProgress(++done);
     }
     // By judge, then by feature.
     return found.map((pictures) =>
-      pictures[0]!.map((_, k) => joined(pictures.map((of) => of[k]!)))
+      pictures[0]!.map((_, k) => concatRows(pictures.map((of) => of[k]!)))
     );
   };
   const ofReal = await featuresOf(real);
@@ -74,12 +73,4 @@ export async function setDistances(
     })));
   }
   return distances;
-}
-
-/** Rows one below the other. */
-function joined(rows: readonly F32Tensor[]): F32Tensor {
-  const d = rows[0]!.shape[1]!;
-  const all = f32([rows.length, d]);
-  rows.forEach(({ data }, i) => all.data.set(data, i * d));
-  return all;
 }

@@ -20,6 +20,7 @@ import { readToml } from "../../../shared/toml/read_toml.ts";
 import type { TomlFields } from "../../../shared/toml/toml_fields.ts";
 import { parseMethod } from "../../sampling/methods/method_text.ts";
 import { findMethod } from "../../sampling/methods/methods.ts";
+import { MAX_SEED } from "../../settings/limits.ts";
 import { JUDGE_KEYS, type JudgePaths } from "../judges/open_judges.ts";
 
 export interface Suite {
@@ -35,7 +36,6 @@ export interface Suite {
 }
 
 const KEYS = ["prompts", "seeds", "methods", "steps", "reference", "judges"];
-const MAX_SEED = 2n ** 64n - 1n;
 
 /** Paths in the file are relative to it. @throws {FormatError} naming file, key and value */
 export async function readSuite(path: string): Promise<Suite> {

@@ -3,7 +3,6 @@
 import { hostname } from "node:os";
 import { type PageProtection, parsePageAddress } from "../../../shared/http/page_protection.ts";
 import { HttpServer } from "../../../shared/http/http_server.ts";
-
 import { type Address, formatAddress } from "../../../shared/wire/address.ts";
 import type { JobRuntime } from "../runtime/job_runtime.ts";
 import { dialectsOf } from "./dialects.ts";
