@@ -6,7 +6,7 @@ import { ClipTokenizer } from "../../../shared/tokenizer/clip_tokenizer.ts";
 import { encodePrompt } from "../../../shared/tokenizer/prompt.ts";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { RgbImage } from "../../image/resize.ts";
-import { cmmd } from "../metrics/cmmd.ts";
+import { cmmdFrom } from "../metrics/cmmd.ts";
 import { clipScore, hpsScore, pairCosines, pickScore } from "../metrics/cosine.ts";
 import type { AestheticHead } from "../networks/aesthetic.ts";
 import { ClipNetwork } from "../networks/clip.ts";
@@ -23,6 +23,8 @@ export class SuiteClip implements AsyncDisposable {
   readonly #network: ClipNetwork;
   readonly #tokenizer: ClipTokenizer;
   readonly #texts = new Map<string, Promise<F32Tensor>>();
+  /** Several judges look at the same picture. */
+  readonly #images = new WeakMap<RgbImage, Promise<F32Tensor>>();
 
   private constructor(key: string, network: ClipNetwork, tokenizer: ClipTokenizer) {
     this.#key = key;
@@ -52,8 +54,13 @@ export class SuiteClip implements AsyncDisposable {
 
   /** Of the middle of a picture, f32 `[1, P]`. */
   embedImage(image: RgbImage): Promise<F32Tensor> {
-    const square = middleSquare(image, { size: this.#size });
-    return this.#network.embedImages(stack([normalize(square, CLIP_STATISTICS)]));
+    let embedding = this.#images.get(image);
+    if (!embedding) {
+      const square = middleSquare(image, { size: this.#size });
+      embedding = this.#network.embedImages(stack([normalize(square, CLIP_STATISTICS)]));
+      this.#images.set(image, embedding);
+    }
+    return embedding;
   }
 
   /** Of a picture as HPSv2 prepares it. */
@@ -129,7 +136,10 @@ export function cmmdJudge(clip: SuiteClip): SetJudge {
   return {
     names: ["CMMD"],
     features: async (image) => [await clip.embedImage(image)],
-    distances: ([real], [fake]) => [cmmd(real!, fake!)],
+    against: ([real]) => {
+      const from = cmmdFrom(real!);
+      return ([fake]) => [from(fake!)];
+    },
   };
 }
 

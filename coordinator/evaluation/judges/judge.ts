@@ -21,8 +21,13 @@ export interface SetJudge {
   readonly names: readonly string[];
   /** f32 `[1, d]` each, one or several of them. */
   features(image: RgbImage): Promise<readonly F32Tensor[]>;
-  /** @param real, fake by feature, f32 `[n, d]` */
-  distances(real: readonly F32Tensor[], fake: readonly F32Tensor[]): readonly number[];
+  /**
+   * What follows from the real pictures alone is computed once.
+   *
+   * @param real by feature, f32 `[n, d]`
+   * @returns the distances of a set from them
+   */
+  against(real: readonly F32Tensor[]): (fake: readonly F32Tensor[]) => readonly number[];
 }
 
 /** What a suite's networks give. */

@@ -1,7 +1,8 @@
 /** Distances of sets of pictures on the features of networks that were made for it. @module */
 
 import { type F32Tensor, sliceRows } from "../../../shared/tensor/tensor.ts";
-import { fid } from "../metrics/frechet_distance.ts";
+import { frechetDistance } from "../metrics/frechet_distance.ts";
+import { gaussianOf } from "../metrics/gaussian.ts";
 import { kid } from "../metrics/kernel_distance.ts";
 import { mind } from "../metrics/mind.ts";
 import type { Dinov2Network } from "../networks/dinov2.ts";
@@ -24,11 +25,14 @@ export function inceptionJudge(network: InceptionNetwork): SetJudge {
       const { pool3 } = await network.run(pictures);
       return INCEPTION_WAYS.map((_, i) => sliceRows(pool3, i, i + 1));
     },
-    distances: (real, fake) => [
-      ...INCEPTION_WAYS.map((_, i) => fid(real[i]!, fake[i]!)),
-      kid(featuresOf(real), featuresOf(fake)).mean,
-      sameSize(featuresOf(real), featuresOf(fake), mind),
-    ],
+    against: (real) => {
+      const gaussians = real.map(gaussianOf);
+      return (fake) => [
+        ...gaussians.map((gaussian, i) => frechetDistance(gaussian, gaussianOf(fake[i]!))),
+        kid(featuresOf(real), featuresOf(fake)).mean,
+        sameSize(featuresOf(real), featuresOf(fake), mind),
+      ];
+    },
   };
 }
 
@@ -40,7 +44,10 @@ export function dinov2Judge(network: Dinov2Network): SetJudge {
       const pixels = normalize(squashed(image, DINO_SIZE), IMAGENET_STATISTICS);
       return [await network.features(stack([pixels]))];
     },
-    distances: ([real], [fake]) => [fid(real!, fake!)],
+    against: ([real]) => {
+      const gaussian = gaussianOf(real!);
+      return ([fake]) => [frechetDistance(gaussian, gaussianOf(fake!))];
+    },
   };
 }
 

@@ -15,14 +15,23 @@ const SIGMA = 10, SCALE = 1000;
  * @throws {ShapeError} if their widths differ or a set is empty
  */
 export function cmmd(real: F32Tensor, fake: F32Tensor): number {
+  return cmmdFrom(real)(fake);
+}
+
+/** As `cmmd()`, for several sets of fakes: what follows from the real ones is computed once. */
+export function cmmdFrom(real: F32Tensor): (fake: F32Tensor) => number {
   const d = real.shape[1]!;
-  if (fake.shape[1] !== d || real.shape[0] === 0 || fake.shape[0] === 0) {
-    throw new ShapeError(
-      `CMMD needs two sets with embeddings of one width: [${real.shape}] and [${fake.shape}]`,
-    );
-  }
-  const [x, y] = [normalizedRows(real), normalizedRows(fake)];
-  return SCALE * (meanKernel(x, x, d) + meanKernel(y, y, d) - 2 * meanKernel(x, y, d));
+  const x = normalizedRows(real);
+  const withinReal = meanKernel(x, x, d);
+  return (fake) => {
+    if (fake.shape[1] !== d || real.shape[0] === 0 || fake.shape[0] === 0) {
+      throw new ShapeError(
+        `CMMD needs two sets with embeddings of one width: [${real.shape}] and [${fake.shape}]`,
+      );
+    }
+    const y = normalizedRows(fake);
+    return SCALE * (withinReal + meanKernel(y, y, d) - 2 * meanKernel(x, y, d));
+  };
 }
 
 /** Mean of `exp(-|a - b|^2 / (2 sigma^2))` over all pairs. */

@@ -64,11 +64,12 @@ export async function setDistances(
     );
   };
   const ofReal = await featuresOf(real);
+  const distancesFrom = judges.map((judge, i) => judge.against(ofReal[i]!));
   const distances: Record<string, number>[] = [];
   for (const row of rows) {
     const ofRow = await featuresOf(row);
     distances.push(Object.fromEntries(judges.flatMap((judge, i) => {
-      const values = judge.distances(ofReal[i]!, ofRow[i]!);
+      const values = distancesFrom[i]!(ofRow[i]!);
       return judge.names.map((name, k) => [name, values[k]!]);
     })));
   }
