@@ -7,7 +7,7 @@ import { UsageError } from "../../shared/errors.ts";
 import { natsOptions } from "../../shared/nats/nats_options.ts";
 import { shortenHelp } from "../../shared/terminal/grouped_help.ts";
 import { headingOf } from "../../shared/terminal/help_groups.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { type F32Tensor, sliceRows } from "../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../ensemble/ensemble.ts";
 import { ensemblePlan } from "../ensemble/ensemble_plan.ts";
 import { FileCheckpoint } from "../jobs/checkpoint_store.ts";
@@ -249,7 +249,7 @@ async function runSample(words: string | undefined, flags: SampleFlags): Promise
 
 function previewWriter(path: string, { vae }: Ensemble) {
   return async (denoised: F32Tensor) => {
-    const [first] = await latentPreview(vae, denoised);
+    const [first] = await latentPreview(vae, sliceRows(denoised, 0, 1));
     await writeWholeFile(path, encodePng({ ...first!, text: {} }));
   };
 }

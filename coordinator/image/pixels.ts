@@ -7,10 +7,11 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ShapeError, TuttiError } from "../../shared/errors.ts";
-import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
 import { encodePhoto } from "./encode_photo.ts";
 import { pictureKind } from "./picture_kind.ts";
 import { encodePng } from "./png.ts";
+import type { RgbImage } from "./resize.ts";
 import { writeWholeFile } from "../../shared/whole_file.ts";
 
 /** Height and width of an image tensor. */
@@ -50,6 +51,22 @@ export function imageToRgb(image: F32Tensor): Uint8Array {
     }
   }
   return new Uint8Array(rgb.buffer);
+}
+
+/** One image of a batch, f32 `[3, H, W]`. */
+export function imageAt(images: F32Tensor, index: number): F32Tensor {
+  const [count = 0, ...shape] = images.shape;
+  if (index >= count) throw new ShapeError(`A batch of ${count} images has no image ${index}`);
+  const size = images.data.length / count;
+  return f32(shape, images.data.subarray(index * size, (index + 1) * size));
+}
+
+/** Each image of a batch, f32 `[B, 3, H, W]`. @throws as `imageToRgb()` */
+export function imagesToRgb(images: F32Tensor): RgbImage[] {
+  return Array.from({ length: images.shape[0]! }, (_, i) => {
+    const image = imageAt(images, i);
+    return { ...sizeOf(image), rgb: imageToRgb(image) };
+  });
 }
 
 /**

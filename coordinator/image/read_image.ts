@@ -1,6 +1,7 @@
 /** A picture of any kind that people have as pixels: PNG without a native library where it is of the usual kind, else by libvips. @module */
 
 import { FormatError } from "../../shared/errors.ts";
+import { readRegularFile } from "../../shared/regular_file.ts";
 import { foreignFormat, SNIFFED_BYTES } from "../../shared/weight_file/foreign_formats.ts";
 import { decodePhoto, type PhotoKind, photoKind, photoSize } from "./photo.ts";
 import { decodePng, isUsualPng, pngSize } from "./png.ts";
@@ -29,6 +30,11 @@ export async function imageSize(bytes: Uint8Array): Promise<Pick<RgbImage, "widt
 export async function decodeImage(bytes: Uint8Array): Promise<RgbImage> {
   const kind = libvipsKind(bytes);
   return kind ? await decodePhoto(bytes, kind) : decodePng(bytes);
+}
+
+/** @throws {FormatError} as `decodeImage()`, or if the file cannot be read */
+export async function readImage(path: string): Promise<RgbImage> {
+  return await decodeImage(await readRegularFile(path));
 }
 
 /** `undefined` for what our own reader of PNG reads, or says best what is wrong with. */

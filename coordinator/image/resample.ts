@@ -51,6 +51,9 @@ export function windows(
   });
 }
 
+/** Source indices with their weights, of one target index. */
+export type Taps = readonly (readonly [index: number, weight: number])[];
+
 /**
  * torch's `interpolate(mode="bicubic")` without antialiasing, a = -0.75: source indices with their weights, by target index.
  * Pixels are at their centres; indices beyond the ends are the ends.
@@ -61,7 +64,7 @@ export function bicubicTaps(
   sourceSize: number,
   targetSize: number,
   scale = sourceSize / targetSize,
-): (readonly [index: number, weight: number])[][] {
+): Taps[] {
   return Array.from({ length: targetSize }, (_, target) => {
     const position = (target + 0.5) * scale - 0.5;
     const below = Math.floor(position);
@@ -70,4 +73,32 @@ export function bicubicTaps(
       return [index, cubic(Math.abs(position - below - step), -0.75)] as const;
     });
   });
+}
+
+/**
+ * A grid of vectors on another grid.
+ *
+ * @param source `[rows, width, channels]`
+ * @param width columns of the source
+ * @param taps of each target row and of each target column
+ * @returns `[rows, columns, channels]` of the target
+ */
+export function applyTaps(
+  source: ArrayLike<number>,
+  { width, channels }: { readonly width: number; readonly channels: number },
+  { rows, columns }: { readonly rows: readonly Taps[]; readonly columns: readonly Taps[] },
+): Float32Array<ArrayBuffer> {
+  const target = new Float32Array(rows.length * columns.length * channels);
+  rows.forEach((row, y) =>
+    columns.forEach((column, x) => {
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (const [j, v] of row) {
+          for (const [i, u] of column) sum += v * u * source[(j * width + i) * channels + c]!;
+        }
+        target[(y * columns.length + x) * channels + c] = sum;
+      }
+    })
+  );
+  return target;
 }

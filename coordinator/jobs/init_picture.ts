@@ -2,11 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../shared/errors.ts";
-import { readRegularFile } from "../../shared/regular_file.ts";
 import { show } from "../../shared/show.ts";
 import { f32, type F32Tensor, repeatRows } from "../../shared/tensor/tensor.ts";
 import { lincomb } from "../../shared/tensor/lincomb.ts";
-import { decodeImage } from "../image/read_image.ts";
+import { readImage } from "../image/read_image.ts";
 import { BICUBIC } from "../image/resample.ts";
 import { resizeBytes, type RgbImage } from "../image/resize.ts";
 import type { StartPicture } from "../sampling/start_picture.ts";
@@ -43,7 +42,7 @@ export async function readInitPicture(init: string, mask?: string): Promise<Init
 
 async function readPicture(flag: string, path: string): Promise<RgbImage> {
   try {
-    return await decodeImage(await readRegularFile(path));
+    return await readImage(path);
   } catch (cause) {
     throw new FormatError(`Cannot read ${flag} ${show(path)}: ${(cause as Error).message}`, {
       cause,

@@ -1,7 +1,7 @@
 /** What a picture looks like before it is finished, as far as that costs little. @module */
 
-import { f32, type F32Tensor } from "../../shared/tensor/tensor.ts";
-import { imageToRgb } from "../image/pixels.ts";
+import type { F32Tensor } from "../../shared/tensor/tensor.ts";
+import { imagesToRgb } from "../image/pixels.ts";
 import type { RgbImage } from "../image/resize.ts";
 import type { Vae } from "./vae.ts";
 
@@ -38,13 +38,7 @@ export async function latentPreview(vae: Vae, latents: F32Tensor): Promise<RgbIm
   const { scalingFactor, blockOutChannels: [width] } = vae.config;
   const colours = KNOWN.get(scalingFactor);
   if (colours && width === PUBLISHED_WIDTH) return linearPreview(colours, latents);
-  const images = await vae.decode(latents);
-  const [batch = 0, ...shape] = images.shape;
-  const size = images.data.length / batch;
-  return Array.from({ length: batch }, (_, i) => ({
-    ...{ width: shape[2]!, height: shape[1]! },
-    rgb: imageToRgb(f32(shape, images.data.slice(i * size, (i + 1) * size))),
-  }));
+  return imagesToRgb(await vae.decode(latents));
 }
 
 export function linearPreview(colours: LatentColours, { shape, data }: F32Tensor): RgbImage[] {

@@ -9,9 +9,9 @@ import { layerNorm } from "../../../shared/models/layers/norm.ts";
 import { Weights, type WeightTable } from "../../../shared/models/weights.ts";
 import { type Graph, GraphBuilder } from "../../../shared/onnx/graph.ts";
 import { Add } from "../../../shared/onnx/ops/elementwise.ts";
-import { f32, type F32Tensor, sliceRows, toFloat32 } from "../../../shared/tensor/tensor.ts";
+import { f32, type F32Tensor, toFloat32 } from "../../../shared/tensor/tensor.ts";
 import { openWeightFile } from "../../../shared/weight_file/open_weight_file.ts";
-import { bicubicTaps } from "../../image/resample.ts";
+import { applyTaps, bicubicTaps } from "../../image/resample.ts";
 import { patchTokens, preNormLayer, prepend } from "./vision_transformer.ts";
 
 export interface Dinov2Config {
@@ -157,21 +157,13 @@ export function positionTable(
   const [, count = 0, d = 0] = table.shape;
   const n = Math.round(Math.sqrt(count - 1));
   if (rows === n && columns === n) return table;
-  const vertical = bicubicTaps(n, rows, n / (rows + offset));
-  const horizontal = bicubicTaps(n, columns, n / (columns + offset));
+  const patches = applyTaps(table.data.subarray(d), { width: n, channels: d }, {
+    rows: bicubicTaps(n, rows, n / (rows + offset)),
+    columns: bicubicTaps(n, columns, n / (columns + offset)),
+  });
   const resized = f32([1, 1 + rows * columns, d]);
-  resized.data.set(sliceRows(table, 0, 1).data.subarray(0, d));
-  vertical.forEach((row, y) =>
-    horizontal.forEach((column, x) => {
-      for (let k = 0; k < d; k++) {
-        let sum = 0;
-        for (const [j, v] of row) {
-          for (const [i, u] of column) sum += v * u * table.data[(1 + j * n + i) * d + k]!;
-        }
-        resized.data[(1 + y * columns + x) * d + k] = sum;
-      }
-    })
-  );
+  resized.data.set(table.data.subarray(0, d));
+  resized.data.set(patches, d);
   return resized;
 }
 

@@ -1,7 +1,7 @@
 /** What HPSv2's network sees: the whole picture, its longest side fitted, with a border around the rest. @module */
 
 import { f32, type F32Tensor } from "../../../shared/tensor/tensor.ts";
-import { BICUBIC, bicubicTaps } from "../../image/resample.ts";
+import { applyTaps, BICUBIC, bicubicTaps } from "../../image/resample.ts";
 import { type FloatImage, resize, type RgbImage } from "../../image/resize.ts";
 import { CLIP_STATISTICS } from "./normalize.ts";
 import { roundHalfEven } from "./round_half_even.ts";
@@ -42,18 +42,9 @@ export function hpsPixels(image: RgbImage, { size, antialias = true }: HpsOption
 
 /** torch's `interpolate(mode="bicubic")`: four source pixels on each axis however much it shrinks, a = -0.75. */
 function sampledBicubic(image: RgbImage, width: number, height: number): FloatImage {
-  const columns = bicubicTaps(image.width, width), rows = bicubicTaps(image.height, height);
-  const rgb = new Float32Array(width * height * 3);
-  rows.forEach((row, y) =>
-    columns.forEach((column, x) => {
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        for (const [j, v] of row) {
-          for (const [i, u] of column) sum += v * u * image.rgb[(j * image.width + i) * 3 + c]!;
-        }
-        rgb[(y * width + x) * 3 + c] = sum;
-      }
-    })
-  );
+  const rgb = applyTaps(image.rgb, { width: image.width, channels: 3 }, {
+    rows: bicubicTaps(image.height, height),
+    columns: bicubicTaps(image.width, width),
+  });
   return { width, height, rgb };
 }

@@ -3,9 +3,7 @@
 import { dirname, join } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { exists } from "../../../shared/checkpoint/exists.ts";
-import { readRegularFile } from "../../../shared/regular_file.ts";
-import { decodeImage } from "../../image/read_image.ts";
-import type { RgbImage } from "../../image/resize.ts";
+import { readImage } from "../../image/read_image.ts";
 import type { JobSpec } from "../../jobs/job_spec.ts";
 import { type JobRun, runJob } from "../../jobs/run_job.ts";
 import { storeImages } from "../../jobs/store_images.ts";
@@ -53,17 +51,13 @@ export async function runSuite(
     steps += spec.steps;
     const missing = judges.filter(({ name }) => known?.scores[name] === undefined);
     if (known && missing.length === 0 && isThere) continue;
-    const image = await readPicture(path);
+    const image = await readImage(path);
     const own: Record<string, number> = { ...(isThere && known?.scores) };
     for (const judge of isThere ? missing : judges) {
       own[judge.name] = await judge.score({ image, prompt: spec.prompt });
     }
     await scores.append(scoresOf(picture, own, msPerPicture));
   }
-}
-
-export async function readPicture(path: string): Promise<RgbImage> {
-  return await decodeImage(await readRegularFile(path));
 }
 
 function scoresOf(

@@ -4,8 +4,8 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, throwIfAborted } from "../../../shared/errors.ts";
 import { concatRows, type F32Tensor } from "../../../shared/tensor/tensor.ts";
+import { readImage } from "../../image/read_image.ts";
 import type { SetJudge } from "../judges/judge.ts";
-import { readPicture } from "./run_suite.ts";
 
 const PICTURE = /\.(png|jpe?g|webp)$/i;
 
@@ -50,7 +50,7 @@ export async function setDistances(
     const found: F32Tensor[][][] = judges.map(() => []);
     for (const path of paths) {
       throwIfAborted(signal);
-      const image = await readPicture(path).catch((cause) => {
+      const image = await readImage(path).catch((cause) => {
         throw new FormatError(`Picture "${path}" cannot be read: ${(cause as Error).message}`, {
           cause,
         });

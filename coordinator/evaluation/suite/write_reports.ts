@@ -3,11 +3,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeWholeFile } from "../../../shared/whole_file.ts";
+import { readImage } from "../../image/read_image.ts";
 import type { Judges } from "../judges/judge.ts";
 import { type SuiteReport, suiteReport, type SuiteRow } from "./report.ts";
 import { reportMarkdown } from "./report_markdown.ts";
 import { reportPage } from "./report_page.ts";
-import { readPicture } from "./run_suite.ts";
 import type { ScoreFile } from "./score_file.ts";
 import { setDistances } from "./set_distances.ts";
 import type { Suite } from "./suite_file.ts";
@@ -48,7 +48,7 @@ export async function writeReports(out: string, context: ReportContext): Promise
       const one = scores.all.find((each) =>
         each.row === row && each.prompt === prompt && each.seed === seed
       )!;
-      return readPicture(join(out, one.picture));
+      return readImage(join(out, one.picture));
     })),
   }));
   await Promise.all([

@@ -3,9 +3,8 @@
 import { Buffer } from "node:buffer";
 import type { F32Tensor } from "../../../shared/tensor/tensor.ts";
 import type { Ensemble } from "../../ensemble/ensemble.ts";
-import { imageToRgb } from "../../image/pixels.ts";
+import { imagesToRgb } from "../../image/pixels.ts";
 import { encodePng, pngTexts } from "../../image/png.ts";
-import { imageAt } from "../../jobs/store_images.ts";
 import type { PictureFolder } from "../store/picture_folder.ts";
 import type { ServedJob } from "../store/served_job.ts";
 
@@ -43,11 +42,9 @@ export async function partialPictures(
   { spec }: ServedJob,
   denoised: F32Tensor,
 ): Promise<JobPicture[]> {
-  const images = await vae.decode(denoised);
-  const [, , height = 0, width = 0] = images.shape;
-  return spec.seeds.map((seed, i) => ({
-    bytes: encodePng({ width, height, rgb: imageToRgb(imageAt(images, i)), text: {} }),
-    ...{ seed: String(seed), width, height, infotext: "" },
+  return imagesToRgb(await vae.decode(denoised)).map((image, i) => ({
+    bytes: encodePng({ ...image, text: {} }),
+    ...{ seed: String(spec.seeds[i]), width: image.width, height: image.height, infotext: "" },
   }));
 }
 

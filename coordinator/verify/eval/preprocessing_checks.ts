@@ -8,7 +8,7 @@ import { inceptionPixels } from "../../evaluation/preprocessing/inception_pixels
 import { type ChannelStatistics, normalize } from "../../evaluation/preprocessing/normalize.ts";
 import { middleSquare, squashed } from "../../evaluation/preprocessing/square_pixels.ts";
 import { WordPieceTokenizer } from "../../evaluation/preprocessing/wordpiece.ts";
-import { decodeImage } from "../../image/read_image.ts";
+import { readImage } from "../../image/read_image.ts";
 import type { RgbImage } from "../../image/resize.ts";
 import type { Comparison } from "../check.ts";
 import type { EvalCheck, EvalFolder, RunCheck } from "./eval_folder.ts";
@@ -79,7 +79,7 @@ interface WordPieceCase {
 
 /** A picture of the folder. */
 export async function readPicture(folder: EvalFolder, name: string): Promise<RgbImage> {
-  return await decodeImage(await readRegularFile(folder.file(name)));
+  return await readImage(folder.file(name));
 }
 
 function compareBytes(check: EvalCheck, { width, height, rgb }: RgbImage): Comparison[] {
